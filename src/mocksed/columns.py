@@ -1,0 +1,94 @@
+"""The columns of every file: name, type, unit and description, in one place."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a Parquet file; unit and description travel in its field metadata."""
+
+    type: pa.DataType
+    unit: str
+    description: str
+
+
+_f8, _f4, _i8, _i4, _b = pa.float64(), pa.float32(), pa.int64(), pa.int32(), pa.bool_()
+
+COLUMNS: dict[str, Column] = {
+    # galaxies: the input
+    "galaxy_id": Column(_i8, "", "identifier of the galaxy, unique in the run"),
+    "redshift": Column(_f8, "", "redshift"),
+    "log_mstar": Column(_f8, "log10(Msun)", "surviving stellar mass, remnants included"),
+    "quiescent": Column(_b, "", "quiescent (true) or star-forming (false)"),
+    "ra": Column(_f8, "deg", "right ascension (ICRS)"),
+    "dec": Column(_f8, "deg", "declination (ICRS)"),
+    # proposed from the relations
+    "prop_log_sfr": Column(_f8, "log10(Msun/yr)", "star-formation rate proposed from its relation"),
+    "prop_log_zmet": Column(_f8, "log10(Zsun)", "metallicity of stars and gas proposed from its relation"),
+    "prop_log_us": Column(_f8, "", "log10 of the ionisation parameter proposed from its relation"),
+    "prop_muv": Column(_f8, "mag(AB)", "UV absolute magnitude proposed from its relation"),
+    "prop_beta": Column(_f8, "", "UV slope proposed from its relation"),
+    # FSPS parameters
+    "age": Column(_f8, "Gyr", "time since the start of star formation (FSPS tage)"),
+    "tau": Column(_f8, "Gyr", "e-folding time of the delayed-tau star-formation history"),
+    "dust2": Column(_f8, "", "optical depth of the diffuse dust at 5500 A"),
+    "log_zmet": Column(_f8, "log10(Zsun)", "metallicity of stars and gas (FSPS logzsol and gas_logz)"),
+    "log_us": Column(_f8, "", "log10 of the ionisation parameter (FSPS gas_logu)"),
+    # resulting
+    "log_sfr": Column(_f8, "log10(Msun/yr)", "star-formation rate of the assigned history at the age"),
+    "muv": Column(_f8, "mag(AB)", "absolute magnitude, mean f_nu over rest-frame 1450-1550 A, with dust"),
+    "muv_intrinsic": Column(_f8, "mag(AB)", "the same without dust"),
+    "beta": Column(_f8, "", "UV slope, 4.43 (F125W - F160W) - 2 of the galaxy placed at z = 7"),
+    "uv": Column(_f8, "mag(AB)", "rest-frame Bessell U - V"),
+    "vj": Column(_f8, "mag(AB)", "rest-frame Bessell V - 2MASS J"),
+    "mass_fraction": Column(_f8, "", "surviving stellar mass per stellar mass formed, remnants included"),
+    "distance": Column(_f8, "", "distance between proposal and result in the metric of the run"),
+    "flags": Column(_i4, "", "bits, see mocksed.columns.Flag"),
+    # neighbours
+    "neighbour_index": Column(pa.list_(_i8), "", "rows of the parent catalogue, nearest first"),
+    "neighbour_distance": Column(pa.list_(_f8), "", "their distances to the proposal in the metric of the run"),
+    # spectra
+    "spectrum": Column(pa.list_(_f4), "Lsun/Hz", "rest-frame L_nu of the galaxy (Lsun = 3.839e33 erg/s)"),
+}
+"""Every named column; apparent magnitudes come from `magnitude_column`."""
+
+
+def magnitude_column(filter_name: str) -> str:
+    """Return the name of the column with the apparent magnitude in a filter."""
+    return f"mag_{filter_name}"
+
+
+def column(name: str) -> Column | None:
+    """Return what is known of a column, None for one that passed through from the user's table."""
+    if name.startswith("mag_"):
+        return Column(_f8, "mag(AB)", f"apparent magnitude in {name[4:]}, IGM absorption included")
+    return COLUMNS.get(name)
+
+
+class Flag:
+    """Bits of the column ``flags``."""
+
+    AGE_CLIPPED = 1
+    """The age was moved to the limit set by the age of the universe."""
+    NO_ALLOWED_NEIGHBOUR = 2
+    """Fewer than k of the parent points searched were young enough; the nearest ones were used."""
+    ZMET_CLIPPED = 4
+    """The metallicity was moved into the range of the SSP table."""
+    UVJ_NOT_ACCEPTED = 8
+    """Quiescent: no try fell into the UVJ box; the galaxy keeps the try nearest to it."""
+    SFR_NOT_REACHED = 16
+    """Quiescent: the requested SFR has no solution at any allowed age; the nearest one was used."""
+
+
+FLAG_DESCRIPTIONS = {
+    Flag.AGE_CLIPPED: "age moved to the limit set by the age of the universe",
+    Flag.NO_ALLOWED_NEIGHBOUR: "too few neighbours young enough for the redshift",
+    Flag.ZMET_CLIPPED: "metallicity moved into the range of the SSP table",
+    Flag.UVJ_NOT_ACCEPTED: "no try fell into the UVJ box",
+    Flag.SFR_NOT_REACHED: "requested SFR out of reach",
+}
+
+RESERVED = frozenset(COLUMNS) - {"galaxy_id", "redshift", "log_mstar", "quiescent", "ra", "dec"}
+"""Names that a user's pass-through column may not carry (nor any starting with ``mag_``)."""

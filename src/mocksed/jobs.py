@@ -1,0 +1,83 @@
+"""What every job of the workflow does around its work: a log file, messages for users, progress."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mocksed.errors import UserError
+
+log = logging.getLogger("mocksed")
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+@contextmanager
+def job(log_path: str | Path | None = None) -> Iterator[None]:
+    """Log to a file and to standard error; end with one message, not a traceback, on a `UserError`.
+
+    Parameters
+    ----------
+    log_path : path, optional
+        The log file of the job; it also receives the traceback of an unexpected error.
+
+    """
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    if log_path is not None:
+        Path(log_path).parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(log_path, mode="w"))
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    log.handlers = handlers
+    log.setLevel(logging.INFO)
+    start = time.perf_counter()
+    try:
+        yield
+    except UserError as error:
+        log.error("error: %s", error)
+        sys.exit(1)
+    except Exception:
+        log.exception("unexpected error")
+        raise
+    log.info("done in %.1f s", time.perf_counter() - start)
+
+
+def progress(total: int, unit: str, description: str) -> "Progress":
+    """Return a progress report: a bar on a terminal, plain lines with rate and time left in a log."""
+    return Progress(total, unit, description)
+
+
+class Progress:
+    """A context manager; call `update` with the amount of work done since the last call."""
+
+    def __init__(self, total: int, unit: str, description: str) -> None:
+        self._bar = tqdm(total=total, unit=unit, desc=description, unit_scale=True, disable=not sys.stderr.isatty())
+        self._total, self._unit, self._description = total, unit, description
+        self._done, self._start, self._last = 0, time.perf_counter(), time.perf_counter()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+        if exception[0] is None:
+            self._line()
+
+    def update(self, amount: int) -> None:
+        """Report that ``amount`` more units are done."""
+        self._done += amount
+        self._bar.update(amount)
+        now = time.perf_counter()
+        if now - self._last > _SECONDS_BETWEEN_LINES:
+            self._last = now
+            self._line()
+
+    def _line(self) -> None:
+        rate = self._done / max(time.perf_counter() - self._start, 1e-9)
+        left = (self._total - self._done) / max(rate, 1e-9)
+        log.info("%s: %d of %d %s, %.3g %s/s, %.0f s left", self._description, self._done, self._total, self._unit,
+                 rate, self._unit, left)  # fmt: skip

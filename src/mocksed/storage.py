@@ -1,0 +1,173 @@
+"""Files that appear whole or not at all.
+
+Everything is written under a temporary name in the folder of the target and renamed into place: a job that dies
+leaves nothing that a rerun would trust, and two jobs that write the same file do not mix.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mocksed import __version__
+from mocksed.columns import column
+from mocksed.errors import UserError
+
+ROW_GROUP = 65_536
+
+
+@contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it to ``path`` on success, remove it on failure.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written or the disk is full.
+
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}. Check the disk and its free space.") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def to_table(columns: Mapping[str, object], metadata: Mapping[str, object] | None = None) -> pa.Table:
+    """Return an Arrow table of arrays whose fields carry unit and description.
+
+    Parameters
+    ----------
+    columns : mapping of str to array
+        One-dimensional arrays, Arrow arrays, or two-dimensional arrays (stored as fixed-size lists). A NaN in a known
+        column becomes null: missing is null, never a magic number.
+    metadata : mapping of str to object, optional
+        Stored in the schema, each value as JSON.
+
+    """
+    arrays, fields = [], []
+    for name, values in columns.items():
+        known = column(name)
+        array = _to_arrow(values, known.type if known else None)
+        about = {"unit": known.unit, "description": known.description} if known else None
+        arrays.append(array)
+        fields.append(pa.field(name, array.type, metadata=about))
+    about_file = {"mocksed_version": json.dumps(__version__)}
+    about_file |= {key: json.dumps(value) for key, value in (metadata or {}).items()}
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=about_file))
+
+
+def _to_arrow(values: object, type_: pa.DataType | None) -> pa.Array:
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if isinstance(values, pa.Array):
+        return values
+    array = np.asarray(values)
+    if array.ndim == 2:
+        value_type = type_.value_type if type_ is not None else None
+        return pa.FixedSizeListArray.from_arrays(pa.array(array.reshape(-1), type=value_type), array.shape[1])
+    missing = np.isnan(array) if type_ is not None and array.dtype.kind == "f" else None
+    return pa.array(array, type=type_, mask=missing)
+
+
+def write_table(
+    path: Path | str, columns: Mapping[str, object] | pa.Table, metadata: Mapping[str, object] | None = None
+) -> None:
+    """Write columns (see `to_table`) or a finished Arrow table to a Parquet file, whole or not at all."""
+    table = columns if isinstance(columns, pa.Table) else to_table(columns, metadata)
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, row_group_size=ROW_GROUP, compression="zstd")
+
+
+def read_table(path: Path | str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a Parquet file that the pipeline wrote.
+
+    Raises
+    ------
+    UserError
+        If it is missing, truncated or lacks a column.
+
+    """
+    try:
+        table = pq.read_table(path, columns=list(columns) if columns is not None else None)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"cannot read {path}: {error}. Remove it and run again: it will be made anew.") from error
+    for name in columns or ():
+        if name not in table.column_names:
+            raise UserError(f"{path} has no column '{name}'. Remove it and run again: it will be made anew.")
+    return table
+
+
+def read_arrays(path: Path | str, columns: Sequence[str]) -> dict[str, NDArray]:
+    """Read columns of a Parquet file as arrays; null becomes NaN in columns of floats."""
+    return to_arrays(read_table(path, columns))
+
+
+def to_arrays(table: pa.Table) -> dict[str, NDArray]:
+    """Return the columns of a table as numpy arrays, lists of fixed size as two-dimensional ones."""
+    return {name: _to_numpy(table[name].combine_chunks()) for name in table.column_names}
+
+
+def _to_numpy(array: pa.Array) -> NDArray:
+    if isinstance(array, pa.ChunkedArray):  # an empty column stays chunked
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if pa.types.is_fixed_size_list(array.type):
+        return array.flatten().to_numpy(zero_copy_only=False).reshape(-1, array.type.list_size)
+    return array.to_numpy(zero_copy_only=False)
+
+
+def metadata(path: Path | str) -> dict[str, object]:
+    """Return the metadata that `write_table` stored with a file."""
+    stored = pq.read_schema(path).metadata or {}
+    return {key.decode(): json.loads(value) for key, value in stored.items() if key != b"ARROW:schema"}
+
+
+def write_json(path: Path | str, content: object) -> None:
+    """Write JSON with sorted keys, whole or not at all; NaN and infinity become null."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(_plain(content), indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value
+
+
+def shard_bounds(n_rows: int, n_shards: int) -> list[tuple[int, int]]:
+    """Return the (start, stop) rows of each shard: contiguous, in order, lengths differing by at most one."""
+    return [(i * n_rows // n_shards, (i + 1) * n_rows // n_shards) for i in range(n_shards)]
