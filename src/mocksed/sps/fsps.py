@@ -1,0 +1,80 @@
+"""python-fsps, guarded: the reference for every number of the engine, slow.
+
+FSPS keeps its state in Fortran: one population per process, never two threads. It never raises on bad numbers and a
+Fortran STOP ends Python with exit status 0, so what it returns is checked, and work whose end matters runs in a child
+process.
+"""
+
+import os
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mocksed.errors import UserError
+
+MODEL = {
+    "zcontinuous": 1,
+    "dust_type": 2,
+    "dust1": 0.0,
+    "add_dust_emission": False,
+    "compute_vega_mags": False,
+}
+"""Options of FSPS that all of mocksed shares: metallicity interpolated, Calzetti dust of one component."""
+
+
+@cache
+def population(imf_type: int = 1) -> Any:  # noqa: ANN401 (python-fsps has no types)
+    """Return the one `fsps.StellarPopulation` of this process.
+
+    Raises
+    ------
+    UserError
+        If SPS_HOME is not set or python-fsps is not installed.
+
+    """
+    if not os.environ.get("SPS_HOME"):
+        raise UserError("FSPS is needed, but the variable SPS_HOME is not set. Point it at a clone of FSPS.")
+    try:
+        import fsps
+    except ImportError as error:
+        raise UserError(f"FSPS is needed, but python-fsps cannot be imported: {error}. pip install fsps==0.5.0") from None
+    if population.cache_info().currsize:
+        raise UserError("python-fsps keeps one state per process: only one imf_type can be used in it.")
+    return fsps.StellarPopulation(imf_type=imf_type, **MODEL)
+
+
+def composite(
+    age: float, tau: float, log_zmet: float, log_us: float, dust2: float, nebular: bool, imf_type: int = 1
+) -> tuple[NDArray[np.float64], float]:
+    """Return spectrum [Lsun/Hz] and surviving mass [Msun] of a delayed-tau population of 1 Msun formed.
+
+    Parameters
+    ----------
+    age, tau : float
+        [Gyr].
+    log_zmet, log_us : float
+        log10(Z/Zsun) of stars and gas, kept within the metallicities of FSPS; log10 U.
+    dust2 : float
+        Optical depth at 5500 A.
+    nebular : bool
+        Whether the gas shines.
+
+    Raises
+    ------
+    UserError
+        If FSPS returned something that is no spectrum.
+
+    """
+    sps = population(imf_type)
+    grid = np.log10(sps.zlegend / sps.solar_metallicity)
+    log_zmet = float(np.clip(log_zmet, grid[0], grid[-1]))
+    options = {"sfh": 4, "tau": tau, "logzsol": log_zmet, "gas_logz": log_zmet, "gas_logu": log_us, "dust2": dust2}
+    for name, value in {**options, "add_neb_emission": nebular, "nebemlineinspec": True}.items():
+        sps.params[name] = value
+    _, spectrum = sps.get_spectrum(tage=age)
+    mass = float(sps.stellar_mass)
+    if not (np.isfinite(mass) and np.all(np.isfinite(spectrum)) and spectrum.max() > 1e-60):
+        raise UserError(f"FSPS returned no spectrum for age {age} Gyr, tau {tau} Gyr, log Z {log_zmet}, dust2 {dust2}.")
+    return spectrum, mass

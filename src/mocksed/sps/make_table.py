@@ -1,0 +1,209 @@
+"""Let FSPS write the SSP table.
+
+Everything is taken from what python-fsps returns: the stars from runs without gas, the nebular emission from runs with
+it, divided by the rate of ionising photons. FSPS interpolates the logarithm of the nebular emission linearly between
+nodes in (gas metallicity, age, ionisation); only the positions of these nodes are read from SPS_HOME.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mocksed import __version__
+from mocksed.errors import UserError
+from mocksed.jobs import log, progress
+from mocksed.sps import fsps
+from mocksed.sps.table import LIGHT, SSPTable, ionising_photons, read, write
+
+_FLOOR = -95.0  # FSPS's own floor for log10 of the nebular tables
+_STELLAR_BITS = 16  # of the mantissa: 8e-6, below any use, and the file is smaller by a third
+_LOG_BITS = 20
+
+
+def make(path: Path | str, imf_type: int = 1) -> None:
+    """Run FSPS in a child process and write its table to ``path``, whole or not at all.
+
+    A Fortran STOP ends a Python process with status 0, so the table counts as made only if it can be read.
+
+    Raises
+    ------
+    UserError
+        If FSPS is not there, stops, or does not agree with what was written.
+
+    """
+    fsps_is_usable = [sys.executable, "-c", "import fsps"]
+    if not os.environ.get("SPS_HOME") or subprocess.run(fsps_is_usable, capture_output=True, check=False).returncode:
+        raise UserError(
+            f"{path} must be made by FSPS, but python-fsps cannot be imported or SPS_HOME is not set. Install it "
+            "(pip install '.[fsps]', SPS_HOME at a clone of FSPS) or use the shipped table: sps.table in the config."
+        )
+    command = [sys.executable, "-m", "mocksed.sps.make_table", str(path), str(imf_type)]
+    started = datetime.now(UTC).timestamp()
+    child = subprocess.run(command, check=False)
+    if child.returncode or not Path(path).exists() or Path(path).stat().st_mtime < started - 1.0:
+        raise UserError(f"FSPS ended before {path} was written (status {child.returncode}); its last lines say why.")
+    read(path)
+
+
+def extract(imf_type: int = 1) -> SSPTable:
+    """Return the table of the FSPS of this process.
+
+    Raises
+    ------
+    UserError
+        If FSPS is not there or its composite spectra do not agree with sums over the table.
+
+    """
+    sps = fsps.population(imf_type)
+    for name, value in {"sfh": 0, "dust2": 0.0, "add_neb_emission": False}.items():
+        sps.params[name] = value
+    wavelength = np.asarray(sps.wavelengths, np.float64)
+    log_age = np.asarray(sps.log_age, np.float64)
+    log_zmet = np.log10(sps.zlegend / sps.solar_metallicity)
+    stellar = np.empty((len(log_zmet), len(log_age), len(wavelength)))
+    mass = np.empty((len(log_zmet), len(log_age)))
+    with progress(len(log_zmet), "metallicities", "stars") as bar:
+        for i, value in enumerate(log_zmet):
+            sps.params["logzsol"] = value
+            stellar[i] = sps.get_spectrum(tage=0.0)[1]
+            mass[i] = sps.stellar_mass
+            bar.update(1)
+
+    neb_log_zmet, neb_log_age, neb_log_us = _nebular_nodes(sps)
+    young = log_age <= neb_log_age[-1]
+    hats = hat_functions(log_age[young], neb_log_age)
+    sun = int(np.argmin(np.abs(log_zmet)))
+    photons = ionising_photons(wavelength, stellar[sun, young])
+    behind_limit = np.where(wavelength <= wavelength[len(wavelength[wavelength <= 912.0]) - 1], 0.0, stellar[sun, young])
+    shape = (len(neb_log_zmet), len(neb_log_us), len(neb_log_age))
+    continuum, lines = np.empty((*shape, len(wavelength))), np.empty((*shape, len(sps.emline_wavelengths)))
+    sps.params["logzsol"] = log_zmet[sun]
+    sps.params["add_neb_emission"] = True
+    sps.params["nebemlineinspec"] = False
+    with progress(shape[0] * shape[1], "models", "gas") as bar:
+        for i, gas_logz in enumerate(neb_log_zmet):
+            for j, gas_logu in enumerate(neb_log_us):
+                sps.params["gas_logz"], sps.params["gas_logu"] = gas_logz, gas_logu
+                spectrum = sps.get_spectrum(tage=0.0)[1][young]
+                glow = spectrum - behind_limit
+                glow[glow < 1e-10 * behind_limit] = 0.0  # what the subtraction cannot resolve does not matter either
+                continuum[i, j] = _at_nodes(hats, glow / photons[:, None])
+                lines[i, j] = _at_nodes(hats, sps.emline_luminosity[young] / photons[:, None])
+                bar.update(1)
+
+    line_wavelength = np.asarray(sps.emline_wavelengths, np.float64)
+    table = SSPTable(
+        wavelength=wavelength,
+        log_age=log_age,
+        log_zmet=log_zmet,
+        stellar=round_mantissa(stellar, _STELLAR_BITS),
+        mass=mass,
+        neb_log_zmet=neb_log_zmet,
+        neb_log_us=neb_log_us,
+        neb_log_age=neb_log_age,
+        neb_continuum=round_mantissa(continuum, _LOG_BITS),
+        neb_lines=round_mantissa(lines, _LOG_BITS),
+        line_wavelength=line_wavelength,
+        line_sigma=_line_sigma(wavelength, np.asarray(sps.resolutions), line_wavelength),
+        provenance=_provenance(sps, imf_type),
+    )
+    _verify(table, imf_type)
+    return table
+
+
+def hat_functions(x: NDArray[np.float64], nodes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the weights of linear interpolation, shape (len(x), len(nodes)), constant beyond the end nodes."""
+    return np.stack([np.interp(x, nodes, unit) for unit in np.eye(len(nodes))], axis=1)
+
+
+def round_mantissa(values: NDArray, bits: int) -> NDArray[np.float32]:
+    """Round to float32 with ``bits`` bits of mantissa, so that the file compresses."""
+    drop = np.uint32(23 - bits)
+    raw = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    half = np.uint32(1 << (int(drop) - 1))
+    return ((raw + half) >> drop << drop).view(np.float32)
+
+
+def _nebular_nodes(sps: object) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Read the nodes of the nebular tables from SPS_HOME: log Z, log age [yr], log U.
+
+    The table of lines has a comment, the wavelengths, and then pairs of lines: (log Z, age, log U), luminosities.
+    """
+    isochrones = sps.libraries[0].decode() if isinstance(sps.libraries[0], bytes) else sps.libraries[0]  # type: ignore[attr-defined]
+    path = Path(os.environ["SPS_HOME"]) / "nebular" / f"ZAU_ND_{isochrones}.lines"
+    try:
+        nodes = np.array([line.split() for line in path.read_text().splitlines()[2::2]], np.float64)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the nebular table {path}: {error}. Check SPS_HOME.") from error
+    log_zmet, age, log_us = (np.unique(column) for column in nodes.T)
+    return log_zmet, np.log10(age), log_us
+
+
+def _at_nodes(hats: NDArray[np.float64], per_photon: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Solve for the logarithms at the age nodes whose interpolation gives ``per_photon`` at the SSP ages."""
+    with np.errstate(divide="ignore"):
+        logs = np.maximum(np.log10(np.maximum(per_photon, 0.0)), _FLOOR)
+    return np.linalg.lstsq(hats, logs, rcond=None)[0]
+
+
+def _line_sigma(
+    wavelength: NDArray[np.float64], resolution: NDArray[np.float64], lines: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the width of the lines [A] as FSPS sets it: two pixels at half maximum or the library's resolution."""
+    i = np.clip(np.searchsorted(wavelength, lines, side="right") - 1, 0, len(wavelength) - 2)
+    return np.maximum((wavelength[i + 1] - wavelength[i]) * 2.0 / 2.355, lines * np.abs(resolution[i]) / (LIGHT * 1e-13))
+
+
+def _provenance(sps: object, imf_type: int) -> dict:
+    """Return what the table was made of and how."""
+    home = Path(os.environ["SPS_HOME"])
+    libraries = [name.decode() if isinstance(name, bytes) else str(name) for name in sps.libraries]  # type: ignore[attr-defined]
+    digest = hashlib.sha256()
+    for file in sorted(path for path in home.rglob("*") if path.is_file() and ".git" not in path.parts):
+        digest.update(str(file.relative_to(home)).encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return {
+        "made_by": f"mocksed {__version__}",
+        "python_fsps": version("fsps"),
+        "libraries": dict(zip(("isochrones", "spectra", "dust_emission"), libraries, strict=False)),
+        "imf_type": imf_type,
+        "options": {key: value for key, value in fsps.MODEL.items()},
+        "sps_home_sha256": digest.hexdigest(),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "command": "snakemake --cores 1 results/ssp/<name>.h5",
+        "mantissa_bits": _STELLAR_BITS,
+    }
+
+
+def _verify(table: SSPTable, imf_type: int) -> None:
+    """Compare composites over the table with those of FSPS."""
+    from mocksed.sps.engine import Engine
+
+    engine = Engine(table)
+    rng = np.random.default_rng(1)
+    for nebular in (True, False):
+        for _ in range(4):
+            age, tau = 10 ** rng.uniform(-2.0, 1.1), 10 ** rng.uniform(-1.0, 2.0)
+            zmet, us, dust2 = rng.uniform(*table.log_zmet_range), rng.uniform(-4.0, -1.0), rng.uniform(0.0, 2.0)
+            expected, mass = fsps.composite(age, tau, zmet, us, dust2, nebular, imf_type)
+            args = (np.array([value]) for value in (age, tau, zmet, us, dust2))
+            found = engine.spectra(*args, nebular=nebular)[0]
+            used = (table.wavelength > 912.0) & (table.wavelength < 3e5)
+            worst = float(np.max(np.abs(found / expected - 1.0)[used]))
+            log.info("check: nebular %s, age %.3g Gyr, tau %.3g Gyr: largest difference %.1e", nebular, age, tau, worst)
+            if not worst < 1e-3:
+                raise UserError(f"the table does not reproduce FSPS: {worst:.1e} at age {age} Gyr, tau {tau} Gyr.")
+
+
+if __name__ == "__main__":
+    from mocksed.jobs import job
+
+    with job():
+        write(sys.argv[1], extract(int(sys.argv[2])))

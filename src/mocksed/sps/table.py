@@ -1,0 +1,160 @@
+"""The SSP table: what FSPS wrote, read once and shared read-only."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from mocksed.errors import UserError
+from mocksed.storage import replacing
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+FORMAT = 1
+"""Version of the layout of the file."""
+
+LYMAN_LIMIT = 912.0
+"""FSPS counts photons below this wavelength as ionising [A]."""
+
+LSUN = 3.839e33
+"""Solar luminosity of FSPS [erg/s]: its spectra are in units of this one, not of the IAU's."""
+
+PARSEC = 3.08568e18
+"""Parsec of FSPS [cm]."""
+
+PLANCK = 6.6261e-27
+"""Planck's constant of FSPS [erg s]."""
+
+LIGHT = 2.9979e18
+"""Speed of light of FSPS [A/s]."""
+
+_ARRAYS = (
+    "wavelength",
+    "log_age",
+    "log_zmet",
+    "stellar",
+    "mass",
+    "neb_log_zmet",
+    "neb_log_us",
+    "neb_log_age",
+    "neb_continuum",
+    "neb_lines",
+    "line_wavelength",
+    "line_sigma",
+)
+
+
+@dataclass(frozen=True)
+class SSPTable:
+    """Simple stellar populations of 1 Msun formed, and the nebular emission per ionising photon.
+
+    Attributes
+    ----------
+    wavelength : ndarray of shape (n_wave, )
+        Rest frame, in vacuum [A].
+    log_age : ndarray of shape (n_age, )
+        log10 of the ages [yr].
+    log_zmet : ndarray of shape (n_zmet, )
+        Metallicities of the stars, log10(Z/Zsun) with the Zsun of the isochrones.
+    stellar : ndarray of shape (n_zmet, n_age, n_wave)
+        L_nu of the stars [Lsun/Hz], ionising photons included.
+    mass : ndarray of shape (n_zmet, n_age)
+        Surviving mass, remnants included [Msun].
+    neb_log_zmet, neb_log_us, neb_log_age : ndarrays of shapes (n_gas_zmet, ), (n_us, ), (n_neb_age, )
+        Nodes of the nebular tables: log10(Z/Zsun) of the gas, log10 U, log10 of the age [yr].
+    neb_continuum : ndarray of shape (n_gas_zmet, n_us, n_neb_age, n_wave)
+        log10 of L_nu per ionising photon rate [Lsun/Hz s].
+    neb_lines : ndarray of shape (n_gas_zmet, n_us, n_neb_age, n_line)
+        log10 of the luminosity per ionising photon rate [Lsun s].
+    line_wavelength, line_sigma : ndarrays of shape (n_line, )
+        Centre and standard deviation of the lines [A].
+    provenance : dict
+        Versions, libraries, options, checksum of SPS_HOME, date, command.
+
+    """
+
+    wavelength: Float64
+    log_age: Float64
+    log_zmet: Float64
+    stellar: Float32
+    mass: Float64
+    neb_log_zmet: Float64
+    neb_log_us: Float64
+    neb_log_age: Float64
+    neb_continuum: Float32
+    neb_lines: Float32
+    line_wavelength: Float64
+    line_sigma: Float64
+    provenance: dict
+
+    @property
+    def n_ionising(self) -> int:
+        """Number of wavelengths up to the Lyman limit, FSPS's ``whlylim``."""
+        return int(np.searchsorted(self.wavelength, LYMAN_LIMIT, side="right"))
+
+    @property
+    def n_young(self) -> int:
+        """Number of ages at which there is nebular emission."""
+        return int(np.searchsorted(self.log_age, self.neb_log_age[-1], side="right"))
+
+    @property
+    def log_zmet_range(self) -> tuple[float, float]:
+        """Lowest and highest metallicity of the stars, log10(Z/Zsun)."""
+        return float(self.log_zmet[0]), float(self.log_zmet[-1])
+
+    def ionising_photons(self) -> Float64:
+        """Return the rate of ionising photons [1/s] of 1 Msun formed, shape (n_zmet, n_young)."""
+        return ionising_photons(self.wavelength, self.stellar[:, : self.n_young])
+
+
+def ionising_photons(wavelength: Float64, l_nu: NDArray) -> Float64:
+    """Return the rate of photons up to the Lyman limit [1/s], as FSPS sums it (trapezium in nu).
+
+    Parameters
+    ----------
+    wavelength : ndarray of shape (n_wave, )
+        [A].
+    l_nu : ndarray of shape (..., n_wave)
+        [Lsun/Hz].
+
+    """
+    n = np.searchsorted(wavelength, LYMAN_LIMIT, side="right")
+    nu = LIGHT / wavelength[:n]
+    return -np.trapezoid(l_nu[..., :n].astype(np.float64) / nu, nu) / PLANCK * LSUN
+
+
+def write(path: Path | str, table: SSPTable) -> None:
+    """Write the table to an HDF5 file, whole or not at all."""
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["provenance"] = json.dumps(table.provenance, sort_keys=True)
+        for name in _ARRAYS:
+            data = getattr(table, name)
+            packed = {"compression": "gzip", "compression_opts": 9, "shuffle": True} if data.ndim > 2 else {}
+            file.create_dataset(name, data=data, **packed)
+
+
+def read(path: Path | str) -> SSPTable:
+    """Read a table.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, damaged or not a table of this format.
+
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("format") != FORMAT:
+                raise UserError(f"{path} is not an SSP table of format {FORMAT}. Make it anew: mocksed ssp-table.")
+            arrays = {name: file[name][()] for name in _ARRAYS}
+            provenance = json.loads(file.attrs["provenance"])
+    except (OSError, KeyError) as error:
+        raise UserError(f"cannot read the SSP table {path}: {error}. Make it anew: mocksed ssp-table.") from error
+    for array in arrays.values():
+        array.flags.writeable = False
+    return SSPTable(**arrays, provenance=provenance)
