@@ -1,0 +1,488 @@
+"""The configuration: checked against its schema, completed with the defaults, cross-checked and documented.
+
+The schema (workflow/schemas/config.schema.yaml) is the one place where a key, its limits, its default and its
+description are written; messages and the reference in config/README.md are made from it.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from functools import reduce
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+from sedpy.observate import list_available_filters
+
+from mocksed.cosmology import AGE_MARGIN
+from mocksed.errors import UserError
+
+Node = dict[str, Any]
+KeyPath = tuple[str | int, ...]
+
+MAX_PROBLEMS = 10
+"""Problems that a message lists; more are counted."""
+
+LIGHTCONE_MAX_REDSHIFT = 20.0
+
+PARAMETER_LIMITS: dict[str, tuple[float, float]] = {
+    "redshift": (0.0, math.inf),
+    "log_us": (-4.0, -1.0),
+    "dust2": (0.0, math.inf),
+    "age": (AGE_MARGIN, math.inf),
+    "tau": (0.1, 100.0),
+}
+"""What the stellar population model can do (FSPS does not complain when asked for more)."""
+
+ONLY_FOR: dict[str, tuple[str, ...]] = {
+    "relation": ("log_zmet", "log_us"),
+    "uniform_in_scale_factor": ("redshift",),
+    "log_uniform_to_t_univ": ("age",),
+    "fraction_of_t_univ": ("age",),
+}
+"""Kinds of distribution that have a meaning for some parameters only."""
+
+_PATTERN_WORDS = {
+    "^[A-Za-z0-9][A-Za-z0-9_.-]*$": "a name of letters, digits, '_', '.' and '-' that begins with a letter or digit",
+    "\\.h5$": "the path of a file that ends in .h5",
+}
+_SINGULAR = {
+    "integer": "an integer",
+    "number": "a number",
+    "string": "text",
+    "boolean": "true or false",
+    "null": "null",
+}
+_PLURAL = {"integer": "integers", "number": "numbers", "string": "names"}
+
+
+def load(source: Mapping[str, Any] | Path, schema: Path) -> dict[str, Any]:
+    """Return the complete configuration: checked, every default filled in. The source is not changed.
+
+    Parameters
+    ----------
+    source : mapping or Path
+        The config as Snakemake gives it, or a YAML file. Paths in it are relative to the current folder.
+    schema : Path
+        The JSON schema, as YAML.
+
+    Raises
+    ------
+    UserError
+        One message with every problem: the key, its value and what is allowed.
+
+    """
+    root = _read_schema(schema)
+    raw = _plain(_read_yaml(source) if isinstance(source, Path) else source)
+    where = f" {source}" if isinstance(source, Path) else ""
+    problems = list(_schema_problems(raw, root))
+    if not problems:
+        config: dict[str, Any] = _fill(raw, root)
+        problems = [problem for check in _CHECKS for problem in check(config)]
+    if problems:
+        raise UserError(_message(where, problems))
+    return config
+
+
+def docs(schema: Path) -> str:
+    """Return the reference of every key as Markdown (config/README.md)."""
+    root = _read_schema(schema)
+    sections = [_DOCS_HEAD, _docs_table(root["properties"])]
+    for path, node in _sections(root):
+        sections.append(f"## {path}\n\n{node['description']}\n")
+        sections.append(_docs_table(node["properties"], path))
+    distributions = root["$defs"]["distribution"]
+    sections.append(f"## Distributions\n\n{distributions['description']}\n")
+    sections.append(
+        _table("kind", ((kind, _words(node), "", node) for kind, node in distributions["properties"].items()))
+    )
+    return "\n".join(section for section in sections if section)
+
+
+# Reading
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
+        raise UserError(f"cannot read the config {path}: {reason}. Check the path.") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"the config {path} is not valid YAML: {error}") from error
+    return {} if content is None else content
+
+
+def _read_schema(path: Path) -> Node:
+    """Return the schema with every ``$ref`` replaced by what it refers to; its own keywords win."""
+    root = _read_yaml(path)
+
+    def inline(node: Any) -> Any:
+        if isinstance(node, list):
+            return [inline(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if "$ref" in node:
+            name = node["$ref"].removeprefix("#/$defs/")
+            node = root["$defs"][name] | {key: value for key, value in node.items() if key != "$ref"}
+        return {key: inline(value) for key, value in node.items()}
+
+    return inline(root)  # type: ignore[no-any-return]
+
+
+def _plain(value: Any) -> Any:
+    """Copy mappings and sequences of any kind (Snakemake has its own) as dicts and lists."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _fill(value: Any, node: Node) -> Any:
+    """Return a valid value with the defaults of everything that it leaves out."""
+    if isinstance(value, dict):
+        for option in node.get("oneOf", ()):
+            node = option if option.get("type") == "object" else node
+        filled = {}
+        for key, child in node.get("properties", {}).items():
+            if key in value or "default" in child:
+                filled[key] = _fill(value.get(key, child.get("default")), child)
+        return filled
+    if isinstance(value, list):
+        return [_fill(item, node.get("items", {})) for item in value]
+    if isinstance(value, float) and "integer" in _types(node):
+        return int(value)  # 1.0e+6 is the only way to write 1e6 in YAML
+    return value
+
+
+# Problems in the form
+
+
+def _schema_problems(config: Any, root: Node) -> Iterator[str]:
+    if not isinstance(config, dict):
+        yield f"the configuration is {_show(config)}; expected keys and values, at least 'run: NAME'"
+        return
+    yield from _not_finite(config)
+    errors = sorted(Draft202012Validator(root).iter_errors(config), key=lambda error: [*map(str, error.absolute_path)])
+    # a missing key is reported once for each key missing beside it
+    yield from dict.fromkeys(problem for error in errors for problem in _translate(error))
+
+
+def _not_finite(value: Any, path: KeyPath = ()) -> Iterator[str]:
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"{_dotted(path)}: {value} is not allowed; expected a finite number"
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from _not_finite(item, (*path, key))
+
+
+def _translate(error: ValidationError) -> Iterator[str]:
+    """Say in plain words what jsonschema found."""
+    path: KeyPath = tuple(error.absolute_path)
+    value: Any = error.instance
+    node: Any = error.schema
+    key = _dotted(path)
+    match error.validator:
+        case "additionalProperties":
+            for name in value.keys() - node["properties"].keys():
+                allowed = list(node["properties"])
+                yield f"{_dotted((*path, name))}: unknown key{_suggest(name, allowed)}; allowed: {', '.join(allowed)}"
+        case "required":
+            for name in node["required"]:
+                if name not in value:
+                    yield f"{_dotted((*path, name))}: missing; expected {_words(node['properties'][name])}"
+        case "oneOf" if inner := _errors_of_option(error):
+            for item in inner:
+                yield from _translate(item)
+        case "uniqueItems":
+            twice = {str(item): None for item in value if value.count(item) > 1}
+            yield f"{key}: {', '.join(twice)} given more than once; give each once"
+        case _:
+            yield f"{key}: {_show(value)} is not allowed; expected {_words(node)}{_number_hint(value, node)}"
+
+
+def _errors_of_option(error: ValidationError) -> list[ValidationError]:
+    """Return the errors of the option that the user meant: the one whose type is that of the value."""
+    kind = "object" if isinstance(error.instance, dict) else "array" if isinstance(error.instance, list) else None
+    options: Any = error.validator_value
+    meant = [i for i, option in enumerate(options) if kind and option.get("type") == kind]
+    return [inner for inner in error.context or () if inner.schema_path[0] in meant]
+
+
+def _number_hint(value: Any, node: Node) -> str:
+    if not isinstance(value, str) or not {"integer", "number"} & {*_types(node)}:
+        return ""
+    try:
+        number = float(value)
+    except ValueError:
+        return ""
+    plain = f"{number:.0f}" if number.is_integer() else repr(number)
+    return f" (YAML takes {value} for text; write {plain if 'e' not in plain else f'{number:.1e}'})"
+
+
+def _suggest(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, list(known), n=1)
+    return f", did you mean {close[0]}?" if close else ""
+
+
+def _dotted(path: Sequence[str | int]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def _show(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else f"{text[:76]} ..."
+
+
+def _message(where: str, problems: list[str]) -> str:
+    count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
+    lines = [f"the configuration{where} has {count}:", *(f"  {problem}" for problem in problems[:MAX_PROBLEMS])]
+    if len(problems) > MAX_PROBLEMS:
+        lines.append(f"  ... and {len(problems) - MAX_PROBLEMS} more")
+    return "\n".join(lines)
+
+
+# What a node of the schema allows, in plain words
+
+
+def _types(node: Node) -> list[str]:
+    kind = node.get("type", [])
+    return kind if isinstance(kind, list) else [kind]
+
+
+def _words(node: Node) -> str:
+    if "oneOf" in node:
+        return ", or ".join(_words(option) for option in node["oneOf"])
+    if "const" in node:
+        return json.dumps(node["const"]).strip('"')
+    if "enum" in node:
+        return f"one of {', '.join(map(str, node['enum']))}"
+    if "pattern" in node:
+        return _PATTERN_WORDS.get(node["pattern"], f"text that matches {node['pattern']}")
+    return " or ".join(_type_words(kind, node) for kind in _types(node))
+
+
+def _type_words(kind: str, node: Node) -> str:
+    match kind:
+        case "object" if node.get("maxProperties") == 1:
+            return f"exactly one of {', '.join(node['properties'])}"
+        case "object":
+            return f"a mapping with the keys {', '.join(node['properties'])}"
+        case "array":
+            low, high = node.get("minItems", 0), node.get("maxItems")
+            count = f"{low} " if low == high else f"{low} to {high} " if high else f"at least {low} " if low else ""
+            return f"a list of {count}{_PLURAL[node['items']['type']]}{_bounds(node['items'])}"
+        case "integer" | "number":
+            return f"{_SINGULAR[kind]}{_bounds(node)}"
+        case _:
+            return f"{_SINGULAR[kind]}{' that is not empty' if node.get('minLength') else ''}"
+
+
+def _bounds(node: Node) -> str:
+    if "minimum" in node and "maximum" in node:
+        return f" from {node['minimum']} to {node['maximum']}"
+    words = {
+        "minimum": "of at least",
+        "exclusiveMinimum": "above",
+        "maximum": "of at most",
+        "exclusiveMaximum": "below",
+    }
+    bounds = " and ".join(f"{word} {node[key]}" for key, word in words.items() if key in node)
+    return f" {bounds}" if bounds else ""
+
+
+# Cross-checks: what a schema cannot say. Each takes the complete config and yields problems.
+
+
+def _get(config: dict[str, Any], path: str) -> Any:
+    return reduce(lambda node, key: node[key], path.split("."), config)
+
+
+def _check_ranges(config: dict[str, Any]) -> Iterator[str]:
+    limits = {
+        "galaxies.lightcone.redshift": (0.0, LIGHTCONE_MAX_REDSHIFT),
+        "galaxies.lightcone.log_mstar": (-math.inf, math.inf),
+        "galaxies.table.redshift": (0.0, math.inf),
+        "galaxies.table.log_mstar": (-math.inf, math.inf),
+        "spectra.wavelength": (0.0, math.inf),
+    }
+    for path, (low, high) in limits.items():
+        yield from _range_problems(path, _get(config, path), low, high)
+
+
+def _range_problems(path: str, pair: Sequence[float], low: float, high: float) -> Iterator[str]:
+    if pair[0] >= pair[1]:
+        yield f"{path}: {_show(pair)} is not allowed; expected the lower limit first and the two to differ"
+    yield from _limit_problems(path, pair, pair, low, high)
+
+
+def _limit_problems(path: str, shown: Any, values: Iterable[float], low: float, high: float) -> Iterator[str]:
+    if any(not low <= value <= high for value in values):
+        allowed = f"of at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
+        yield f"{path}: {_show(shown)} is not allowed; expected values {allowed}"
+
+
+def _check_centre(config: dict[str, Any]) -> Iterator[str]:
+    ra, dec = centre = _get(config, "galaxies.lightcone.centre")
+    if not (0.0 <= ra <= 360.0 and -90.0 <= dec <= 90.0):
+        yield (
+            f"galaxies.lightcone.centre: {_show(centre)} is not allowed; expected a right ascension from 0 to 360 and "
+            "a declination from -90 to 90"
+        )
+
+
+def _check_redshift_bins(config: dict[str, Any]) -> Iterator[str]:
+    bins = _get(config, "diagnostics.redshift_bins")
+    if any(low >= high for low, high in pairwise(bins)):
+        yield f"diagnostics.redshift_bins: {_show(bins)} is not allowed; expected edges that increase"
+
+
+def _check_filters(config: dict[str, Any]) -> Iterator[str]:
+    known = list_available_filters()
+    for name in _get(config, "photometry.filters"):
+        if name not in known:
+            yield (
+                f"photometry.filters: {_show(name)} is not allowed{_suggest(name, known)}; expected names of "
+                f"astro-sedpy's {len(known)} filters (sedpy.observate.list_available_filters())"
+            )
+
+
+def _check_table(config: dict[str, Any]) -> Iterator[str]:
+    if _get(config, "galaxies.source") != "table":
+        return
+    table = _get(config, "galaxies.table")
+    if table["path"] is None:
+        yield "galaxies.table.path: null is not allowed with galaxies.source table; expected the path of your table"
+    elif not Path(table["path"]).is_file():
+        yield f"galaxies.table.path: {_show(table['path'])} is not a file; expected a table, seen from {Path.cwd()}"
+    needed = table["quiescent"]["from"]
+    name = {"column": "quiescent", "ssfr": "ssfr"}.get(needed)
+    if name and table["columns"][name] is None:
+        yield (
+            f"galaxies.table.columns.{name}: null is not allowed with galaxies.table.quiescent.from {needed}; expected "
+            "the name of that column in the table"
+        )
+
+
+def _check_ssp_table(config: dict[str, Any]) -> Iterator[str]:
+    table, made = Path(_get(config, "sps.table")), Path(config["results"], "ssp")
+    if not table.is_file() and not table.resolve().is_relative_to(made.resolve()):
+        yield (
+            f"sps.table: {_show(str(table))} is not a file; expected an SSP table, or a name below {made}/, which is "
+            "made from the FSPS of SPS_HOME"
+        )
+
+
+def _check_results(config: dict[str, Any]) -> Iterator[str]:
+    folder = Path(config["results"], config["run"])
+    nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not nearest.is_dir():
+        yield f"results: {_show(config['results'])} is not allowed, {nearest} is not a folder; expected one"
+    elif not os.access(nearest, os.W_OK | os.X_OK):
+        yield f"results: {_show(config['results'])} is not allowed, {nearest} cannot be written; expected one that can"
+
+
+def _check_sampling(config: dict[str, Any]) -> Iterator[str]:
+    for kind in ("star_forming", "quiescent"):
+        path = f"parent.{kind}.sampling"
+        sampling = _get(config, path)
+        for parameter, distribution in sampling.items() if isinstance(sampling, dict) else ():
+            yield from _distribution_problems(f"{path}.{parameter}", parameter, *next(iter(distribution.items())))
+
+
+def _distribution_problems(path: str, parameter: str, kind: str, value: Any) -> Iterator[str]:
+    """Yield the problems of one distribution, e.g. tau: {uniform: [0.1, 100]}."""
+    if parameter not in ONLY_FOR.get(kind, (parameter,)):
+        yield f"{path}: {kind} is not allowed; it is for {' and '.join(ONLY_FOR[kind])} only"
+        return
+    path = f"{path}.{kind}"
+    low, high = (0.0, 1.0) if kind == "fraction_of_t_univ" else PARAMETER_LIMITS.get(parameter, (-math.inf, math.inf))
+    match kind:
+        case "uniform" | "uniform_in_scale_factor" | "fraction_of_t_univ":
+            yield from _range_problems(path, value, low, high)
+        case "log_uniform":
+            if min(value) <= 0.0:
+                yield f"{path}: {_show(value)} is not allowed; expected limits above 0"
+            else:
+                yield from _range_problems(path, value, low, high)
+        case "normal":
+            cut = value[2:]
+            if value[1] <= 0.0:
+                yield f"{path}: {_show(value)} is not allowed; expected a standard deviation (the second) above 0"
+            if len(cut) == 2 and cut[0] >= cut[1]:
+                yield f"{path}: {_show(value)} is not allowed; expected [mean, sd, low, high] with low below high"
+            yield from _limit_problems(f"{path} (low, high)", cut, cut, low, high)
+        case "constant" | "log_uniform_to_t_univ":
+            yield from _limit_problems(path, value, [value], low, high)
+
+
+_CHECKS = (
+    _check_ranges,
+    _check_centre,
+    _check_redshift_bins,
+    _check_filters,
+    _check_table,
+    _check_ssp_table,
+    _check_results,
+    _check_sampling,
+)
+
+
+# The reference
+
+_DOCS_HEAD = """\
+# Configuration
+
+One YAML file describes a run completely; a key that it leaves out has its default. Copy the file nearest to your case,
+edit it, check it and run it:
+
+    mocksed check --configfile config/mine.yaml
+    snakemake --cores 8 --configfile config/mine.yaml
+
+| file | what |
+|---|---|
+| `config.yaml` | the demo, used where no other is named |
+| `survey.yaml` | a table of your own |
+| `sim512.yaml` | 2e6 galaxies, as of a 512^3 simulation |
+| `sim2048.yaml` | 1e8 galaxies, as of a 2048^3 simulation |
+
+A dot below stands for nesting: `galaxies.shards` is the key `shards` within `galaxies`. Single keys can be given on the
+command line, e.g. `--config seed=3`. Numbers such as 1e6 must be written 1000000 or 1.0e+6, YAML takes 1e6 for text.
+
+This file is written from the schema by `mocksed config-docs > config/README.md`; edit the schema instead.
+"""
+
+
+def _sections(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
+    for key, child in node["properties"].items():
+        if "properties" in child:
+            child_path = f"{path}.{key}" if path else key
+            yield child_path, child
+            yield from _sections(child, child_path)
+
+
+def _docs_table(properties: dict[str, Node], path: str = "") -> str:
+    leaves = {key: node for key, node in properties.items() if "properties" not in node}
+    prefix = f"{path}." if path else ""
+    return _table(
+        "key",
+        (
+            (prefix + key, _words(node), f"`{json.dumps(node['default'])}`" if "default" in node else "required", node)
+            for key, node in leaves.items()
+        ),
+        with_default=True,
+    )
+
+
+def _table(first: str, rows: Iterable[tuple[str, str, str, Node]], with_default: bool = False) -> str:
+    heads = [first, "allowed", *(["default"] if with_default else []), "description"]
+    lines = [" | ".join(heads), " | ".join("---" for _ in heads)]
+    for name, allowed, default, node in rows:
+        cells = [f"`{name}`", allowed, *([default] if with_default else []), node.get("description", "")]
+        lines.append(" | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells))
+    return "".join(f"| {line} |\n" for line in lines) if len(lines) > 2 else ""
