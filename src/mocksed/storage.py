@@ -47,7 +47,9 @@ def replacing(path: Path | str) -> Iterator[Path]:
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}. Check the disk and its free space.") from error
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}. Check the disk and its free space."
+        ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

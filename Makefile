@@ -1,0 +1,73 @@
+# make run   from a fresh machine to the finished demo: environment, results, plots, report
+# make test  style, types and the whole test suite
+# Others: bench, lint, format, docs, lock, clean. Another config: make run CONFIG=config/mine.yaml CORES=8
+
+PYTHON ?= python3
+CONFIG ?= config/config.yaml
+CORES ?= all
+UV_VERSION := 0.13.8
+
+BIN := .venv/bin
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+LOCK := .snakemake/make-run.lock
+SNAKEFILES := $(wildcard Snakefile workflow/rules/*.smk)
+
+.PHONY: run test bench lint format docs lock clean env
+.DELETE_ON_ERROR:
+
+# The lock is inherited by Snakemake, so whoever holds it is alive. The file is not empty while a run is unfinished:
+# who gets the lock of such a file comes after a run that was killed, and clears the lock that its Snakemake left.
+define RUN
+mkdir -p .snakemake; \
+exec 9>> $(LOCK); \
+flock -n 9 || { echo "error: another 'make run' is at work in this folder; wait for it or stop it" >&2; exit 1; }; \
+if [ -s $(LOCK) ]; then $(SNAKEMAKE) --unlock; fi; \
+echo running > $(LOCK); \
+$(SNAKEMAKE) --rerun-incomplete; status=$$?; \
+if [ $$status -lt 128 ]; then : > .make-run.lock; fi; \
+exit $$status
+endef
+
+run: env
+	@$(BIN)/mocksed check --configfile $(CONFIG)
+	@$(RUN)
+	@$(SNAKEMAKE) --report "$$($(BIN)/mocksed report-path --configfile $(CONFIG))"
+
+test: lint
+	$(BIN)/pytest
+
+bench: env
+	$(BIN)/python -m benchmarks
+
+lint: env
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(if $(SNAKEFILES),$(BIN)/snakefmt --check $(SNAKEFILES))
+
+format: env
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(if $(SNAKEFILES),$(BIN)/snakefmt $(SNAKEFILES))
+
+docs: env
+	$(BIN)/mocksed config-docs > config/README.md
+
+env: .venv/.installed
+
+# uv installs in 5 s what takes pip 40 s; pip is there for machines on which uv does not work, e.g. with a pip mirror.
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or newer is needed: make PYTHON=..." * (sys.version_info < (3, 11)))'
+	$(PYTHON) -m venv .venv
+	($(BIN)/pip install --quiet uv==$(UV_VERSION) && \
+	  VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock) || \
+	  $(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --editable .
+	touch $@
+
+lock: env
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 pyproject.toml --group dev --generate-hashes \
+	  -o requirements.lock
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
