@@ -1,0 +1,358 @@
+"""Tables of the formats that the field uses, read in chunks of Arrow columns.
+
+Every reader offers the same: the names of the columns, why some cannot be used, and the chosen columns chunk by chunk,
+so that memory does not grow with the table. Types are kept (byte order apart); missing values are null.
+"""
+
+import difflib
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from mocksed.errors import UserError
+from mocksed.storage import ROW_GROUP
+
+CHUNK_ROWS = 4 * ROW_GROUP
+"""Rows held in memory at a time; a table of 100 columns then takes 0.2 GB."""
+
+ENDINGS = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".csv.gz": "csv",
+    ".fits": "fits",
+    ".fit": "fits",
+    ".fits.gz": "fits",
+    ".hdf5": "hdf5",
+    ".h5": "hdf5",
+    ".hdf": "hdf5",
+}
+
+_READ_ERRORS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, RuntimeError, pa.ArrowException)
+_CSV_BLOCK = 1 << 22  # bytes; Arrow reads some tens of blocks ahead
+
+
+@dataclass(frozen=True)
+class Table:
+    """An open table.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Names of the columns that can be read, in the order of the file.
+    unusable : dict of str to str
+        Names of the other columns, and what they are ("type list<double>").
+    read : callable
+        ``read(columns, chunk_rows)`` yields Arrow tables of at most ``chunk_rows`` rows.
+
+    """
+
+    columns: tuple[str, ...]
+    read: Callable[[Sequence[str], int], Iterator[pa.Table]]
+    unusable: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def open_table(path: Path, file_format: str = "auto", dataset: str | int | None = None) -> Iterator[Table]:
+    """Open a table to read it in chunks.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    file_format : str
+        One of parquet, csv, fits, hdf5, or auto: by the ending of the path.
+    dataset : str or int, optional
+        FITS: extension (default 1); HDF5: group or table within the file.
+
+    Yields
+    ------
+    Table
+
+    Raises
+    ------
+    UserError
+        If the file is missing, cannot be read, is of an unknown format or has two columns of the same name; also from
+        ``Table.read`` when the file turns out to be damaged.
+
+    """
+    if not path.exists():
+        close = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*")], n=1)
+        hint = f" Did you mean {path.parent / close[0]}?" if close else ""
+        raise UserError(f"{path} does not exist (galaxies.table.path).{hint}")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: galaxies.table.path must be one file.")
+    opener = _OPENERS[_format_of(path) if file_format == "auto" else file_format]
+    with ExitStack() as stack:  # what goes wrong while the caller works is not the file's fault
+        with _naming(path):
+            table = stack.enter_context(opener(path, dataset))
+        twice = sorted({name for name in table.columns if table.columns.count(name) > 1})
+        if twice:
+            raise UserError(f"{path}: more than one column is called '{twice[0]}'. Rename them: names must be unique.")
+        yield Table(table.columns, _guarded(path, table.read), table.unusable)
+
+
+def _format_of(path: Path) -> str:
+    for ending, file_format in ENDINGS.items():
+        if path.name.lower().endswith(ending):
+            return file_format
+    raise UserError(
+        f"{path}: its ending does not tell the format (known: {', '.join(ENDINGS)}). "
+        "Set galaxies.table.format to parquet, csv, fits or hdf5."
+    )
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn whatever the libraries raise for a file into one message that names it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*truncated.*")
+            yield
+    except UserError:
+        raise
+    except (*_READ_ERRORS, UserWarning) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise UserError(
+            f"cannot read {path}: {reason}. Check that the file is whole and that galaxies.table.format is right."
+        ) from error
+
+
+def _guarded(path: Path, read: Callable[[Sequence[str], int], Iterator[pa.Table]]) -> Callable[..., Iterator[pa.Table]]:
+    def guarded(columns: Sequence[str], chunk_rows: int = CHUNK_ROWS) -> Iterator[pa.Table]:
+        chunks = read(columns, chunk_rows)
+        while True:  # the consumer's errors are not the file's: only the step of the reader is watched
+            with _naming(path):
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
+
+    return guarded
+
+
+# ---------------------------------------------------------------------------------------------------- parquet
+
+
+@contextmanager
+def _parquet(path: Path, dataset: str | int | None) -> Iterator[Table]:
+    with pq.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        unusable = {f.name: f"type {f.type}" for f in schema if pa.types.is_nested(f.type)}
+
+        def read(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
+            for batch in file.iter_batches(batch_size=chunk_rows, columns=list(columns)):
+                yield pa.table(batch)
+
+        yield Table(tuple(name for name in schema.names if name not in unusable), read, unusable)
+
+
+# -------------------------------------------------------------------------------------------------------- csv
+
+
+@contextmanager
+def _csv(path: Path, dataset: str | int | None) -> Iterator[Table]:
+    types: dict[str, pa.DataType] = {}
+    with _open_csv(path, {}) as first:
+        names = tuple(first.schema.names)
+
+    def read(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
+        if not types:
+            types.update(_csv_types(path))
+        with _open_csv(path, types, columns) as reader:
+            for batch in reader:
+                for start in range(0, batch.num_rows, chunk_rows):
+                    yield pa.table(batch.slice(start, chunk_rows))
+
+    yield Table(names, read)
+
+
+def _open_csv(
+    path: Path, types: Mapping[str, pa.DataType], columns: Sequence[str] | None = None
+) -> pa_csv.CSVStreamingReader:
+    return pa_csv.open_csv(
+        path,
+        read_options=pa_csv.ReadOptions(block_size=_CSV_BLOCK),
+        convert_options=pa_csv.ConvertOptions(column_types=dict(types), include_columns=columns),
+    )
+
+
+def _csv_types(path: Path) -> dict[str, pa.DataType]:
+    """Return the types that hold every value of each column.
+
+    Arrow takes the types from the first block and stops at a value of a later one that does not fit: such a column
+    gets a wider type (number, then text) and the file is read again.
+    """
+    types: dict[str, pa.DataType] = {}
+    while True:
+        with _open_csv(path, types) as reader:
+            schema = reader.schema
+            types = {f.name: f.type for f in schema} | types
+            try:
+                for _ in reader:
+                    pass
+            except pa.ArrowInvalid as error:
+                match = re.match(r"In CSV column #(\d+): .*conversion error", str(error), re.DOTALL)
+                name = schema.names[int(match[1])] if match else None
+                if name is None or types[name] == pa.string():
+                    raise
+                types[name] = _wider(types[name])
+            else:
+                return types
+
+
+def _wider(type_: pa.DataType) -> pa.DataType:
+    """Return the next type to try for a CSV column."""
+    return {pa.null(): pa.int64(), pa.int64(): pa.float64()}.get(type_, pa.string())
+
+
+# ------------------------------------------------------------------------------------------------------- fits
+
+
+@contextmanager
+def _fits(path: Path, dataset: str | int | None) -> Iterator[Table]:
+    with fits.open(path, memmap=True) as file:
+        try:
+            hdu = file[1 if dataset is None else dataset]
+        except (KeyError, IndexError) as error:
+            known = ", ".join(f"{i} ({h.name or type(h).__name__})" for i, h in enumerate(file))
+            raise UserError(
+                f"{path} has no extension {dataset!r}: it has {known}. Set galaxies.table.dataset."
+            ) from error
+        if not isinstance(hdu, (fits.BinTableHDU, fits.TableHDU)):
+            raise UserError(
+                f"{path}: extension {hdu.name!r} is not a table. Set galaxies.table.dataset to one that is."
+            )
+        # A slice before the column: a column of the whole table would be converted at once.
+        sample = hdu.data[:0]
+        kinds = {c.name: _unusable(np.asarray(sample[c.name])) or _variable_length(c) for c in hdu.columns}
+
+        def read(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
+            for start in range(0, len(hdu.data), chunk_rows):
+                rows = hdu.data[start : start + chunk_rows]
+                yield pa.table({name: _fits_column(rows, hdu.columns[name]) for name in columns})
+
+        yield _array_table(hdu.columns.names, kinds, read)
+
+
+def _variable_length(fits_column: fits.Column) -> str:
+    return "variable length" if fits_column.format.lstrip("0123456789")[:1] in "PQ" else ""
+
+
+def _fits_column(rows: fits.FITS_rec, fits_column: fits.Column) -> pa.Array:
+    """Return a column of some rows; a logical that is neither T nor F and an integer equal to TNULL are null."""
+    stored = rows.view(np.ndarray)[fits_column.name]
+    if fits_column.format.lstrip("0123456789") == "L":
+        return pa.array(stored == ord("T"), mask=~np.isin(stored, (ord("T"), ord("F"))))
+    missing = stored == fits_column.null if isinstance(fits_column.null, int) and stored.dtype.kind in "iu" else None
+    return _to_arrow(np.asarray(rows[fits_column.name]), missing)
+
+
+# ------------------------------------------------------------------------------------------------------- hdf5
+
+
+@contextmanager
+def _hdf5(path: Path, dataset: str | int | None) -> Iterator[Table]:
+    with h5py.File(path, "r") as file:
+        if dataset is not None and str(dataset) not in file:
+            raise UserError(f"{path} has no '{dataset}': it has {', '.join(file)}. Set galaxies.table.dataset.")
+        node = file[str(dataset)] if dataset is not None else file
+        while isinstance(node, h5py.Group) and len(node) == 1:  # the only thing inside is what is meant
+            node = next(iter(node.values()))
+        yield _hdf5_group(path, node) if isinstance(node, h5py.Group) else _hdf5_compound(path, node)
+
+
+def _hdf5_group(path: Path, group: h5py.Group) -> Table:
+    datasets = {name: item for name, item in group.items() if isinstance(item, h5py.Dataset)}
+    kinds = {name: _hdf5_kind(item) for name, item in datasets.items()}
+    if not datasets:
+        raise UserError(
+            f"{path}: '{group.name}' holds no columns, only {', '.join(group) or 'nothing'}. "
+            "Set galaxies.table.dataset to a group of columns or a table."
+        )
+
+    def read(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
+        lengths = {name: len(datasets[name]) for name in columns}
+        if len(set(lengths.values())) > 1:
+            raise UserError(f"{path}: the columns differ in length: {lengths}. They must be the columns of one table.")
+        for start in range(0, max(lengths.values()), chunk_rows):
+            rows = slice(start, start + chunk_rows)
+            yield pa.table({name: _hdf5_column(datasets[name], rows) for name in columns})
+
+    return _array_table(list(datasets), kinds, read)
+
+
+def _hdf5_kind(dataset: h5py.Dataset) -> str:
+    if dataset.ndim == 0:
+        return "single value"
+    if dataset.ndim == 1 and h5py.check_string_dtype(dataset.dtype):
+        return ""
+    return _unusable(np.empty((0, *dataset.shape[1:]), dataset.dtype))
+
+
+def _hdf5_column(dataset: h5py.Dataset, rows: slice) -> pa.Array:
+    values = dataset.asstr()[rows] if h5py.check_string_dtype(dataset.dtype) else dataset[rows]
+    return _to_arrow(values)
+
+
+def _hdf5_compound(path: Path, dataset: h5py.Dataset) -> Table:
+    names = dataset.dtype.names
+    if names is None or dataset.ndim != 1:
+        raise UserError(
+            f"{path}: '{dataset.name}' is an array, not a table. Set galaxies.table.dataset to a group of columns or "
+            "a table."
+        )
+    text = {name for name in names if h5py.check_string_dtype(dataset.dtype[name])}
+    kinds = {name: "" if name in text else _unusable(np.empty(0, dataset.dtype)[name]) for name in names}
+
+    def read(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
+        for start in range(0, len(dataset), chunk_rows):
+            rows = dataset.fields(list(columns))[start : start + chunk_rows]
+            yield pa.table({name: _to_arrow(rows[name]) for name in columns})
+
+    return _array_table(names, kinds, read)
+
+
+# ----------------------------------------------------------------------------------------------------- arrays
+
+
+def _array_table(
+    names: Sequence[str], kinds: Mapping[str, str], read: Callable[[Sequence[str], int], Iterator[pa.Table]]
+) -> Table:
+    """Return the table of a format made of numpy arrays, from what makes each column unusable, if anything does."""
+    unusable = {name: kind for name, kind in kinds.items() if kind}
+    return Table(tuple(name for name in names if name not in unusable), read, unusable)
+
+
+def _unusable(values: NDArray) -> str:
+    """Return why a column cannot be used, '' if it can."""
+    if values.ndim > 1:
+        return f"shape (n, {str(values.shape[1:])[1:]}"
+    return "" if values.dtype.kind in "biufSU" else f"type {values.dtype}"
+
+
+def _to_arrow(values: NDArray, missing: NDArray[np.bool_] | None = None) -> pa.Array:
+    """Return an array in the byte order of the machine as an Arrow array."""
+    if values.dtype.kind in "SUO":
+        text = [v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in values.tolist()]
+        return pa.array([v.rstrip() for v in text], pa.string())
+    return pa.array(np.ascontiguousarray(values, values.dtype.newbyteorder("=")), mask=missing)
+
+
+_OPENERS: dict[str, Callable[[Path, str | int | None], AbstractContextManager[Table]]] = {
+    "parquet": _parquet,
+    "csv": _csv,
+    "fits": _fits,
+    "hdf5": _hdf5,
+}

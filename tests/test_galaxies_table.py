@@ -1,0 +1,558 @@
+"""The user's table: formats, interpretation, everything that can be wrong with it, and that nothing is written then."""
+
+import json
+import logging
+
+import h5py
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from astropy.io import fits
+from numpy.testing import assert_allclose, assert_array_equal
+
+from mocksed import rng, storage
+from mocksed.errors import UserError
+from mocksed.galaxies.mass_functions import quiescent_fraction
+from mocksed.galaxies.table import TableSpec, check_header, write_shards
+
+N = 23
+SEED = 5
+
+
+def columns(n=N):
+    """A survey table like that of 3D-HST, with columns of every type to pass through."""
+    random = np.random.default_rng(3)
+    return {
+        "id": np.arange(1, n + 1) * 10,
+        "z": random.uniform(0.1, 6.0, n),
+        "lmass": random.uniform(7.0, 11.5, n),
+        "lssfr": random.uniform(-13.0, -8.0, n),
+        "old": random.random(n) < 0.5,
+        "av": (random.integers(0, 12, n) / 4).astype(np.float32),
+        "field": np.array([f"cosmos-{i}" for i in range(n)]),
+        "n_bands": random.integers(3, 40, n).astype(np.int16),
+    }
+
+
+NAMES = {"galaxy_id": "id", "redshift": "z", "mass": "lmass"}
+
+
+def write_parquet(path, data, **options):
+    pq.write_table(pa.table({name: pa.array(values) for name, values in data.items()}), path, **options)
+
+
+def write_csv(path, data):
+    pd.DataFrame(data).to_csv(path, index=False)
+
+
+def write_fits(path, data):
+    fits.BinTableHDU.from_columns([fits_column(name, np.asarray(values)) for name, values in data.items()]).writeto(
+        path
+    )
+
+
+def fits_column(name, values):
+    kind = values.dtype.kind
+    code = {"b": "L", "U": f"{values.dtype.itemsize // 4}A", "i": {8: "K", 4: "J", 2: "I"}.get(values.dtype.itemsize)}
+    length = "" if values.ndim == 1 else str(values.shape[1])
+    return fits.Column(name, length + (code.get(kind) or {8: "D", 4: "E"}[values.dtype.itemsize]), array=values)
+
+
+def write_hdf5(path, data, group="galaxies"):
+    with h5py.File(path, "w") as file:
+        for name, values in data.items():
+            values = np.asarray(values)
+            file[f"{group}/{name}"] = values.astype("S") if values.dtype.kind == "U" else values
+
+
+def write_hdf5_compound(path, data):
+    arrays = {
+        n: np.asarray(v).astype("S") if np.asarray(v).dtype.kind == "U" else np.asarray(v) for n, v in data.items()
+    }
+    rows = np.empty(len(next(iter(arrays.values()))), [(n, v.dtype, v.shape[1:]) for n, v in arrays.items()])
+    for name, values in arrays.items():
+        rows[name] = values
+    with h5py.File(path, "w") as file:
+        file["table"] = rows
+
+
+WRITERS = {
+    "t.parquet": write_parquet,
+    "t.csv": write_csv,
+    "t.fits": write_fits,
+    "t.hdf5": write_hdf5,
+    "t.h5": write_hdf5_compound,
+}
+
+
+class Folder:
+    """A table in a folder, and what `write_shards` makes of it."""
+
+    def __init__(self, path):
+        self.path = path
+        self.outputs = [path / "out" / f"{i:04d}.parquet" for i in range(3)]
+        self.report = path / "out" / "report.json"
+
+    def config(self, data, name="t.parquet", **changes):
+        table = self.path / name
+        if data is not None:
+            table.unlink(missing_ok=True)
+            WRITERS[name](table, data)
+        return {"path": str(table), "columns": NAMES} | changes
+
+    def write(self, data, name="t.parquet", chunk_rows=1000, **changes):
+        spec = TableSpec.from_config(self.config(data, name, **changes))
+        write_shards(spec, SEED, self.outputs, self.report, chunk_rows)
+        return pa.concat_tables([storage.read_table(output) for output in self.outputs])
+
+    def refuses(self, data, match, name="t.parquet", **changes):
+        """Check that the table is refused with one message that names the file, and that nothing is written."""
+        with pytest.raises(UserError, match=match) as caught:
+            self.write(data, name, **changes)
+        assert not list(self.path.glob("out/**/*")), "something was written"
+        return str(caught.value)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder(tmp_path)
+
+
+# ------------------------------------------------------------------------------------------- good tables
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("chunk_rows", [1, 4, 1000])
+def test_round_trip_of_every_format(folder, name, chunk_rows):
+    data = columns()
+    result = folder.write(data, name, chunk_rows)
+    assert result.column_names[:4] == ["galaxy_id", "redshift", "log_mstar", "quiescent"]
+    assert result.column_names[4:] == list(data) if name != "t.hdf5" else sorted(data)
+    assert_array_equal(result["galaxy_id"], data["id"])
+    assert_array_equal(result["redshift"], data["z"])
+    assert_array_equal(result["log_mstar"], data["lmass"])
+    for column in data:
+        assert_array_equal(result[column].to_numpy(zero_copy_only=False), data[column])
+    if name != "t.csv":
+        assert result.schema.field("av").type == pa.float32()
+        assert result.schema.field("n_bands").type == pa.int16()
+    assert result.schema.field("old").type == pa.bool_()
+    assert result.schema.field("redshift").metadata is not None
+    assert json.loads(folder.report.read_text()) == {"n_rows": N, "n_used": N, "n_dropped": 0, "reasons": []}
+
+
+def test_shards_are_contiguous_whatever_the_chunks(folder):
+    bounds = storage.shard_bounds(N, 3)
+    for chunk_rows in (1, 5, 7, 8, N, 1000):
+        folder.write(columns(), chunk_rows=chunk_rows)
+        for (start, stop), output in zip(bounds, folder.outputs, strict=True):
+            assert_array_equal(storage.read_table(output)["galaxy_id"], columns()["id"][start:stop])
+
+
+def test_more_shards_than_rows(folder):
+    folder.write({name: values[:1] for name, values in columns().items()})
+    tables = [storage.read_table(output) for output in folder.outputs]
+    assert [len(table) for table in tables] == [0, 0, 1]
+    assert tables[0].schema == tables[2].schema
+
+
+def test_rows_are_numbered_without_ids(folder):
+    result = folder.write(columns(), chunk_rows=5, columns={"redshift": "z", "mass": "lmass"})
+    assert_array_equal(result["galaxy_id"], np.arange(N))
+
+
+def test_standard_names_are_not_duplicated(folder):
+    data = {"galaxy_id": np.arange(N), "redshift": columns()["z"], "log_mstar": columns()["lmass"]}
+    result = folder.write(data, columns={"galaxy_id": "galaxy_id"})
+    assert result.column_names == ["galaxy_id", "redshift", "log_mstar", "quiescent"]
+
+
+def test_keep(folder):
+    assert folder.write(columns(), keep=["field", "av"]).column_names[4:] == ["field", "av"]
+    assert folder.write(columns(), keep=[]).column_names[4:] == []
+
+
+def test_positions_pass_through_with_their_description(folder):
+    result = folder.write(columns() | {"ra": np.full(N, 150.0), "dec": np.full(N, 2.0)}, keep=["ra", "dec"])
+    assert result.schema.field("ra").metadata[b"unit"] == b"deg"
+
+
+@pytest.mark.parametrize("unit", ["Msun", "Msun/h"])
+@pytest.mark.parametrize("scale", ["log", "linear"])
+def test_mass_scale_and_unit(folder, scale, unit):
+    given = columns()["lmass"] + (np.log10(0.7) if unit == "Msun/h" else 0.0)
+    data = columns() | {"lmass": given if scale == "log" else 10.0**given}
+    result = folder.write(data, mass_scale=scale, mass_unit=unit, h=0.7)
+    assert_allclose(result["log_mstar"].to_numpy(), columns()["lmass"], atol=1e-12)
+    assert_array_equal(result["lmass"], data["lmass"])  # the user's own passes through as it is
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        lambda f: f,
+        lambda f: f.astype(np.int8),
+        lambda f: f.astype(float),
+        lambda f: np.where(f, "true", "false"),
+        lambda f: np.where(f, " True", "FALSE"),
+        lambda f: pd.Categorical(np.where(f, "1", "0")),
+    ],
+)
+def test_quiescent_from_a_column(folder, flags):
+    data = columns() | {"old": flags(columns()["old"])}
+    result = folder.write(data, columns=NAMES | {"quiescent": "old"}, quiescent={"from": "column"})
+    assert_array_equal(result["quiescent"], columns()["old"])
+
+
+@pytest.mark.parametrize("name", ["t.fits", "t.csv", "t.hdf5", "t.h5"])
+def test_quiescent_from_a_column_of_other_formats(folder, name):
+    result = folder.write(columns(), name, columns=NAMES | {"quiescent": "old"}, quiescent={"from": "column"})
+    assert_array_equal(result["quiescent"], columns()["old"])
+
+
+def test_quiescent_from_ssfr(folder):
+    quiescent = {"from": "ssfr", "log_ssfr_max": -10.0}
+    result = folder.write(columns(), columns=NAMES | {"ssfr": "lssfr"}, quiescent=quiescent)
+    assert_array_equal(result["quiescent"], columns()["lssfr"] < -10.0)
+
+
+def test_quiescent_from_the_mass_functions(folder):
+    n = 20_000
+    data = columns(n) | {"lmass": np.full(n, 11.0), "z": np.full(n, 1.0)}
+    result = folder.write(data, chunk_rows=7001, quiescent={"from": "mass_function"})
+    fraction = quiescent_fraction(11.0, 1.0)
+    assert_array_equal(result["quiescent"], rng.uniforms(SEED, rng.Stage.CLASS, data["id"], 1)[:, 0] < fraction)
+    assert np.mean(result["quiescent"].to_numpy()) == pytest.approx(fraction, abs=4.0 / np.sqrt(n))
+
+
+def test_ids_stored_as_floats(folder):
+    assert_array_equal(folder.write(columns() | {"id": np.arange(N) * 1.0})["galaxy_id"], np.arange(N))
+
+
+def test_ids_in_any_order(folder):
+    ids = np.random.default_rng(1).permutation(N) - 4
+    assert_array_equal(folder.write(columns() | {"id": ids}, chunk_rows=5)["galaxy_id"], ids)
+
+
+@pytest.mark.parametrize("name", ["t.fits", "t.hdf5", "t.h5"])
+def test_columns_of_several_dimensions_are_left_out(folder, name, caplog):
+    data = columns() | {"sed": np.zeros((N, 3))}
+    with caplog.at_level(logging.INFO, "mocksed"):
+        assert "sed" not in folder.write(data, name).column_names
+    assert "'sed' does not pass through" in caplog.text
+
+
+def test_nested_columns_of_parquet_are_left_out(folder, caplog):
+    with caplog.at_level(logging.INFO, "mocksed"):
+        assert "sed" not in folder.write(columns() | {"sed": [[1.0]] * N}).column_names
+    assert "'sed' does not pass through (type list" in caplog.text
+
+
+def test_fits_extension(folder):
+    path = folder.path / "t.fits"
+    table = fits.BinTableHDU.from_columns([fits_column(n, v) for n, v in columns().items()], name="CAT")
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.zeros((2, 2))), table]).writeto(path)
+    for dataset in (2, "CAT"):
+        assert len(folder.write(None, "t.fits", dataset=dataset)) == N
+    for dataset, match in ((1, "not a table.*galaxies.table.dataset"), ("DOG", "no extension 'DOG': it has.*CAT")):
+        with pytest.raises(UserError, match=match):
+            folder.write(None, "t.fits", dataset=dataset)
+
+
+def test_fits_nulls_unsigned_integers_and_variable_lengths(folder):
+    data = columns()
+    data["n"] = np.where(np.arange(N) == 3, -9, np.arange(N)).astype(np.int16)
+    hdu = fits.BinTableHDU.from_columns([
+        *[fits_column(n, v) for n, v in data.items() if n != "n"],
+        fits.Column("n", "I", null=-9, array=data["n"]),
+        fits.Column("u", "J", bzero=2**31, array=np.arange(N, dtype=np.uint32) + 2**31),
+        fits.Column("p", "PD()", array=np.array([np.ones(i % 3) for i in range(N)], dtype=object)),
+    ])  # fmt: skip
+    hdu.writeto(folder.path / "t.fits")
+    content = (folder.path / "t.fits").read_bytes()
+    row = hdu.data.dtype.itemsize
+    start = content.index(b"END" + b" " * 77, 2880) // 2880 * 2880 + 2880
+    at = start + 2 * row + hdu.data.dtype.fields["old"][1]
+    (folder.path / "t.fits").write_bytes(content[:at] + b"\0" + content[at + 1 :])
+    result = folder.write(None, "t.fits", chunk_rows=7)
+    assert result["n"].to_pylist() == [None if i == 3 else i for i in range(N)]
+    assert_array_equal(result["u"], np.arange(N) + 2**31)
+    assert result["old"][2].as_py() is None
+    assert result["old"].null_count == 1
+    assert "p" not in result.column_names
+
+
+def test_hdf5_group_and_names(folder):
+    write_hdf5(folder.path / "t.hdf5", columns(), "run/snapshot")
+    with h5py.File(folder.path / "t.hdf5", "a") as file:
+        file["other"] = 1.0
+    assert len(folder.write(None, "t.hdf5", dataset="run/snapshot")) == N
+    with pytest.raises(UserError, match=r"has no 'snapshot': it has other, run.*dataset"):
+        folder.write(None, "t.hdf5", dataset="snapshot")
+    with pytest.raises(UserError, match=r"'/run' holds no columns|has no column"):
+        folder.write(None, "t.hdf5", dataset="/")
+
+
+def test_csv_types_of_later_rows(folder, monkeypatch):
+    monkeypatch.setattr("mocksed.galaxies.readers._CSV_BLOCK", 256)
+    n = 300
+    data = pd.DataFrame(columns(n)).drop(columns="field")
+    data["late_float"] = [0] * 200 + [0.5] * 100
+    data["late_text"] = [1] * 200 + ["x"] * 100
+    data["late_number"] = [None] * 200 + [2] * 100
+    result = folder.write(data, "t.csv", chunk_rows=3)
+    assert [str(result.schema.field(f"late_{kind}").type) for kind in ("float", "text", "number")] == [
+        "double",
+        "string",
+        "double",
+    ]
+    assert result["late_text"].to_pylist() == [str(value) for value in data["late_text"]]
+
+
+# ----------------------------------------------------------------------------------------- rows to drop
+
+
+def survey(n=N):
+    """The table with what real ones have: no fit (-1, NaN), masses out of range."""
+    data = columns(n)
+    for name in ("z", "lmass", "lssfr"):
+        data[name][[2, 9]] = -1.0
+    data["lmass"][[4, 5, 6, 7, 8, 12]] = np.nan
+    data["lmass"][20] = 3.3
+    data["z"][21] = 25.0
+    return data
+
+
+def test_invalid_rows_stop(folder):
+    message = folder.refuses(survey(), "10 of 23 rows cannot be used", "t.fits", missing_values=[-1], chunk_rows=5)
+    assert "column 'z' missing: 2 rows (row 2: -1.0, row 9: -1.0); expected a number" in message
+    assert (
+        "column 'lmass' missing: 8 rows (row 2: -1.0, row 4: nan, row 5: nan, row 6: nan, row 7: nan, ...)" in message
+    )
+    assert (
+        "column 'lmass' out of range: 1 rows (row 20: 3.3); expected log10 of the mass in Msun from 4 to 13.5"
+        in message
+    )
+    assert "column 'z' out of range: 1 rows (row 21: 25.0); expected 0 to 20" in message
+    assert "`invalid_rows: drop`" in message
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 5, 1000])
+def test_invalid_rows_drop(folder, caplog, chunk_rows):
+    with caplog.at_level(logging.INFO, "mocksed"):
+        result = folder.write(survey(), "t.fits", chunk_rows, missing_values=[-1], invalid_rows="drop")
+    used = np.setdiff1d(np.arange(N), [2, 4, 5, 6, 7, 8, 9, 12, 20, 21])
+    assert_array_equal(result["galaxy_id"], columns()["id"][used])
+    assert_array_equal(result["av"], columns()["av"][used])
+    report = json.loads(folder.report.read_text())
+    assert (report["n_rows"], report["n_used"], report["n_dropped"]) == (23, 13, 10)
+    counts = {(reason["column"], reason["problem"]): reason["n_rows"] for reason in report["reasons"]}
+    assert counts == {
+        ("z", "missing"): 2,
+        ("lmass", "missing"): 8,
+        ("lmass", "out of range"): 1,
+        ("z", "out of range"): 1,
+    }
+    assert "column 'lmass' missing: 8 rows" in caplog.text
+    assert "13 of 23 rows used" in caplog.text
+
+
+def test_dropping_rows_changes_no_other_galaxy(folder):
+    names = {"redshift": "z", "mass": "lmass"}
+    whole = folder.write(columns(), columns=names)
+    some = folder.write(survey(), columns=names, invalid_rows="drop")
+    assert_array_equal(some["quiescent"], whole["quiescent"].to_numpy(zero_copy_only=False)[some["galaxy_id"]])
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("z", None, "column 'z' missing: 1 rows .row 7: null"),
+        ("z", np.nan, "column 'z' missing: 1 rows"),
+        ("z", np.inf, "column 'z' missing: 1 rows .row 7: inf"),
+        ("z", -0.5, "column 'z' negative: 1 rows .row 7: -0.5.*expected 0 to 20"),
+        ("lmass", -np.inf, "column 'lmass' missing"),
+        ("lmass", 14.0, "column 'lmass' out of range"),
+        ("lssfr", None, "column 'lssfr' missing"),
+    ],
+)
+def test_each_reason(folder, column, value, message):
+    data = columns()
+    data[column] = [*data[column][:7], value, *data[column][8:]]
+    setting = {"columns": NAMES | {"ssfr": "lssfr"}, "quiescent": {"from": "ssfr"}}
+    folder.refuses(data, message, chunk_rows=5, **setting)
+    assert len(folder.write(data, invalid_rows="drop", **setting)) == N - 1
+
+
+def test_linear_masses_must_be_positive(folder):
+    data = columns()
+    data["lmass"] = 10.0 ** data["lmass"]
+    data["lmass"][[1, 3]] = 0.0, -1e9
+    folder.refuses(data, "not positive: 2 rows .row 1: 0.0, row 3: -1000000000.0", mass_scale="linear")
+
+
+@pytest.mark.parametrize("value", [None, 2, -99])
+def test_flags_must_be_flags(folder, value):
+    flags = [*columns()["old"].astype(int).tolist()[:-1], value]
+    setting = {"columns": NAMES | {"quiescent": "old"}, "quiescent": {"from": "column"}}
+    folder.refuses(columns() | {"old": flags}, "'old' not a flag: 1 rows .row 22: .*true or false, 1 or 0", **setting)
+
+
+def test_text_in_a_column_of_numbers(folder):
+    data = columns()
+    data["z"] = [*data["z"].tolist()[:-1], "unknown"]
+    folder.refuses(pd.DataFrame(data), "column 'z' missing: 1 rows .row 22: 'unknown'", "t.csv")
+
+
+def test_missing_value_in_single_precision(folder):
+    data = columns()
+    data["z"][3] = 19.9
+    data["z"] = data["z"].astype(np.float32)
+    folder.refuses(data, "'z' missing: 1 rows .row 3: 19.89", missing_values=[19.9])
+
+
+# --------------------------------------------------------------------------------- tables that are refused
+
+
+def test_no_path():
+    with pytest.raises(UserError, match=r"galaxies.table.path names no file"):
+        TableSpec.from_config({"path": None})
+
+
+@pytest.mark.parametrize("check", [check_header, lambda spec: write_shards(spec, SEED, ["never.parquet"])])
+def test_header(folder, check):
+    def refuses(match, data=None, name="t.parquet", **changes):
+        with pytest.raises(UserError, match=match):
+            check(TableSpec.from_config(folder.config(columns() if data is None else data, name, **changes)))
+
+    refuses(
+        r"t.parquet has no column 'lmas' \(galaxies.table.columns.mass\). Did you mean 'lmass'\? It has: id, z, ",
+        columns=NAMES | {"mass": "lmas"},
+    )
+    refuses(r"no column 'Z' .*Did you mean 'z'", columns=NAMES | {"redshift": "Z"})
+    refuses(r"no column 'qqq' \(galaxies.table.keep\)", keep=["qqq"])
+    refuses(r"quiescent.from is column, but galaxies.table.columns.quiescent", quiescent={"from": "column"})
+    refuses(r"quiescent.from is ssfr, but galaxies.table.columns.ssfr", quiescent={"from": "ssfr"})
+    for name in ("age", "mag_f200w", "redshift", "quiescent"):
+        refuses(rf"'{name}' has a name that the catalogue needs.*Rename it.*keep", columns() | {name: np.ones(N)})
+    for name in ("t.fits", "t.hdf5", "t.h5"):
+        refuses(
+            r"'sed' .*is of shape \(n, 3.*not one number", columns() | {"sed": np.zeros((N, 3))}, name, keep=["sed"]
+        )
+
+
+def test_check_header_accepts_a_good_table(folder):
+    check_header(TableSpec.from_config(folder.config(columns())))
+
+
+def test_missing_file(folder):
+    folder.config(columns())
+    with pytest.raises(UserError, match=r"t.parque does not exist .*path.*Did you mean .*t.parquet"):
+        check_header(TableSpec(folder.path / "t.parque"))
+    with pytest.raises(UserError, match="is a folder"):
+        check_header(TableSpec(folder.path))
+
+
+def test_unknown_ending(folder):
+    (folder.path / "t.dat").write_text("x")
+    with pytest.raises(UserError, match=r"t.dat: its ending .*known: .parquet.*galaxies.table.format"):
+        check_header(TableSpec(folder.path / "t.dat"))
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b"\0garbage\xff" * 50, lambda b: b[: int(0.7 * len(b))]])
+def test_damaged_file(folder, name, damage):
+    folder.config(columns(2000), name)
+    path = folder.path / name
+    path.write_bytes(damage(path.read_bytes()))
+    if name == "t.csv" and path.stat().st_size > 1000:
+        return  # half a text file is a shorter text file
+    assert str(path) in folder.refuses(None, "cannot read|no column", name)
+
+
+def test_damage_found_late_leaves_nothing(folder):
+    """A column that only passes through is read in the second pass, when shards are being written."""
+    data = columns(20_000) | {"noise": np.random.default_rng(0).random(20_000)}
+    write_parquet(folder.path / "t.parquet", data, compression="zstd", row_group_size=5000)
+    content = bytearray((folder.path / "t.parquet").read_bytes())
+    chunk = pq.ParquetFile(folder.path / "t.parquet").metadata.row_group(3).column(len(data) - 1)
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    content[start : start + chunk.total_compressed_size] = bytes(chunk.total_compressed_size)
+    (folder.path / "t.parquet").write_bytes(content)
+    folder.refuses(None, "cannot read .*t.parquet", chunk_rows=5000)
+
+
+def test_errors_of_the_program_are_not_blamed_on_the_file(folder, monkeypatch):
+    monkeypatch.setattr("mocksed.galaxies.table.normalise", lambda *_: [][0])
+    with pytest.raises(IndexError):
+        folder.write(columns())
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("invalid_rows", ["stop", "drop"])
+def test_empty_table(folder, name, invalid_rows):
+    data = {n: v[:0] for n, v in columns().items() if n != "field"}
+    folder.refuses(data, f"{name} is empty", name, invalid_rows=invalid_rows)
+
+
+def test_no_usable_row(folder):
+    message = folder.refuses(
+        columns() | {"z": np.full(N, -1.0)}, "none of its 23 rows can be used", invalid_rows="drop"
+    )
+    assert "column 'z' negative: 23 rows" in message
+
+
+@pytest.mark.parametrize("chunk_rows", [3, 1000])
+def test_duplicate_ids(folder, chunk_rows):
+    ids = np.arange(N)
+    ids[[4, 22]] = 2, 1
+    folder.refuses(
+        columns() | {"id": ids},
+        "'id' repeats 2 identifiers: 2 in rows 2 and 4, 1 in rows 1 and 22. They must be unique",
+        invalid_rows="drop",
+        chunk_rows=chunk_rows,
+    )
+
+
+@pytest.mark.parametrize(
+    ("last", "shown"),
+    [(1.5, "1.5"), (None, "null"), (2**63, "9223372036854775808"), (1e17, "1e.17"), (np.nan, "nan|null")],
+)
+def test_ids_must_be_integers(folder, last, shown):
+    ids = [*range(N - 1), last] if last != 2**63 else np.array([*range(N - 1), last], np.uint64)
+    message = f"column 'id' .* not identifiers: row 22: ({shown})"
+    folder.refuses(pd.DataFrame(columns() | {"id": pd.array(ids) if last is None else ids}), message, chunk_rows=5)
+
+
+def test_ids_must_not_be_text(folder):
+    folder.refuses(columns() | {"id": columns()["field"]}, "not identifiers: row 0: 'cosmos-0'")
+
+
+def test_masses_that_are_not_logarithms(folder):
+    data = columns() | {"lmass": 10.0 ** columns()["lmass"]}
+    for invalid_rows in ("stop", "drop"):
+        message = folder.refuses(
+            data, "median of .*no log10.*galaxies.table.mass_scale to linear", invalid_rows=invalid_rows
+        )
+        assert "\n" not in message
+
+
+def test_logarithms_declared_linear(folder):
+    folder.refuses(columns(), "median of .*too small.*galaxies.table.mass_scale to log", mass_scale="linear")
+
+
+def test_columns_with_the_same_name(folder):
+    (folder.path / "t.csv").write_text("id,z,z,lmass\n1,0.5,0.5,9.0\n")
+    folder.refuses(None, "more than one column is called 'z'", "t.csv")
+
+
+def test_hdf5_columns_of_different_lengths(folder):
+    folder.refuses(columns() | {"av": np.zeros(3)}, "differ in length", "t.hdf5")
+
+
+def test_output_folder_that_cannot_be_written(folder):
+    (folder.path / "out").write_text("a file")
+    with pytest.raises(UserError, match="cannot write"):
+        folder.write(columns())
