@@ -340,8 +340,8 @@ def _galaxy_ids(column: pa.ChunkedArray, first_row: int, spec: TableSpec) -> NDA
         wrong = np.ones(len(column), bool)
     if wrong.any():
         raise UserError(
-            f"{spec.path}: column '{spec.columns.galaxy_id}' (galaxies.table.columns.galaxy_id) has values that are not "
-            f"identifiers: {_listing(_examples(column, wrong, first_row))}. "
+            f"{spec.path}: column '{spec.columns.galaxy_id}' (galaxies.table.columns.galaxy_id) has values that are "
+            f"not identifiers: {_listing(_examples(column, wrong, first_row))}. "
             "Expected integers between -2**63 and 2**63 - 1, one for each row. With galaxies.table.columns.galaxy_id: "
             "null the rows are numbered from 0."
         )
