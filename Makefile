@@ -24,7 +24,7 @@ flock -n 9 || { echo "error: another 'make run' is at work in this folder; wait 
 if [ -s $(LOCK) ]; then $(SNAKEMAKE) --unlock; fi; \
 echo running > $(LOCK); \
 $(SNAKEMAKE) --rerun-incomplete; status=$$?; \
-if [ $$status -lt 128 ]; then : > .make-run.lock; fi; \
+if [ $$status -lt 128 ]; then : > $(LOCK); fi; \
 exit $$status
 endef
 
@@ -57,7 +57,8 @@ env: .venv/.installed
 
 # uv installs in 5 s what takes pip 40 s; pip is there for machines on which uv does not work, e.g. with a pip mirror.
 .venv/.installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or newer is needed: make PYTHON=..." * (sys.version_info < (3, 11)))'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python 3.11 or newer is needed; name one: make PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	($(BIN)/pip install --quiet uv==$(UV_VERSION) && \
 	  VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock) || \

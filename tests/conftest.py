@@ -1,0 +1,56 @@
+import importlib
+import os
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# the first call of a compiled function takes long, and the suite should say the same each time
+settings.register_profile("mocksed", deadline=None, derandomize=True)
+settings.load_profile("mocksed")
+
+ROOT = Path(__file__).parents[1]
+FSPS_REQUIRED = os.environ.get("MOCKSED_REQUIRE_FSPS") == "1"
+
+
+@cache
+def why_no_fsps() -> str | None:
+    """Return why python-fsps cannot be used, None if it can."""
+    home = os.environ.get("SPS_HOME")
+    if not home or not Path(home).is_dir():
+        return "SPS_HOME is not set to a folder"
+    try:
+        importlib.import_module("fsps")
+    except Exception as error:
+        return f"python-fsps cannot be imported: {error}"
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("fsps") and (reason := why_no_fsps()):
+        if FSPS_REQUIRED:
+            pytest.fail(f"{reason}, and MOCKSED_REQUIRE_FSPS is 1", pytrace=False)
+        pytest.skip(reason)
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    if FSPS_REQUIRED and any(item.get_closest_marker("fsps") for item in items):
+        raise pytest.UsageError("tests against FSPS are deselected, and MOCKSED_REQUIRE_FSPS is 1")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if FSPS_REQUIRED and not any(item.get_closest_marker("fsps") for item in session.items):
+        raise pytest.UsageError("there are no tests against FSPS, and MOCKSED_REQUIRE_FSPS is 1")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Return the root of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def schema() -> Path:
+    """Return the schema of the config."""
+    return ROOT / "workflow" / "schemas" / "config.schema.yaml"

@@ -1,0 +1,269 @@
+import copy
+import os
+from functools import reduce
+from types import MappingProxyType
+
+import pytest
+import yaml
+
+from mocksed import config
+from mocksed.errors import UserError
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, schema):
+    """Return a folder, made the current one, that has the files a config names."""
+    table = yaml.safe_load(schema.read_text())["properties"]["sps"]["properties"]["table"]["default"]
+    for name in (table, "survey.fits"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def nested(path, value):
+    """Return a config with one key beside the name of the run."""
+    return {"run": "test"} | reduce(lambda inner, key: {key: inner}, reversed(path.split(".")), value)
+
+
+def problems(raw, schema):
+    with pytest.raises(UserError) as error:
+        config.load(raw, schema)
+    return str(error.value)
+
+
+SAMPLING = {
+    "log_mstar": {"uniform": [7, 12]},
+    "redshift": {"uniform_in_scale_factor": [0, 12]},
+    "log_zmet": {"relation": True},
+    "log_us": {"relation": True},
+    "dust2": {"normal": [0, 0.5]},
+    "age": {"fraction_of_t_univ": [0.01, 1]},
+    "tau": {"log_uniform": [0.1, 100]},
+}
+
+
+def test_defaults_are_filled_in_at_every_depth(project, schema):
+    loaded = config.load({"run": "test"}, schema)
+    assert loaded["seed"] == 42
+    assert loaded["cosmology"] == {"H0": 67.66, "Om0": 0.3111}
+    assert loaded["galaxies"]["table"]["columns"]["mass"] == "log_mstar"
+    assert loaded["galaxies"]["lightcone"]["redshift"] == [0.0, 12.0]
+    assert loaded["parent"]["shards"] == 4
+    assert loaded["quiescent"]["uvj_box"]["slope"] == 0.88
+
+
+def test_given_values_stay_and_the_source_is_not_changed(project, schema):
+    raw = {"run": "test", "parent": {"star_forming": {"n": 5000, "sampling": SAMPLING}}}
+    before = copy.deepcopy(raw)
+    loaded = config.load(raw, schema)
+    assert raw == before
+    assert loaded["parent"]["star_forming"] == before["parent"]["star_forming"]
+    assert loaded["parent"]["quiescent"]["n"] == 20000
+    loaded["galaxies"]["lightcone"]["redshift"][0] = 3.0
+    assert config.load(raw, schema)["galaxies"]["lightcone"]["redshift"][0] == 0.0
+
+
+def test_a_complete_config_loads_to_itself(project, schema):
+    loaded = config.load({"run": "test"}, schema)
+    assert config.load(loaded, schema) == loaded
+
+
+def test_any_mapping_will_do_and_whole_floats_become_integers(project, schema):
+    raw = MappingProxyType({"run": "test", "parent": MappingProxyType({"star_forming": {"n": 1e6}})})
+    n = config.load(raw, schema)["parent"]["star_forming"]["n"]
+    assert (n, type(n)) == (1_000_000, int)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["config/config.yaml", "config/survey.yaml", "config/sim512.yaml", "config/sim2048.yaml", "config/test/tiny.yaml"],
+)
+def test_shipped_configs_load(project, schema, root, name):
+    config.load(root / name, schema)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        (
+            "galaxies.lightcone.n_galaxies",
+            -5,
+            "n_galaxies: -5 is not allowed; expected an integer of at least 1 or null",
+        ),
+        ("galaxies.source", "lightcne", 'galaxies.source: "lightcne" is not allowed; expected one of lightcone, table'),
+        (
+            "galaxies.lightcone.n_galaxy",
+            5,
+            "n_galaxy: unknown key, did you mean n_galaxies?; allowed: n_galaxies, area",
+        ),
+        ("galaxis", {}, "galaxis: unknown key, did you mean galaxies?; allowed: run, results"),
+        ("run", "a/b", 'run: "a/b" is not allowed; expected a name of letters, digits'),
+        ("seed", -1, "seed: -1 is not allowed; expected an integer from 0 to 9223372036854775807"),
+        ("seed", 2**63, "seed: 9223372036854775808 is not allowed"),
+        ("seed", 1.5, "seed: 1.5 is not allowed; expected an integer"),
+        (
+            "parent.star_forming.n",
+            "1e6",
+            '"1e6" is not allowed; expected an integer of at least 100 (YAML takes 1e6 for',
+        ),
+        ("cosmology.Om0", 1.0, "cosmology.Om0: 1.0 is not allowed; expected a number above 0 and below 1"),
+        ("spectra.write", "yes", 'spectra.write: "yes" is not allowed; expected true or false'),
+        ("sps.table", "x.hdf5", "expected the path of a file that ends in .h5"),
+        ("results", "", "expected text that is not empty"),
+        ("galaxies.table.keep", 3, "galaxies.table.keep: 3 is not allowed; expected all, or a list of names"),
+        ("galaxies.table.keep", ["av", 3], "galaxies.table.keep[1]: 3 is not allowed; expected text"),
+        (
+            "galaxies.lightcone",
+            [1],
+            "galaxies.lightcone: [1] is not allowed; expected a mapping with the keys n_galaxies",
+        ),
+        (
+            "spectra.wavelength",
+            [1, float("nan")],
+            "spectra.wavelength[1]: nan is not allowed; expected a finite number",
+        ),
+        ("spectra.wavelength", [912], "spectra.wavelength: [912] is not allowed; expected a list of 2 numbers"),
+        ("spectra.wavelength", [3000, 1000], "[3000, 1000] is not allowed; expected the lower limit first"),
+        ("galaxies.lightcone.redshift", [5, 1], "redshift: [5, 1] is not allowed; expected the lower limit first"),
+        ("galaxies.lightcone.redshift", [0, 25], "redshift: [0, 25] is not allowed; expected values from 0 to 20"),
+        ("galaxies.table.redshift", [-1, 5], "table.redshift: [-1, 5] is not allowed; expected values of at least 0"),
+        ("galaxies.lightcone.log_mstar", [9, 9], "log_mstar: [9, 9] is not allowed"),
+        ("galaxies.lightcone.centre", [0, 95], "centre: [0, 95] is not allowed; expected a right ascension"),
+        (
+            "diagnostics.redshift_bins",
+            [0, 2, 1],
+            "redshift_bins: [0, 2, 1] is not allowed; expected edges that increase",
+        ),
+        (
+            "photometry.filters",
+            ["jwst_f090"],
+            '"jwst_f090" is not allowed, did you mean jwst_f090w?; expected names of',
+        ),
+        ("photometry.filters", ["a", "a"], "photometry.filters: a given more than once"),
+        ("galaxies.source", "table", "galaxies.table.path: null is not allowed with galaxies.source table"),
+        ("galaxies", {"source": "table", "table": {"path": "no.fits"}}, 'galaxies.table.path: "no.fits" is not a file'),
+        (
+            "sps.table",
+            "nowhere/x.h5",
+            'sps.table: "nowhere/x.h5" is not a file; expected an SSP table, or a name below',
+        ),
+        ("results", "survey.fits", 'results: "survey.fits" is not allowed'),
+        ("parent.quiescent.sampling", "drakos", "one of default, drakos2021a, drakos2021b, or a mapping with the keys"),
+    ],
+)
+def test_a_mistake_is_named_with_key_value_and_what_is_allowed(project, schema, key, value, words):
+    message = problems(nested(key, value), schema)
+    assert words in message
+    assert "Traceback" not in message
+
+
+@pytest.mark.parametrize(("origin", "column"), [("column", "quiescent"), ("ssfr", "ssfr")])
+def test_a_flag_of_quiescence_needs_its_column(project, schema, origin, column):
+    raw = nested("galaxies", {"source": "table", "table": {"path": "survey.fits", "quiescent": {"from": origin}}})
+    assert f"galaxies.table.columns.{column}: null is not allowed" in problems(raw, schema)
+    raw["galaxies"]["table"]["columns"] = {column: "x"}
+    assert config.load(raw, schema)["galaxies"]["table"]["columns"][column] == "x"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "distribution", "words"),
+    [
+        ("tau", {"uniform": [0, 100]}, "tau.uniform: [0, 100] is not allowed; expected values from 0.1 to 100"),
+        ("tau", {"unifrm": [1, 10]}, "tau.unifrm: unknown key, did you mean uniform?"),
+        ("tau", {"uniform": [1, 2], "constant": 3}, "expected exactly one of uniform, log_uniform"),
+        ("tau", {"log_uniform": [0, 10]}, "tau.log_uniform: [0, 10] is not allowed; expected limits above 0"),
+        ("dust2", {"uniform": [-1, 1]}, "expected values of at least 0"),
+        ("dust2", {"normal": [0, 0]}, "expected a standard deviation (the second) above 0"),
+        ("dust2", {"normal": [0, 1, 2, 1]}, "expected [mean, sd, low, high] with low below high"),
+        ("dust2", {"normal": [0, 1, -2, 1]}, "expected values of at least 0"),
+        ("log_us", {"uniform": [-5, -1]}, "log_us.uniform: [-5, -1] is not allowed; expected values from -4 to -1"),
+        ("log_us", {"constant": 0}, "log_us.constant: 0 is not allowed; expected values from -4 to -1"),
+        ("log_us", {"relation": False}, "relation: false is not allowed; expected true"),
+        ("age", {"fraction_of_t_univ": [0.5, 1.5]}, "expected values from 0 to 1"),
+        ("age", {"log_uniform_to_t_univ": 0}, "log_uniform_to_t_univ: 0 is not allowed"),
+        ("redshift", {"uniform_in_scale_factor": [-1, 5]}, "expected values of at least 0"),
+        ("redshift", {"uniform": [5, 0]}, "expected the lower limit first"),
+        ("age", {"relation": True}, "sampling.age: relation is not allowed; it is for log_zmet and log_us only"),
+        ("age", {"uniform_in_scale_factor": [0, 1]}, "uniform_in_scale_factor is not allowed; it is for redshift only"),
+        ("tau", {"log_uniform_to_t_univ": 0.1}, "log_uniform_to_t_univ is not allowed; it is for age only"),
+        ("tau", {"fraction_of_t_univ": [0.1, 1]}, "fraction_of_t_univ is not allowed; it is for age only"),
+    ],
+)
+def test_a_mistake_in_a_distribution_is_named(project, schema, parameter, distribution, words):
+    raw = nested("parent.star_forming.sampling", SAMPLING | {parameter: distribution})
+    message = problems(raw, schema)
+    assert f"parent.star_forming.sampling.{parameter}" in message
+    assert words in message
+
+
+def test_a_missing_distribution_is_named(project, schema):
+    sampling = {key: value for key, value in SAMPLING.items() if key != "tau"}
+    assert "sampling.tau: missing" in problems(nested("parent.quiescent.sampling", sampling), schema)
+
+
+@pytest.mark.parametrize("raw", [{}, {"seed": 3}])
+def test_the_name_of_the_run_is_needed(project, schema, raw):
+    assert "run: missing; expected a name" in problems(raw, schema)
+
+
+def test_all_problems_come_in_one_message(project, schema):
+    raw = {"run": "test", "seed": -1, "galaxies": {"shards": 0}, "spectra": {"write": 1}}
+    lines = problems(raw, schema).splitlines()
+    assert lines[0] == "the configuration has 3 problems:"
+    assert [line.split(":")[0].strip() for line in lines[1:]] == ["galaxies.shards", "seed", "spectra.write"]
+    raw = {"run": "test", "spectra": {"wavelength": [2, 1]}, "diagnostics": {"redshift_bins": [1, 0]}}
+    assert problems(raw, schema).startswith("the configuration has 2 problems:")
+
+
+def test_a_long_list_of_problems_is_cut(project, schema):
+    lines = problems({"run": "test"} | {f"x{i}": i for i in range(15)}, schema).splitlines()
+    assert len(lines) == 2 + config.MAX_PROBLEMS
+    assert lines[-1].strip() == "... and 5 more"
+
+
+def test_an_ssp_table_to_be_made_need_not_exist(project, schema):
+    config.load(nested("sps.table", "results/ssp/mine.h5"), schema)
+    config.load({"run": "test", "results": "out", "sps": {"table": "out/ssp/mine.h5"}}, schema)
+    assert "sps.table" in problems({"run": "test", "results": "out", "sps": {"table": "results/ssp/mine.h5"}}, schema)
+
+
+def test_results_below_a_file_or_in_a_folder_of_others_are_refused(project, schema, monkeypatch):
+    assert "is not a folder" in problems(nested("results", "survey.fits/below"), schema)
+    (project / "locked").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    assert "cannot be written" in problems(nested("results", "locked/results"), schema)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [("run: [", "is not valid YAML"), ("- run", "expected keys and values"), ("", "run: missing")]
+)
+def test_a_file_that_is_no_config_is_named(project, schema, content, words):
+    path = project / "mine.yaml"
+    path.write_text(content)
+    message = problems(path, schema)
+    assert words in message
+    assert str(path) in message
+
+
+def test_a_file_that_is_missing_is_named(project, schema):
+    assert "cannot read the config" in problems(project / "no.yaml", schema)
+
+
+def test_the_reference_is_up_to_date(root, schema):
+    assert (root / "config" / "README.md").read_text() == config.docs(schema), "run `make docs`"
+
+
+def test_the_reference_names_every_key_of_a_complete_config(project, schema):
+    text = config.docs(schema)
+
+    def leaves(node, path=""):
+        for key, value in node.items():
+            yield from leaves(value, f"{path}{key}.") if isinstance(value, dict) else [path + key]
+
+    missing = [key for key in leaves(config.load({"run": "test"}, schema)) if f"| `{key}` |" not in text]
+    assert missing == []
+
+
+def test_the_reference_leaves_no_cell_empty(schema):
+    assert [line for line in config.docs(schema).splitlines() if line.startswith("|") and "|  |" in line] == []

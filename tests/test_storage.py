@@ -1,0 +1,163 @@
+import json
+import os
+import resource
+import subprocess
+import sys
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from mocksed import __version__, storage
+from mocksed.columns import COLUMNS
+from mocksed.errors import UserError
+
+
+def die_halfway(path, exception):
+    with storage.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise exception
+
+
+def test_a_failure_leaves_nothing_and_keeps_what_was_there(tmp_path):
+    path = tmp_path / "new" / "a.parquet"
+    with pytest.raises(RuntimeError, match="halfway"):
+        die_halfway(path, RuntimeError("halfway"))
+    assert list(path.parent.iterdir()) == []
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt):
+        die_halfway(path, KeyboardInterrupt())
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "a.txt"
+    with storage.replacing(path) as temporary:
+        assert temporary.parent == path.parent
+        assert temporary.suffix == path.suffix
+        temporary.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert path.stat().st_mode & 0o777 == 0o666 & ~current_umask()
+
+
+def current_umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_nan_becomes_null_and_nan_again(tmp_path):
+    path = tmp_path / "a.parquet"
+    muv = np.array([-20.0, np.nan, -18.5])
+    storage.write_table(
+        path, {"galaxy_id": np.array([1, 2, 3]), "muv": muv, "quiescent": np.array([True, False, True])}
+    )
+    assert storage.read_table(path)["muv"].null_count == 1
+    arrays = storage.read_arrays(path, ["galaxy_id", "muv", "quiescent"])
+    assert_array_equal(arrays["muv"], muv)
+    assert_array_equal(arrays["galaxy_id"], [1, 2, 3])
+    assert [arrays[name].dtype.kind for name in arrays] == ["i", "f", "b"]
+
+
+@given(st.lists(st.floats(width=64), max_size=20))
+def test_every_number_survives(values):
+    table = storage.to_table({"age": np.array(values, float)})
+    assert_array_equal(storage.to_arrays(table)["age"], np.array(values, float))
+
+
+def test_fields_carry_unit_and_description(tmp_path):
+    path = tmp_path / "a.parquet"
+    ones = np.ones(2)
+    storage.write_table(path, {"age": ones, "mag_jwst_f277w": ones, "mine": ones}, {"wavelength": [1.0, 2.0]})
+    stored = pq.read_schema(path)
+    assert stored.field("age").metadata[b"unit"] == b"Gyr"
+    assert stored.field("age").metadata[b"description"].decode() == COLUMNS["age"].description
+    assert stored.field("mag_jwst_f277w").metadata[b"unit"] == b"mag(AB)"
+    assert not stored.field("mine").metadata
+    assert storage.metadata(path) == {"mocksed_version": __version__, "wavelength": [1.0, 2.0]}
+
+
+def test_rows_of_a_matrix_become_lists_of_fixed_size(tmp_path):
+    path = tmp_path / "a.parquet"
+    spectrum = np.arange(12.0).reshape(4, 3)
+    storage.write_table(path, {"spectrum": spectrum, "neighbour_index": np.arange(8).reshape(4, 2)})
+    assert storage.read_table(path).schema.field("spectrum").type == pa.list_(pa.float32(), 3)
+    arrays = storage.read_arrays(path, ["spectrum", "neighbour_index"])
+    assert_array_equal(arrays["spectrum"], spectrum)
+    assert arrays["spectrum"].dtype == np.float32
+    assert_array_equal(arrays["neighbour_index"], np.arange(8).reshape(4, 2))
+
+
+def test_an_empty_shard_survives(tmp_path):
+    path = tmp_path / "a.parquet"
+    storage.write_table(path, {"galaxy_id": np.empty(0, np.int64), "spectrum": np.empty((0, 3))})
+    arrays = storage.read_arrays(path, ["galaxy_id", "spectrum"])
+    assert (arrays["galaxy_id"].shape, arrays["spectrum"].shape) == ((0,), (0, 3))
+
+
+def test_the_same_columns_give_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        storage.write_table(tmp_path / name, {"age": np.linspace(0.1, 13.0, 1000)}, {"key": [1, 2]})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_damaged_missing_and_wrong_files_are_named(tmp_path):
+    path = tmp_path / "a.parquet"
+    storage.write_table(path, {"age": np.linspace(0.1, 13.0, 1000)})
+    with pytest.raises(UserError, match=r"a\.parquet.*tau"):
+        storage.read_table(path, ["age", "tau"])
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"cannot read .*a\.parquet.*Remove it and run again"):
+        storage.read_table(path)
+    with pytest.raises(UserError, match=r"cannot read .*no\.parquet"):
+        storage.read_table(tmp_path / "no.parquet")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cannot write .*file/a\.parquet"):
+        storage.write_table(tmp_path / "file" / "a.parquet", {"age": np.ones(3)})
+
+
+def test_a_full_disk_is_one_message_and_leaves_nothing(tmp_path):
+    """A limit on the size of files gives an OSError in the middle of writing, as a full disk does."""
+    script = (
+        "import signal, sys, numpy as np; from mocksed import storage; from mocksed.errors import UserError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "try: storage.write_table(sys.argv[1], {'age': np.random.default_rng(0).random(100_000)})\n"
+        "except UserError as error: sys.exit(str(error))"
+    )
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    command = [sys.executable, "-c", script, tmp_path / "a.parquet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=limit)
+    assert done.returncode == 1
+    assert done.stderr.startswith("cannot write")
+    assert "free space" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_has_sorted_keys_and_null_for_what_is_not_finite(tmp_path):
+    path = tmp_path / "a.json"
+    storage.write_json(path, {"b": np.array([1.0, np.nan]), "a": {"x": np.float32(2.0), "y": -np.inf, 3: (1, "z")}})
+    assert json.loads(path.read_text()) == {"a": {"3": [1, "z"], "x": 2.0, "y": None}, "b": [1.0, None]}
+    assert path.read_text().index('"a"') < path.read_text().index('"b"')
+
+
+@given(st.integers(0, 10**9), st.integers(1, 300))
+def test_shards_are_contiguous_and_even(n_rows, n_shards):
+    bounds = storage.shard_bounds(n_rows, n_shards)
+    lengths = [stop - start for start, stop in bounds]
+    assert len(bounds) == n_shards
+    assert (bounds[0][0], bounds[-1][1]) == (0, n_rows)
+    assert all(left[1] == right[0] for left, right in pairwise(bounds))
+    assert max(lengths) - min(lengths) <= 1
