@@ -1,0 +1,111 @@
+"""Plots of a finished catalogue against the relations, and the numbers behind them.
+
+Each diagnostic is a module with ``COLUMNS`` and ``PARENT_COLUMNS`` (what it reads), ``measure`` (numbers only) and
+``draw`` (a figure of these numbers).
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mocksed.diagnostics import ages, assignment, mass_metallicity, muv, sfr_mass, triangle, uvj
+from mocksed.diagnostics.catalogue import Sample, count_rows, read
+from mocksed.diagnostics.settings import Settings
+from mocksed.diagnostics.style import save
+
+__all__ = ["DIAGNOSTICS", "Diagnostic", "Sample", "Settings", "needs_parent", "read_sample", "save", "summary"]
+
+
+class Diagnostic(Protocol):
+    """What a module of a diagnostic offers."""
+
+    @property
+    def COLUMNS(self) -> tuple[str, ...]:  # noqa: N802 (a constant of the module)
+        """Columns of the catalogue that it reads."""
+
+    @property
+    def PARENT_COLUMNS(self) -> tuple[str, ...]:  # noqa: N802
+        """Columns of the star-forming parent catalogue that it reads."""
+
+    def measure(self, sample: Sample, settings: Settings) -> dict[str, Any]:
+        """Return the numbers of the plot, of types that JSON has."""
+
+    def draw(self, sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure:
+        """Return the plot of these numbers."""
+
+
+DIAGNOSTICS: dict[str, Diagnostic] = {
+    "muv": muv,
+    "sfr_mass": sfr_mass,
+    "mass_metallicity": mass_metallicity,
+    "triangle": triangle,
+    "uvj": uvj,
+    "assignment": assignment,
+    "ages": ages,
+}
+"""Every diagnostic by the name of its plot."""
+
+
+def needs_parent(name: str) -> bool:
+    """Return whether a diagnostic reads the parent catalogue."""
+    return bool(DIAGNOSTICS[name].PARENT_COLUMNS)
+
+
+def read_sample(
+    catalogue: Sequence[Path | str],
+    parent: Sequence[Path | str],
+    settings: Settings,
+    names: Iterable[str] = tuple(DIAGNOSTICS),
+) -> Sample:
+    """Return what the named diagnostics need, at most ``settings.max_galaxies`` galaxies.
+
+    Parameters
+    ----------
+    catalogue : sequence of path
+        The shards of the catalogue, in order.
+    parent : sequence of path
+        The shards of the star-forming parent catalogue; may be empty where no diagnostic reads it.
+    settings : Settings
+        Of the run.
+    names : iterable of str
+        Names in `DIAGNOSTICS`, by default all.
+
+    Raises
+    ------
+    UserError
+        If a file is missing, not Parquet, or lacks a column.
+
+    """
+    chosen = [DIAGNOSTICS[name] for name in names]
+    columns = dict.fromkeys(column for diagnostic in chosen for column in diagnostic.COLUMNS)
+    parent_columns = dict.fromkeys(column for diagnostic in chosen for column in diagnostic.PARENT_COLUMNS)
+    return Sample(
+        galaxies=read(catalogue, list(columns), settings.max_galaxies),
+        parent=read(parent, list(parent_columns), triangle.MAX_POINTS) if parent_columns else {},
+        n_catalogue=count_rows(catalogue),
+    )
+
+
+def summary(sample: Sample, settings: Settings) -> dict[str, Any]:
+    """Return the numbers of all diagnostics.
+
+    Returns
+    -------
+    dict
+        The result of every ``measure`` under the name of its diagnostic, and ``counts``: ``catalogue`` (galaxies of
+        the whole catalogue), ``sample`` (those that the numbers are of), and of these ``star_forming``, ``quiescent``
+        and ``flags`` by name.
+
+    """
+    quiescent = sample.galaxies["quiescent"]
+    counts = {
+        "catalogue": sample.n_catalogue,
+        "sample": len(quiescent),
+        "star_forming": int(np.count_nonzero(~quiescent)),
+        "quiescent": int(np.count_nonzero(quiescent)),
+        "flags": ages.flag_counts(sample.galaxies["flags"]),
+    }
+    return {"counts": counts} | {name: module.measure(sample, settings) for name, module in DIAGNOSTICS.items()}

@@ -1,0 +1,125 @@
+"""Ages against the age of the universe, e-folding times, and the flags of both classes."""
+
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from mocksed.columns import FLAG_DESCRIPTIONS, Flag
+from mocksed.cosmology import cosmology, t_univ
+from mocksed.diagnostics import bins, style
+from mocksed.diagnostics.catalogue import Arrays, Sample, thin
+from mocksed.diagnostics.settings import Settings
+
+COLUMNS = ("redshift", "quiescent", "age", "tau", "flags")
+PARENT_COLUMNS: tuple[str, ...] = ()
+
+FLAG_NAMES = {value: name for name, value in vars(Flag).items() if name.isupper()}
+"""Name of each bit of the column ``flags``."""
+
+_FRACTION_EDGES = np.linspace(0.0, 1.0, 41)
+_LOG_TAU_EDGES = np.linspace(-1.0, 2.0, 31)
+_MAX_POINTS = 5000  # of quiescent galaxies drawn one by one
+
+
+def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
+    """Return ages, e-folding times and flags of each class.
+
+    Returns
+    -------
+    dict of str to dict
+        ``star_forming`` and ``quiescent``, each with
+
+        ``n`` : number of galaxies; ``older_than_universe`` : those of them whose age is above that of the universe;
+        ``age_fraction``, ``log_tau`` : {``count``, ``median``, ``p16``, ``p84``} of age / t_univ(z) and of log tau
+        [Gyr], with ``edges`` and ``counts`` of the histogram; values beyond the edges count in the outermost bins;
+        ``age_fraction_by_redshift`` : list of the four numbers with ``low`` and ``high``;
+        ``flags`` : number of galaxies with each bit set, by name (`FLAG_NAMES`).
+
+    """
+    classes = {"star_forming": sample.star_forming, "quiescent": sample.quiescent}
+    return {name: _of_class(galaxies, settings) for name, galaxies in classes.items()}
+
+
+def flag_counts(flags: NDArray) -> dict[str, int]:
+    """Return how many galaxies have each bit set, by name; ``flags`` of shape (n, )."""
+    flags = np.nan_to_num(flags).astype(int)
+    return {name: int(np.count_nonzero(flags & bit)) for bit, name in FLAG_NAMES.items()}
+
+
+def _of_class(galaxies: Arrays, settings: Settings) -> dict[str, Any]:
+    redshift, age = galaxies["redshift"], galaxies["age"]
+    fraction = age / t_univ(cosmology(**settings.cosmology), redshift)
+    log_tau = np.log10(galaxies["tau"])
+    return {
+        "n": len(age),
+        "older_than_universe": int(np.count_nonzero(fraction > 1.0)),
+        "age_fraction": bins.percentiles(fraction) | _histogram(fraction, _FRACTION_EDGES),
+        "age_fraction_by_redshift": [
+            {"low": low, "high": high} | bins.percentiles(fraction[inside])
+            for low, high, inside in bins.slices(redshift, settings.redshift_bins)
+        ],
+        "log_tau": bins.percentiles(log_tau) | _histogram(log_tau, _LOG_TAU_EDGES),
+        "flags": flag_counts(galaxies["flags"]),
+    }
+
+
+def _histogram(values: NDArray, edges: NDArray) -> dict[str, Any]:
+    within = np.clip(values[np.isfinite(values)], edges[0], edges[-1])
+    return {"edges": edges.tolist(), "counts": np.histogram(within, edges)[0].tolist()}
+
+
+@style.styled
+def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure:
+    """Draw age against redshift, the histograms of age / t_univ and log tau, and the fraction of each flag."""
+    drawn = style.figure(10.5, 7.4)
+    (ages, fractions), (taus, flags) = drawn.subplots(2, 2)
+    _draw_ages(ages, sample, settings)
+    for axes, key, xlabel in (
+        (fractions, "age_fraction", r"age / $t_\mathrm{univ}(z)$"),
+        (taus, "log_tau", style.LABELS["log_tau"]),
+    ):
+        for name, colour in style.CLASS_COLOURS.items():
+            _draw_histogram(axes, measured[name][key], colour)
+        axes.set(xlabel=xlabel, ylabel="density of galaxies")
+        axes.set_ylim(bottom=0.0)
+    _draw_flags(flags, measured)
+    style.legend_below(drawn)
+    return drawn
+
+
+def _draw_ages(axes: Axes, sample: Sample, settings: Settings) -> None:
+    star_forming, quiescent = sample.star_forming, sample.quiescent
+    xlim = style.limits(sample.galaxies["redshift"])
+    xlim = (max(xlim[0], 0.0), xlim[1])
+    redshift = np.linspace(*xlim, 200)
+    limit = t_univ(cosmology(**settings.cosmology), redshift)
+    ylim = (0.0, 1.05 * float(limit.max()))
+    style.density(axes, star_forming["redshift"], star_forming["age"], xlim, ylim, "star-forming")
+    shown = thin({name: quiescent[name] for name in ("redshift", "age")}, _MAX_POINTS)
+    axes.plot(shown["redshift"], shown["age"], ".", ms=4, mew=0, alpha=0.4, color=style.QUIESCENT, rasterized=True)
+    axes.plot([], [], ".", ms=8, color=style.QUIESCENT, label="quiescent")
+    axes.plot(redshift, limit, "-", color=style.RELATION, label="age of the universe")
+    axes.set(xlabel=style.LABELS["redshift"], ylabel=style.LABELS["age"], xlim=xlim, ylim=ylim)
+
+
+def _draw_histogram(axes: Axes, histogram: dict[str, Any], colour: str) -> None:
+    counts, edges = np.array(histogram["counts"], float), np.array(histogram["edges"])
+    density = counts / max(counts.sum(), 1.0) / np.diff(edges)
+    axes.stairs(density, edges, color=colour, fill=True, alpha=0.2)
+    axes.stairs(density, edges, color=colour, lw=1.5)
+
+
+def _draw_flags(axes: Axes, measured: dict[str, Any]) -> None:
+    position = np.arange(len(FLAG_NAMES))
+    for shift, (name, colour) in zip((-0.2, 0.2), style.CLASS_COLOURS.items(), strict=True):
+        n, counts = measured[name]["n"], list(measured[name]["flags"].values())
+        bars = axes.barh(position + shift, 100.0 * np.array(counts) / max(n, 1), 0.38, color=colour, alpha=0.7)
+        axes.bar_label(bars, [f"{count}" for count in counts], padding=3, fontsize=8, color=colour)
+    axes.set_yticks(position, [fill(FLAG_DESCRIPTIONS[bit], 22) for bit in FLAG_NAMES], fontsize=8)
+    axes.invert_yaxis()
+    axes.margins(x=0.15)
+    axes.set(ylabel="flag", xlabel="flagged galaxies [% of their class]", xlim=(0.0, max(axes.get_xlim()[1], 1.0)))

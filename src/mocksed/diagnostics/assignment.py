@@ -1,0 +1,95 @@
+"""What was proposed for each star-forming galaxy against what it was given."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mocksed.diagnostics import bins, style
+from mocksed.diagnostics.catalogue import Arrays, Sample
+from mocksed.diagnostics.settings import Settings
+
+QUANTITIES = ("log_sfr", "muv", "beta", "log_zmet", "log_us")
+COLUMNS = ("redshift", "log_mstar", "quiescent", "distance", *QUANTITIES, *(f"prop_{name}" for name in QUANTITIES))
+PARENT_COLUMNS: tuple[str, ...] = ()
+
+_DISTANCE_EDGES = np.logspace(-3, 2, 51)
+_UNITS = {"log_sfr": " dex", "muv": " mag", "beta": "", "log_zmet": " dex", "log_us": " dex"}
+
+
+def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
+    """Return the offsets, final less proposed, of star-forming galaxies, and the distances in the run's metric.
+
+    Returns
+    -------
+    dict
+        For each of `QUANTITIES` a dict with ``overall`` : {``count``, ``median``, ``p16``, ``p84``} of the offset;
+        ``by_redshift`` : list of the same with ``low`` and ``high`` and with ``by_mass``, statistics in bins of log
+        mass as in `mocksed.diagnostics.bins.statistics` with ``edges``.
+        ``distance`` : the same four numbers, with ``edges`` and ``counts`` of the histogram; distances beyond the
+        edges are counted in the outermost bins.
+
+    """
+    galaxies = sample.star_forming
+    mass_edges = bins.edges(galaxies["log_mstar"], settings.mass_bin)
+    offsets = {name: _offsets(galaxies, name, mass_edges, settings) for name in QUANTITIES}
+    distance = galaxies["distance"]
+    within = np.clip(distance[np.isfinite(distance)], _DISTANCE_EDGES[0], _DISTANCE_EDGES[-1])
+    histogram = {
+        "edges": _DISTANCE_EDGES.tolist(),
+        "counts": np.histogram(within, _DISTANCE_EDGES)[0].tolist(),
+    }
+    return offsets | {"distance": bins.percentiles(distance) | histogram}
+
+
+def _offsets(galaxies: Arrays, name: str, mass_edges: np.ndarray, settings: Settings) -> dict[str, Any]:
+    offset = galaxies[name] - galaxies[f"prop_{name}"]
+    by_redshift = []
+    for low, high, inside in bins.slices(galaxies["redshift"], settings.redshift_bins):
+        by_mass = bins.statistics(galaxies["log_mstar"][inside], offset[inside], mass_edges, settings.min_count)
+        by_redshift.append(
+            {"low": low, "high": high}
+            | bins.percentiles(offset[inside])
+            | {"by_mass": {"edges": mass_edges.tolist()} | {key: value.tolist() for key, value in by_mass.items()}}
+        )
+    return {"overall": bins.percentiles(offset), "by_redshift": by_redshift}
+
+
+@style.styled
+def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure:
+    """Draw final against proposed, a panel per quantity, and the histogram of the distance."""
+    galaxies = sample.star_forming
+    drawn = style.figure(10.5, 6.8)
+    cells = drawn.subplots(2, 3).ravel()
+    for axes, name in zip(cells, QUANTITIES, strict=False):
+        _draw_quantity(axes, galaxies, name, measured[name]["overall"])
+    _draw_distance(cells[-1], measured["distance"])
+    style.legend_below(drawn)
+    return drawn
+
+
+def _draw_quantity(axes: Axes, galaxies: Arrays, name: str, offset: dict[str, float]) -> None:
+    proposed, final = galaxies[f"prop_{name}"], galaxies[name]
+    range_ = style.limits(proposed, final)
+    style.density(axes, proposed, final, range_, range_, "galaxies")
+    axes.plot(range_, range_, "--", color=style.RELATION, lw=1, label="1:1")
+    axes.set(xlabel=f"proposed {style.LABELS[name]}", ylabel=f"final {style.LABELS[name]}", xlim=range_, ylim=range_)
+    style.note(axes, _offset_note(offset, _UNITS[name]))
+
+
+def _offset_note(offset: dict[str, float], unit: str) -> str:
+    if not offset["count"]:
+        return "no star-forming galaxies"
+    up, down = offset["p84"] - offset["median"], offset["median"] - offset["p16"]
+    return rf"offset ${offset['median']:+.3f}^{{+{up:.3f}}}_{{-{down:.3f}}}$" + unit
+
+
+def _draw_distance(axes: Axes, distance: dict[str, Any]) -> None:
+    axes.stairs(distance["counts"], distance["edges"], color=style.STAR_FORMING, fill=True, alpha=0.5)
+    axes.set(xlabel="distance in the metric of the run", ylabel="number of galaxies", xscale="log", ylim=(0.0, None))
+    if distance["count"]:
+        occupied = np.flatnonzero(distance["counts"])
+        axes.set_xlim(distance["edges"][occupied[0]] / 3, distance["edges"][occupied[-1] + 1] * 3)
+        axes.axvline(distance["median"], color=style.STAR_FORMING, ls="-.", lw=1.2)
+        style.note(axes, f"median {distance['median']:.3g}")

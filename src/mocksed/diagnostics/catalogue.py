@@ -1,0 +1,151 @@
+"""Reading the galaxies of a catalogue, all of them or an even sample, in bounded memory."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mocksed import rng, storage
+from mocksed.errors import UserError
+
+Arrays = dict[str, NDArray]
+
+# No run may have this seed (the config's end at 2**63 - 1): the sample is independent of every draw of every stage.
+_SEED = 2**64 - 1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the diagnostics look at.
+
+    Every value is an array with one element per galaxy or parent point, missing values NaN.
+    """
+
+    galaxies: Arrays
+    """Columns of the catalogue."""
+    parent: Arrays = field(default_factory=dict)
+    """Columns of the star-forming parent catalogue; empty where it was not asked for."""
+    n_catalogue: int = 0
+    """Number of galaxies of the whole catalogue."""
+
+    @property
+    def star_forming(self) -> Arrays:
+        """The columns of the star-forming galaxies."""
+        return select(self.galaxies, ~self.galaxies["quiescent"])
+
+    @property
+    def quiescent(self) -> Arrays:
+        """The columns of the quiescent galaxies."""
+        return select(self.galaxies, self.galaxies["quiescent"])
+
+
+def select(arrays: Arrays, rows: NDArray) -> Arrays:
+    """Return the rows, a mask or indices, of every column."""
+    return {name: values[rows] for name, values in arrays.items()}
+
+
+def count_rows(paths: Sequence[Path | str]) -> int:
+    """Return the number of rows of Parquet files, from their metadata alone.
+
+    Raises
+    ------
+    UserError
+        If a file is missing or not Parquet.
+
+    """
+    return sum(_open(path).metadata.num_rows for path in paths)
+
+
+def read(paths: Sequence[Path | str], columns: Sequence[str], max_rows: int) -> Arrays:
+    """Return columns of Parquet files, at most ``max_rows`` rows of them.
+
+    Of more rows an even sample is taken by a hash of the galaxy id (of the row where there is none), so that it is
+    the same for any sharding. Memory is bounded by the sample, not by the catalogue.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        The shards, in order.
+    columns : sequence of str
+        Columns to read. Null becomes NaN.
+    max_rows : int
+        Largest number of rows returned.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n, )
+        In the order of the files.
+
+    Raises
+    ------
+    UserError
+        If a file is missing, not Parquet, or lacks a column.
+
+    """
+    n_rows = count_rows(paths)
+    # Four standard deviations more than asked for, so that cutting to max_rows practically always leaves max_rows.
+    threshold = (max_rows + 4.0 * np.sqrt(max_rows)) / max(n_rows, 1) if n_rows > max_rows else np.inf
+    parts, first_row = [], 0
+    for path in paths:
+        for arrays, ids in _batches(path, columns, first_row):
+            first_row += len(ids)
+            if np.isfinite(threshold):
+                rank = _rank(ids)
+                arrays = select(arrays | {_RANK: rank}, rank < threshold)
+            parts.append(arrays)
+    if not parts:
+        return {name: np.empty(0, bool if name == "quiescent" else float) for name in columns}
+    sample = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if _RANK in sample:
+        sample = select(sample, _lowest(sample.pop(_RANK), max_rows))
+    return sample
+
+
+def thin(arrays: Arrays, max_rows: int) -> Arrays:
+    """Return an even sample, by a hash of the row, of at most ``max_rows`` rows."""
+    n_rows = len(next(iter(arrays.values()), ()))
+    if n_rows <= max_rows:
+        return arrays
+    return select(arrays, _lowest(_rank(np.arange(n_rows)), max_rows))
+
+
+_RANK = "rank in the sample"
+
+
+def _rank(ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return a hash of each id, uniform between 0 and 1."""
+    return rng.uniforms(_SEED, rng.Stage.CLASS, ids, 1)[:, 0]
+
+
+def _lowest(rank: NDArray[np.float64], n: int) -> NDArray[np.int64]:
+    """Return the rows of the n lowest ranks, in the order of the rows."""
+    return np.sort(np.argsort(rank, kind="stable")[:n])
+
+
+def _batches(path: Path | str, columns: Sequence[str], first_row: int) -> Iterator[tuple[Arrays, NDArray[np.int64]]]:
+    """Yield columns and ids of a file, a batch of rows at a time."""
+    file = _open(path)
+    stored = file.schema_arrow.names
+    for name in columns:
+        if name not in stored:
+            raise UserError(f"{path} has no column '{name}'. Remove it and run again: it will be made anew.")
+    wanted = list(dict.fromkeys([*columns, "galaxy_id"] if "galaxy_id" in stored else columns))
+    try:
+        for batch in file.iter_batches(storage.ROW_GROUP, columns=wanted):
+            arrays = storage.to_arrays(pa.Table.from_batches([batch]))
+            ids = arrays["galaxy_id"] if "galaxy_id" in arrays else np.arange(first_row, first_row + len(batch))
+            first_row += len(batch)
+            yield {name: arrays[name] for name in columns}, ids
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"cannot read {path}: {error}. Remove it and run again: it will be made anew.") from error
+
+
+def _open(path: Path | str) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"cannot read {path}: {error}. Remove it and run again: it will be made anew.") from error

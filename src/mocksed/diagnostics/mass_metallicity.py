@@ -1,0 +1,63 @@
+"""Metallicity against stellar mass in bins of SFR, of star-forming galaxies."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from mocksed import relations
+from mocksed.diagnostics import bins, panels, style
+from mocksed.diagnostics.catalogue import Sample
+from mocksed.diagnostics.settings import Settings
+
+COLUMNS = ("log_mstar", "quiescent", "log_sfr", "log_zmet")
+PARENT_COLUMNS: tuple[str, ...] = ()
+
+SFR_BIN = 1.0
+"""Width of the bins in log SFR [dex]."""
+
+
+def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
+    """Return log Z in bins of log mass for each bin of log SFR.
+
+    The relation is the fundamental one of Hunt et al. (2016), see `mocksed.relations.log_zmet`. It says nothing of
+    quiescent galaxies, whose metallicity is drawn. SFRs beyond the outermost 0.5 % on either side have no panel.
+
+    Returns
+    -------
+    dict
+        ``star_forming``: list of dict, see `mocksed.diagnostics.bins.relation_panels`.
+
+    """
+    galaxies = sample.star_forming
+    log_sfr, log_mstar, log_zmet = (galaxies[name] for name in ("log_sfr", "log_mstar", "log_zmet"))
+    sfr_edges, mass_edges = _sfr_edges(log_sfr), bins.edges(log_mstar, settings.mass_bin)
+    return {
+        "star_forming": bins.relation_panels(
+            log_sfr, log_mstar, log_zmet, sfr_edges, mass_edges, relations.log_zmet, settings.min_count
+        )
+    }
+
+
+def _sfr_edges(log_sfr: NDArray) -> NDArray[np.float64]:
+    finite = log_sfr[np.isfinite(log_sfr)]
+    return bins.edges(np.percentile(finite, [0.5, 99.5]) if finite.size else finite, SFR_BIN)
+
+
+@style.styled
+def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure:
+    """Draw log Z against log mass, a panel per bin of log SFR."""
+    galaxies = sample.star_forming
+    drawn, grid = panels.grid(len(measured["star_forming"]))
+    members = bins.slices(galaxies["log_sfr"], _sfr_edges(galaxies["log_sfr"]))
+    for (axes,), (_, _, inside), panel in zip(grid, members, measured["star_forming"], strict=False):
+        panels.draw(axes, panel, galaxies["log_mstar"][inside], galaxies["log_zmet"][inside], style.STAR_FORMING)
+        panels.title(axes, panel, r"$\log\,\psi$")
+    panels.label(grid, 0, style.LABELS["log_mstar"], style.LABELS["log_zmet"])
+    first = grid[0][0]
+    first.set(xlim=style.limits(galaxies["log_mstar"]), ylim=style.limits(galaxies["log_zmet"]))
+    if not measured["star_forming"]:
+        style.note(first, "no star-forming galaxies")
+    style.legend_below(drawn)
+    return drawn

@@ -1,0 +1,57 @@
+"""M_UV against stellar mass, and the UV slope against M_UV, of star-forming galaxies."""
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from mocksed import relations
+from mocksed.diagnostics import bins, panels, style
+from mocksed.diagnostics.catalogue import Sample
+from mocksed.diagnostics.settings import Settings
+
+COLUMNS = ("redshift", "log_mstar", "quiescent", "muv", "beta")
+PARENT_COLUMNS: tuple[str, ...] = ()
+
+MUV_BIN = 1.0
+"""Width of the bins in M_UV [mag]."""
+
+
+def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
+    """Return M_UV in bins of log mass (``muv``) and beta in bins of M_UV (``beta``), for each redshift bin.
+
+    The relations are those of Williams et al. (2018), see `mocksed.relations.muv` and `mocksed.relations.beta`.
+
+    Returns
+    -------
+    dict of str to list of dict
+        See `mocksed.diagnostics.bins.relation_panels`; both lists have the same redshift bins.
+
+    """
+    galaxies, z_bins, few = sample.star_forming, settings.redshift_bins, settings.min_count
+    z, log_mstar, muv, beta = (galaxies[name] for name in ("redshift", "log_mstar", "muv", "beta"))
+    mass_edges = bins.edges(log_mstar, settings.mass_bin)
+    return {
+        "muv": bins.relation_panels(z, log_mstar, muv, z_bins, mass_edges, relations.muv, few),
+        "beta": bins.relation_panels(z, muv, beta, z_bins, bins.edges(muv, MUV_BIN), relations.beta, few),
+    }
+
+
+@style.styled
+def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure:
+    """Draw M_UV against log mass above beta against M_UV, a column per redshift bin."""
+    galaxies = sample.star_forming
+    drawn, grid = panels.grid(len(measured["muv"]), rows_each=2)
+    members = [inside for _, _, inside in bins.slices(galaxies["redshift"], settings.redshift_bins)]
+    for (upper, lower), inside, muv, beta in zip(grid, members, measured["muv"], measured["beta"], strict=False):
+        panels.draw(upper, muv, galaxies["log_mstar"][inside], galaxies["muv"][inside], style.STAR_FORMING)
+        panels.draw(lower, beta, galaxies["muv"][inside], galaxies["beta"][inside], style.STAR_FORMING)
+        panels.title(upper, muv, "$z$")
+    panels.label(grid, 0, style.LABELS["log_mstar"], style.LABELS["muv"])
+    panels.label(grid, 1, style.LABELS["muv"], style.LABELS["beta"])
+    first_upper, first_lower = grid[0]
+    first_upper.set(xlim=style.limits(galaxies["log_mstar"]), ylim=style.limits(galaxies["muv"])[::-1])
+    first_lower.set(xlim=style.limits(galaxies["muv"]), ylim=style.limits(galaxies["beta"]))
+    if not measured["muv"]:
+        style.note(first_upper, "no star-forming galaxies")
+    style.legend_below(drawn)
+    return drawn

@@ -1,0 +1,106 @@
+"""Grids of panels, one per bin, with median, percentiles and relation."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from mocksed.diagnostics import style
+
+_PANEL = (2.9, 2.5)  # inches
+_COLUMNS = 4
+
+
+def grid(n_panels: int, rows_each: int = 1) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure with panels side by side, wrapped where they are many.
+
+    Parameters
+    ----------
+    n_panels : int
+        Number of panels; at least one is made.
+    rows_each : int
+        Rows of axes in each panel. The axes of a row share their ranges across all panels.
+
+    Returns
+    -------
+    figure : Figure
+    axes : list of list of Axes
+        Indexed by panel and row.
+
+    """
+    n_panels = max(n_panels, 1)
+    lines = -(-n_panels // _COLUMNS)
+    columns = -(-n_panels // lines)
+    drawn = style.figure(max(columns * _PANEL[0], 2 * _PANEL[0]), lines * rows_each * _PANEL[1] + 0.6)
+    cells = drawn.subplots(lines * rows_each, columns, squeeze=False)
+    panels = []
+    for i in range(lines * columns):
+        line, column = divmod(i, columns)
+        own = list(cells[line * rows_each : (line + 1) * rows_each, column])
+        if i >= n_panels:
+            for axes in own:
+                axes.remove()
+            continue
+        panels.append(own)
+        if i:
+            for axes, first in zip(own, panels[0], strict=True):
+                axes.sharex(first)
+                axes.sharey(first)
+        if column:
+            for axes in own:
+                axes.tick_params(labelleft=False)
+    return drawn, panels
+
+
+def title(axes: Axes, panel: dict[str, Any], name: str) -> None:
+    """Write the bin of a panel above it on the left, its number of galaxies on the right."""
+    axes.set_title(f"{panel['low']:g} < {name} < {panel['high']:g}", loc="left")
+    axes.set_title(f"{panel['n']:,}".replace(",", "\N{THIN SPACE}"), loc="right", fontsize=9, color="0.35")
+
+
+def label(panels: list[list[Axes]], row: int, xlabel: str, ylabel: str) -> None:
+    """Label a row of axes: x everywhere, y on the left of the figure."""
+    for own in panels:
+        own[row].set_xlabel(xlabel)
+        if own[row].get_subplotspec().is_first_col():  # type: ignore[union-attr]
+            own[row].set_ylabel(ylabel)
+
+
+def draw(axes: Axes, panel: dict[str, Any], x: NDArray, y: NDArray, colour: str, name: str | None = None) -> None:
+    """Draw median, 16 to 84 % band and relation of a panel of `bins.relation_panels`.
+
+    Galaxies in bins with too few of them for a median are drawn one by one.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    panel : dict
+        The numbers.
+    x, y : ndarray of shape (n, )
+        The galaxies of the panel.
+    colour : str
+        Colour of the class of the galaxies.
+    name : str, optional
+        Name of the class in the legend; without one the entries name no class.
+
+    """
+    prefix = f"{name}: " if name else ""
+    centre, median, low, high = (np.array(panel[key], float) for key in ("x", "median", "p16", "p84"))
+    few = _in_sparse_bins(x, np.array(panel["edges"]), median)
+    axes.plot(x[few], y[few], ".", ms=3, alpha=0.5, color=colour, rasterized=True)
+    axes.plot([], [], ".", ms=5, color=colour, label=f"{prefix}galaxies, where few")
+    axes.fill_between(centre, low, high, color=colour, alpha=0.25, lw=0, label=f"{prefix}16 to 84 %")
+    axes.vlines(centre, low, high, color=colour, alpha=0.35, lw=1)  # a bin without neighbours has no band
+    axes.plot(centre, median, "o-", ms=3, color=colour, label=f"{prefix}median")
+    axes.plot(panel["line_x"], panel["line_y"], ":", color=style.RELATION, lw=1.8, label="relation")
+
+
+def _in_sparse_bins(x: NDArray, edges: NDArray, median: NDArray) -> NDArray[np.bool_]:
+    """Return which x lie in a bin without a median."""
+    if not len(median):
+        return np.zeros(len(x), bool)
+    index = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(median) - 1)
+    return np.isnan(median)[index]

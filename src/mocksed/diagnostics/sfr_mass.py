@@ -1,0 +1,69 @@
+"""Star-formation rate against stellar mass, of star-forming and of quiescent galaxies."""
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from mocksed import relations
+from mocksed.diagnostics import bins, panels, style
+from mocksed.diagnostics.catalogue import Sample
+from mocksed.diagnostics.settings import Settings
+
+COLUMNS = ("redshift", "log_mstar", "quiescent", "log_sfr")
+PARENT_COLUMNS: tuple[str, ...] = ()
+
+RELATIONS = {"star_forming": relations.log_sfr_star_forming, "quiescent": relations.log_sfr_quiescent}
+
+
+def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
+    """Return log SFR in bins of log mass for each redshift bin, of each class.
+
+    The relations are those of Schreiber et al. (2015, 2017), see `mocksed.relations`.
+
+    Returns
+    -------
+    dict of str to list of dict
+        ``star_forming`` and ``quiescent``, see `mocksed.diagnostics.bins.relation_panels`.
+
+    """
+    mass_edges = bins.edges(sample.galaxies["log_mstar"], settings.mass_bin)
+    return {
+        name: bins.relation_panels(
+            galaxies["redshift"],
+            galaxies["log_mstar"],
+            galaxies["log_sfr"],
+            settings.redshift_bins,
+            mass_edges,
+            RELATIONS[name],
+            settings.min_count,
+        )
+        for name, galaxies in (("star_forming", sample.star_forming), ("quiescent", sample.quiescent))
+    }
+
+
+@style.styled
+def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure:
+    """Draw log SFR against log mass of both classes, a panel per redshift bin."""
+    occupied = list(bins.slices(sample.galaxies["redshift"], settings.redshift_bins))
+    drawn, grid = panels.grid(len(occupied))
+    for (axes,), (low, high, inside) in zip(grid, occupied, strict=False):
+        panels.title(axes, {"low": low, "high": high, "n": int(inside.sum())}, "$z$")
+    position = {low: i for i, (low, _, _) in enumerate(occupied)}
+    for name, galaxies in (("star_forming", sample.star_forming), ("quiescent", sample.quiescent)):
+        members = bins.slices(galaxies["redshift"], settings.redshift_bins)
+        for (low, _, inside), panel in zip(members, measured[name], strict=True):
+            panels.draw(
+                grid[position[low]][0],
+                panel,
+                galaxies["log_mstar"][inside],
+                galaxies["log_sfr"][inside],
+                style.CLASS_COLOURS[name],
+                style.CLASS_NAMES[name],
+            )
+    panels.label(grid, 0, style.LABELS["log_mstar"], style.LABELS["log_sfr"])
+    first = grid[0][0]
+    first.set(xlim=style.limits(sample.galaxies["log_mstar"]), ylim=style.limits(sample.galaxies["log_sfr"]))
+    if not occupied:
+        style.note(first, "no galaxies")
+    style.legend_below(drawn)
+    return drawn

@@ -1,0 +1,146 @@
+"""How every plot looks and how it is saved: sizes, colours, labels with units."""
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from mocksed import storage
+
+# Okabe & Ito (2008), distinct for all common forms of colour vision
+STAR_FORMING = "#0072B2"
+QUIESCENT = "#D55E00"
+PARENT = "#7F7F7F"
+RELATION = "black"
+DENSITY = LinearSegmentedColormap.from_list("density", ["#DCEAF4", "#56A3CF", "#0072B2", "#00263D"])
+
+CLASS_COLOURS = {"star_forming": STAR_FORMING, "quiescent": QUIESCENT}
+CLASS_NAMES = {"star_forming": "star-forming", "quiescent": "quiescent"}
+
+LABELS = {
+    "redshift": r"redshift $z$",
+    "log_mstar": r"$\log\,M_*\ [\mathrm{M}_\odot]$",
+    "log_sfr": r"$\log\,\psi\ [\mathrm{M}_\odot\,\mathrm{yr}^{-1}]$",
+    "log_zmet": r"$\log\,Z\ [\mathrm{Z}_\odot]$",
+    "log_us": r"$\log\,U_\mathrm{S}$",
+    "muv": r"$M_\mathrm{UV}$ [AB mag]",
+    "beta": r"UV slope $\beta$",
+    "age": "age [Gyr]",
+    "log_tau": r"$\log\,\tau$ [Gyr]",
+    "dust2": r"dust $\tau_V$",
+    "uv": r"$U-V$ [AB mag]",
+    "vj": r"$V-J$ [AB mag]",
+}
+"""Label with unit of every quantity on an axis; quantities without a unit have none."""
+
+_RC: Any = {
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.labelsize": 11,
+    "legend.fontsize": 10,
+    "legend.frameon": False,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+    "xtick.top": True,
+    "ytick.right": True,
+    "lines.linewidth": 1.5,
+    "pdf.fonttype": 42,
+}
+_FEW = 1000  # points below this are drawn one by one, more as a density
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def styled(function: Callable[P, R]) -> Callable[P, R]:
+    """Run a function with the style of the project, leaving matplotlib's global settings as they were."""
+
+    @wraps(function)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> R:
+        with mpl.rc_context(_RC):
+            return function(*args, **kwargs)
+
+    return inner
+
+
+def figure(width: float, height: float) -> Figure:
+    """Return an empty figure, sizes in inches, that makes room for its labels by itself."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+@styled
+def save(drawn: Figure, png: Path | str, pdf: Path | str) -> None:
+    """Write a figure as PNG and as PDF, each whole or not at all, the same bytes every time.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be written.
+
+    """
+    with storage.replacing(png) as temporary:
+        drawn.savefig(temporary, dpi=150, metadata={"Software": None})
+    with storage.replacing(pdf) as temporary:
+        drawn.savefig(temporary, dpi=150, metadata={"CreationDate": None})
+
+
+def limits(*values: NDArray, pad: float = 0.04) -> tuple[float, float]:
+    """Return axis limits that enclose 99.8 % of the finite values, (0, 1) for none."""
+    together = np.concatenate([np.ravel(array) for array in values])
+    together = together[np.isfinite(together)]
+    if not together.size:
+        return 0.0, 1.0
+    low, high = np.percentile(together, [0.1, 99.9])
+    if high - low < 1e-6:
+        return low - 0.5, high + 0.5
+    return low - pad * (high - low), high + pad * (high - low)
+
+
+def density(
+    axes: Axes, x: NDArray, y: NDArray, xlim: tuple[float, float], ylim: tuple[float, float], label: str | None = None
+) -> None:
+    """Draw a cloud of points, as a density on a logarithmic scale where there are many of them."""
+    finite = np.isfinite(x) & np.isfinite(y)
+    x, y = x[finite], y[finite]
+    if len(x) < _FEW:
+        axes.plot(x, y, ".", ms=4, alpha=0.6, color=STAR_FORMING, rasterized=True)
+        axes.plot([], [], ".", ms=8, color=STAR_FORMING, label=label)
+    else:
+        axes.hist2d(x, y, bins=80, range=(xlim, ylim), norm=LogNorm(), cmap=DENSITY, cmin=1, rasterized=True)
+        axes.plot([], [], "s", color=DENSITY(0.5), label=label)
+    axes.set(xlim=xlim, ylim=ylim)
+
+
+def note(axes: Axes, text: str, x: float = 0.04, y: float = 0.96) -> None:
+    """Write a note into a corner of the axes, by default the upper left one."""
+    axes.text(
+        x,
+        y,
+        text,
+        transform=axes.transAxes,
+        ha="left" if x < 0.5 else "right",
+        va="top" if y > 0.5 else "bottom",
+        fontsize=9,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
+    )
+
+
+def legend_below(drawn: Figure) -> None:
+    """Put one legend below the whole figure, with every entry of its axes once."""
+    columns = max(int(drawn.get_figwidth() // 2.6), 1)  # inches for the longest entries
+    unique: dict[str, Artist] = {}  # the first of each
+    for axes in drawn.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        unique = dict(zip(map(str, labels), handles, strict=True)) | unique
+    if unique:
+        drawn.legend(list(unique.values()), list(unique), loc="outside lower center", ncols=columns)

@@ -1,0 +1,114 @@
+"""Rest-frame U-V against V-J, and how many quiescent galaxies have the colours of quiescent galaxies."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from astropy.stats import binom_conf_interval
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mocksed.diagnostics import bins, style
+from mocksed.diagnostics.catalogue import Arrays, Sample, thin
+from mocksed.diagnostics.settings import Settings
+from mocksed.uvj import in_box
+
+COLUMNS = ("redshift", "quiescent", "uv", "vj")
+PARENT_COLUMNS: tuple[str, ...] = ()
+
+_MAX_POINTS = 5000  # of quiescent galaxies drawn one by one
+
+
+def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
+    """Return the fraction of galaxies inside the box, of each class, overall and by redshift.
+
+    Galaxies without colours do not count.
+
+    Returns
+    -------
+    dict
+        ``box`` : the limits of the box;
+        ``star_forming``, ``quiescent`` : dict with ``overall`` : {``n``, ``in_box`` (a fraction), ``p16``, ``p84``}
+        and ``by_redshift`` : list of the same with ``low`` and ``high``. p16 and p84 are the Wilson interval of the
+        fraction (Wilson 1927).
+
+    """
+    classes = {"star_forming": sample.star_forming, "quiescent": sample.quiescent}
+    return {"box": dict(settings.uvj_box)} | {name: _of_class(arrays, settings) for name, arrays in classes.items()}
+
+
+def _of_class(galaxies: Arrays, settings: Settings) -> dict[str, Any]:
+    known = np.isfinite(galaxies["uv"]) & np.isfinite(galaxies["vj"])
+    redshift = galaxies["redshift"][known]
+    inside = in_box(galaxies["uv"][known], galaxies["vj"][known], settings.uvj_box)
+    by_redshift = [
+        {"low": low, "high": high} | _fraction(inside[members])
+        for low, high, members in bins.slices(redshift, settings.redshift_bins)
+    ]
+    return {"overall": _fraction(inside), "by_redshift": by_redshift}
+
+
+def _fraction(inside: np.ndarray) -> dict[str, float]:
+    n = len(inside)
+    if not n:
+        return {"n": 0, "in_box": np.nan, "p16": np.nan, "p84": np.nan}
+    low, high = binom_conf_interval(int(inside.sum()), n, interval="wilson")
+    return {"n": n, "in_box": float(inside.mean()), "p16": float(low), "p84": float(high)}
+
+
+@style.styled
+def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure:
+    """Draw the colours of both classes with the box, and the fraction inside it against redshift."""
+    drawn = style.figure(10.5, 5.0)
+    colours, fractions = drawn.subplots(1, 2)
+    star_forming, quiescent = sample.star_forming, sample.quiescent
+    xlim, ylim = (style.limits(sample.galaxies[name], pad=0.1) for name in ("vj", "uv"))
+    xlim, ylim = (min(xlim[0], 0.0), max(xlim[1], 2.0)), (min(ylim[0], 0.0), max(ylim[1], 2.5))
+    style.density(colours, star_forming["vj"], star_forming["uv"], xlim, ylim, "star-forming")
+    shown = thin({name: quiescent[name] for name in ("vj", "uv")}, _MAX_POINTS)
+    colours.plot(shown["vj"], shown["uv"], ".", ms=4, alpha=0.4, mew=0, color=style.QUIESCENT, rasterized=True)
+    colours.plot([], [], ".", ms=8, color=style.QUIESCENT, label="quiescent")
+    _draw_box(colours, measured["box"])
+    colours.set(xlabel=style.LABELS["vj"], ylabel=style.LABELS["uv"])
+    overall = measured["quiescent"]["overall"]
+    style.note(colours, _overall_note(overall))
+    _draw_fractions(fractions, measured, settings)
+    style.legend_below(drawn)
+    return drawn
+
+
+def _overall_note(overall: dict[str, float]) -> str:
+    if not overall["n"]:
+        return "no quiescent galaxies"
+    return f"{100 * overall['in_box']:.1f} % of {overall['n']} quiescent in the box"
+
+
+def _draw_box(axes: Axes, box: Mapping[str, float]) -> None:
+    xlim, ylim = axes.get_xlim(), axes.get_ylim()
+    vj = np.linspace(xlim[0], box["vj_max"], 200)
+    lower = np.maximum(box["uv_min"], box["slope"] * vj + box["intercept"])
+    axes.plot([*vj, box["vj_max"]], [*lower, max(ylim[1], lower[-1])], "-", color=style.RELATION, label="box")
+    axes.set(xlim=xlim, ylim=ylim)
+
+
+def _draw_fractions(axes: Axes, measured: dict[str, Any], settings: Settings) -> None:
+    for name, colour in style.CLASS_COLOURS.items():
+        rows = measured[name]["by_redshift"]
+        low, high, fraction, p16, p84 = (
+            np.array([row[key] for row in rows]) for key in ("low", "high", "in_box", "p16", "p84")
+        )
+        centre, fraction = (low + high) / 2, np.clip(fraction, p16, p84)
+        axes.errorbar(
+            centre,
+            fraction,
+            xerr=(high - low) / 2,
+            yerr=[fraction - p16, p84 - fraction],
+            fmt="o",
+            ms=4,
+            color=colour,
+        )
+        if name == "quiescent":
+            for row, x in zip(rows, centre, strict=True):
+                axes.text(x, 1.04, f"{row['n']}", rotation=90, ha="center", va="bottom", fontsize=8, color=colour)
+    axes.set_xlim(settings.redshift_bins[0], settings.redshift_bins[-1])
+    axes.set(xlabel=style.LABELS["redshift"], ylabel="fraction inside the box", ylim=(-0.05, 1.25))

@@ -1,0 +1,87 @@
+"""Statistics in bins, on cases worked by hand."""
+
+import numpy as np
+import pytest
+
+from mocksed import relations
+from mocksed.diagnostics import bins
+
+NAN = np.nan
+
+
+def test_edges_are_multiples_of_the_width_that_enclose_the_values() -> None:
+    np.testing.assert_allclose(bins.edges([8.2, 9.4, NAN], 0.5), [8.0, 8.5, 9.0, 9.5])
+    np.testing.assert_allclose(bins.edges([-1.2, np.inf], 1.0), [-2.0, -1.0])
+    np.testing.assert_allclose(bins.edges([2.0], 1.0), [2.0, 3.0])
+    assert bins.edges([NAN], 1.0).size == 0
+
+
+def test_percentiles_by_hand() -> None:
+    x = np.repeat([0.5, 1.5], [101, 3])
+    y = np.concatenate([np.arange(101.0), [1.0, 2.0, 9.0]])
+    found = bins.statistics(x, y, np.array([0.0, 1.0, 2.0, 3.0]), min_count=3)
+    assert found["count"].tolist() == [101, 3, 0]
+    np.testing.assert_allclose(found["median"], [50.0, 2.0, NAN])
+    np.testing.assert_allclose(found["p16"], [16.0, 1.32, NAN])
+    np.testing.assert_allclose(found["p84"], [84.0, 6.76, NAN])
+    np.testing.assert_allclose(found["x"], [0.5, 1.5, NAN])
+
+
+def test_bins_of_too_few_are_missing_but_counted() -> None:
+    found = bins.statistics(np.array([0.5, 0.5, 1.5]), np.ones(3), np.array([0.0, 1.0, 2.0]), min_count=2)
+    assert found["count"].tolist() == [2, 1]
+    np.testing.assert_array_equal(found["median"], [1.0, NAN])
+
+
+def test_pairs_that_are_not_finite_are_left_out() -> None:
+    x, y = np.array([0.5, 0.5, NAN, 0.5]), np.array([1.0, NAN, 5.0, np.inf])
+    found = bins.statistics(x, y, np.array([0.0, 1.0]), min_count=1)
+    assert (found["count"][0], found["median"][0]) == (1, 1.0)
+
+
+@pytest.mark.parametrize("n_edges", [0, 4])
+def test_no_values_at_all(n_edges: int) -> None:
+    found = bins.statistics(np.empty(0), np.empty(0), np.arange(float(n_edges)), min_count=1)
+    n_bins = max(n_edges - 1, 0)
+    assert found["count"].tolist() == [0] * n_bins
+    assert np.isnan(found["median"]).all()
+    assert len(found["median"]) == n_bins
+
+
+def test_slices_hold_every_value_once_and_skip_empty_bins() -> None:
+    values = np.array([0.0, 1.0, 3.0, 3.5, NAN])
+    found = list(bins.slices(values, (0.0, 1.0, 2.0, 3.0)))
+    assert [(low, high, inside.tolist()) for low, high, inside in found] == [
+        (0.0, 1.0, [True, False, False, False, False]),
+        (1.0, 2.0, [False, True, False, False, False]),
+        (2.0, 3.0, [False, False, True, False, False]),
+    ]
+    assert [low for low, _, _ in bins.slices(np.array([2.5]), (0.0, 1.0, 2.0, 3.0))] == [2.0]
+
+
+def test_relation_is_averaged_uniformly_over_the_bin_not_taken_at_its_middle() -> None:
+    cubic = bins.mean_over_bin(lambda x, z: x + np.asarray(z) ** 3, np.array([0.0, 1.0]), 0.0, 2.0)
+    np.testing.assert_allclose(cubic, [2.0, 3.0], rtol=1e-3)  # the value at mid-bin is 1 and 2
+    # M_UV changes with 0.08 (3.75 - z)^2 below z = 3.75: at 1e10 Msun the mean over 0 < z < 2 from the integral
+    z = np.linspace(0.0, 2.0, 20_001)
+    exact = relations.muv(10.0, z).mean()
+    assert bins.mean_over_bin(relations.muv, 10.0, 0.0, 2.0) == pytest.approx(exact, abs=1e-4)
+
+
+def test_a_panel_holds_median_relation_residual_and_offset() -> None:
+    x, z = np.array([1.0, 1.2, 1.4, 2.5]), np.array([0.5, 0.6, 0.7, 0.8])
+    y = x + z + 0.25
+    (panel,) = bins.relation_panels(z, x, y, (0.0, 1.0, 2.0), np.array([1.0, 2.0, 3.0]), lambda a, b: a + b, 2)
+    assert (panel["low"], panel["high"], panel["n"], panel["count"]) == (0.0, 1.0, 4, [3, 1])
+    np.testing.assert_allclose(panel["median"], [1.2 + 0.6 + 0.25, NAN])
+    np.testing.assert_allclose(panel["relation"], [1.2 + 0.5, NAN])
+    np.testing.assert_allclose(panel["residual"], [0.35, NAN])
+    np.testing.assert_allclose(panel["offset"], [0.25, NAN])
+    np.testing.assert_allclose([panel["line_x"][0], panel["line_x"][-1]], [1.0, 3.0])
+    np.testing.assert_allclose(panel["line_y"], np.array(panel["line_x"]) + 0.5)
+
+
+def test_percentiles_of_a_sample() -> None:
+    found = bins.percentiles(np.array([*np.arange(101.0), NAN]))
+    assert found == {"count": 101, "p16": 16.0, "median": 50.0, "p84": 84.0}
+    assert bins.percentiles(np.array([NAN]))["count"] == 0

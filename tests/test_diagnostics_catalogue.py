@@ -1,0 +1,80 @@
+"""Reading a catalogue, or an even sample of it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mocksed import storage
+from mocksed.diagnostics import catalogue
+from mocksed.errors import UserError
+
+N = 20_000
+IDS = np.arange(N) * 7 + 5
+
+
+def write(folder: Path, n_shards: int) -> list[Path]:
+    paths = []
+    for i, (start, stop) in enumerate(storage.shard_bounds(N, n_shards)):
+        paths.append(folder / str(n_shards) / f"{i:04d}.parquet")
+        rows = slice(start, stop)
+        columns = {"galaxy_id": IDS[rows], "redshift": np.arange(N)[rows] / N, "quiescent": np.arange(N)[rows] % 2 == 0}
+        storage.write_table(paths[-1], columns | {"muv": np.where(IDS[rows] % 2, np.nan, -20.0)})
+    return paths
+
+
+def test_all_rows_in_order_with_null_as_nan(tmp_path: Path) -> None:
+    arrays = catalogue.read(write(tmp_path, 3), ["redshift", "muv", "quiescent"], N)
+    np.testing.assert_array_equal(arrays["redshift"], np.arange(N) / N)
+    np.testing.assert_array_equal(np.isnan(arrays["muv"]), IDS % 2 == 1)
+    assert arrays["quiescent"].dtype == bool
+
+
+def test_sample_is_of_the_size_asked_for_even_and_the_same_for_any_sharding(tmp_path: Path) -> None:
+    one, many = (catalogue.read(write(tmp_path, n), ["redshift"], 2000)["redshift"] for n in (1, 7))
+    np.testing.assert_array_equal(one, many)
+    assert len(one) == len(np.unique(one)) == 2000
+    assert np.all(np.diff(one) > 0)
+    counts = np.histogram(one, 10, (0.0, 1.0))[0]
+    assert np.all(np.abs(counts - 200) < 5 * np.sqrt(200))
+
+
+def test_rows_without_an_id_are_sampled_by_their_number(tmp_path: Path) -> None:
+    samples = []
+    for n_shards in (1, 4):
+        paths = [tmp_path / f"{n_shards}_{i}.parquet" for i in range(n_shards)]
+        for path, part in zip(paths, np.array_split(np.arange(5000.0), n_shards), strict=True):
+            storage.write_table(path, {"age": part})
+        samples.append(catalogue.read(paths, ["age"], 1000)["age"])
+    assert len(samples[0]) == 1000
+    np.testing.assert_array_equal(*samples)
+
+
+def test_empty_shards_and_no_shards(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.parquet"
+    storage.write_table(empty, {"galaxy_id": np.empty(0, np.int64), "quiescent": np.empty(0, bool), "muv": np.empty(0)})
+    for paths in ([empty], []):
+        arrays = catalogue.read(paths, ["muv", "quiescent"], 10)
+        assert {name: len(values) for name, values in arrays.items()} == {"muv": 0, "quiescent": 0}
+        assert arrays["quiescent"].dtype == bool
+
+
+def test_missing_column_missing_file_and_a_file_cut_short_are_named(tmp_path: Path) -> None:
+    (path,) = write(tmp_path, 1)
+    with pytest.raises(UserError, match="no column 'beta'"):
+        catalogue.read([path], ["beta"], N)
+    with pytest.raises(UserError, match=r"nowhere\.parquet"):
+        catalogue.read([tmp_path / "nowhere.parquet"], ["muv"], N)
+    short = tmp_path / "short.parquet"
+    short.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"short\.parquet"):
+        catalogue.count_rows([short])
+
+
+def test_thin_keeps_an_even_part_or_all() -> None:
+    arrays = {"x": np.arange(10_000)}
+    assert catalogue.thin(arrays, 10_000) is arrays
+    assert catalogue.thin({}, 5) == {}
+    thinned = catalogue.thin(arrays, 500)["x"]
+    assert len(thinned) == 500
+    assert abs(thinned.mean() - 5000) < 5 * 2887 / np.sqrt(500)

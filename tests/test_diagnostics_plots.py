@@ -1,0 +1,292 @@
+"""Every diagnostic on synthetic catalogues that follow the relations."""
+
+import json
+import re
+from functools import partial
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from mocksed import diagnostics, relations, storage
+from mocksed.columns import FLAG_DESCRIPTIONS, Flag
+from mocksed.cosmology import cosmology, t_univ
+from mocksed.diagnostics import DIAGNOSTICS, Sample, Settings, ages, assignment, mass_metallicity, muv, sfr_mass, uvj
+from mocksed.diagnostics.catalogue import Arrays, select
+from mocksed.errors import UserError
+
+SETTINGS = Settings()
+PANELS = {
+    "muv": (muv, "muv"),
+    "beta": (muv, "beta"),
+    "star-forming": (sfr_mass, "star_forming"),
+    "quiescent": (sfr_mass, "quiescent"),
+    "metallicity": (mass_metallicity, "star_forming"),
+}
+UNITLESS = (
+    "redshift",
+    "flag",
+    "beta",
+    "tau_V",
+    "log\\,U",
+    "t_\\mathrm{univ}",
+    "density",
+    "number",
+    "fraction",
+    "metric",
+)
+
+
+def synthetic(n_star_forming: int, n_quiescent: int, scatter: float = 1.0, seed: int = 1) -> Arrays:
+    """Return a catalogue on the relations, with their scatter times ``scatter``, uniform in redshift and log mass."""
+    rng = np.random.default_rng(seed)
+    n = n_star_forming + n_quiescent
+    quiescent = np.arange(n) >= n_star_forming
+    z, log_mstar = rng.uniform(0.01, 12.0, n), rng.uniform(8.0, 11.5, n)
+    normal = partial(rng.normal, size=n)
+    log_sfr = np.where(
+        quiescent, relations.log_sfr_quiescent(log_mstar, z), relations.log_sfr_star_forming(log_mstar, z)
+    ) + scatter * normal(0, 0.3)
+    log_zmet = relations.log_zmet(log_mstar, log_sfr) + scatter * normal(0, 0.2)
+    magnitude = relations.muv(log_mstar, z) + scatter * normal(0, 0.7)
+    log_us = relations.log_us(log_zmet) + scatter * normal(0, 0.3)
+    final = {
+        "log_sfr": log_sfr,
+        "log_zmet": log_zmet,
+        "log_us": np.where(quiescent, np.nan, log_us),
+        "muv": magnitude,
+        "beta": relations.beta(magnitude, z) + scatter * normal(0, 0.35),
+    }
+    proposed = {f"prop_{name}": values - scatter * normal(0.05, 0.1) for name, values in final.items()}
+    fraction = rng.beta(2.0, 2.0, n)
+    uv = np.where(quiescent, normal(1.75, 0.15) - 0.03 * z, normal(0.7, 0.25))
+    return (
+        {"galaxy_id": np.arange(n), "redshift": z, "log_mstar": log_mstar, "quiescent": quiescent}
+        | final
+        | proposed
+        | {
+            "age": fraction * t_univ(cosmology(), z),
+            "tau": 10 ** rng.uniform(-1.0, 2.0, n),
+            "dust2": np.where(quiescent, 0.0, np.abs(normal(0, 0.5))),
+            "uv": uv,
+            "vj": 0.6 * uv - np.where(quiescent, 0.1, -0.2) + normal(0, 0.12),
+            "distance": np.where(quiescent, np.nan, rng.gamma(2.0, 0.2, n)),
+            "flags": np.where(fraction > 0.97, Flag.AGE_CLIPPED, 0) | np.where(fraction < 0.05, Flag.ZMET_CLIPPED, 0),
+        }
+    )
+
+
+def sample_of(galaxies: Arrays, n_parent: int = 2000) -> Sample:
+    parent = synthetic(n_parent, 0, scatter=2.0, seed=2)
+    return Sample(galaxies, {name: parent[name] for name in diagnostics.triangle.PARENT_COLUMNS}, len(galaxies["age"]))
+
+
+@pytest.fixture(scope="module")
+def large() -> Sample:
+    return sample_of(synthetic(60_000, 20_000))
+
+
+@pytest.mark.parametrize("which", PANELS)
+def test_medians_equal_the_relation_within_statistics(large: Sample, which: str) -> None:
+    module, key = PANELS[which]
+    panels = module.measure(large, SETTINGS)[key]
+    scatter = {"muv": 0.7, "beta": 0.35, "metallicity": 0.2}.get(which, 0.3)
+    pulls, deviations = [], []
+    for panel in panels:
+        error = 1.2533 * scatter / np.sqrt(np.maximum(panel["count"], 1))
+        pulls += list(np.array(panel["offset"], float) / error)
+        deviations += list(np.array(panel["residual"], float))
+    pulls = np.array(pulls)[np.isfinite(pulls)]
+    assert len(pulls) > 20
+    assert np.abs(pulls).max() < 4.5
+    assert np.abs(np.nanmedian(deviations)) < 0.03
+    assert np.nanmedian(np.abs(deviations)) < 0.1
+
+
+def test_scatter_is_between_the_percentiles(large: Sample) -> None:
+    for panel in sfr_mass.measure(large, Settings(redshift_bins=(4.0, 4.2)))["star_forming"]:
+        width = (np.array(panel["p84"]) - np.array(panel["p16"])) / 2
+        # the width of the bin of mass adds to the scatter of 0.3 dex
+        assert np.all((width > 0.2) & (width < 0.5))
+
+
+def test_without_scatter_the_offset_is_zero_and_the_residual_only_the_width_of_the_bin() -> None:
+    exact = sample_of(synthetic(20_000, 0, scatter=0.0))
+    for panel in muv.measure(exact, SETTINGS)["muv"]:
+        np.testing.assert_allclose(np.array(panel["offset"]), 0.0, atol=1e-12)
+        assert np.nanmax(np.abs(panel["residual"])) < 0.3
+
+
+def test_every_panel_names_its_bin_and_counts_all_its_galaxies(large: Sample) -> None:
+    panels = sfr_mass.measure(large, SETTINGS)["star_forming"]
+    assert [(panel["low"], panel["high"]) for panel in panels] == list(
+        zip(SETTINGS.redshift_bins[:-1], SETTINGS.redshift_bins[1:], strict=True)
+    )
+    assert sum(panel["n"] for panel in panels) == 60_000
+    assert all(sum(panel["count"]) == panel["n"] for panel in panels)
+
+
+def test_uvj_counts_the_galaxies_in_the_box() -> None:
+    galaxies = {
+        "redshift": np.array([0.1, 0.2, 0.5, 0.6, 4.0]),
+        "quiescent": np.array([True, True, True, True, False]),
+        "uv": np.array([1.8, 1.0, 1.8, np.nan, 0.5]),
+        "vj": np.array([0.8, 0.8, 0.8, 0.8, 0.3]),
+    }
+    measured = uvj.measure(Sample(galaxies), SETTINGS)
+    assert measured["quiescent"]["overall"]["n"] == 3
+    assert measured["quiescent"]["overall"]["in_box"] == pytest.approx(2 / 3)
+    assert [(row["low"], row["n"], row["in_box"]) for row in measured["quiescent"]["by_redshift"]] == [
+        (0.0, 2, 0.5),
+        (0.3, 1, 1.0),
+    ]
+    assert measured["star_forming"]["overall"]["in_box"] == 0.0
+    low, fraction, high = (measured["quiescent"]["overall"][key] for key in ("p16", "in_box", "p84"))
+    assert 0.0 < low < fraction < high < 1.0
+
+
+def test_assignment_offsets_are_final_less_proposed(large: Sample) -> None:
+    measured = assignment.measure(large, SETTINGS)
+    for name in assignment.QUANTITIES:
+        overall = measured[name]["overall"]
+        assert overall["median"] == pytest.approx(0.05, abs=0.005)
+        assert overall["p84"] - overall["median"] == pytest.approx(0.1, abs=0.005)
+        assert [row["low"] for row in measured[name]["by_redshift"]] == list(SETTINGS.redshift_bins[:-1])
+        assert sum(sum(row["by_mass"]["count"]) for row in measured[name]["by_redshift"]) == overall["count"] == 60_000
+    assert sum(measured["distance"]["counts"]) == 60_000
+
+
+def test_ages_and_flags(large: Sample) -> None:
+    measured = ages.measure(large, SETTINGS)
+    for name, n in (("star_forming", 60_000), ("quiescent", 20_000)):
+        assert measured[name]["n"] == n
+        assert measured[name]["older_than_universe"] == 0
+        assert measured[name]["age_fraction"]["median"] == pytest.approx(0.5, abs=0.01)
+        assert sum(measured[name]["age_fraction"]["counts"]) == sum(measured[name]["log_tau"]["counts"]) == n
+        assert set(measured[name]["flags"]) == {ages.FLAG_NAMES[bit] for bit in FLAG_DESCRIPTIONS}
+    flags = np.array([0, Flag.AGE_CLIPPED, Flag.AGE_CLIPPED | Flag.SFR_NOT_REACHED])
+    counts = ages.flag_counts(flags)
+    assert (counts["AGE_CLIPPED"], counts["SFR_NOT_REACHED"], counts["ZMET_CLIPPED"]) == (2, 1, 0)
+
+
+def test_age_above_that_of_the_universe_is_counted() -> None:
+    galaxies = synthetic(10, 0)
+    galaxies["age"][:3] = 20.0
+    assert ages.measure(sample_of(galaxies), SETTINGS)["star_forming"]["older_than_universe"] == 3
+
+
+def test_summary_holds_every_measure_and_is_json(large: Sample) -> None:
+    summary = diagnostics.summary(large, SETTINGS)
+    assert set(summary) == {"counts", *DIAGNOSTICS}
+    counts = summary["counts"]
+    assert (counts["catalogue"], counts["sample"]) == (80_000, 80_000)
+    assert (counts["star_forming"], counts["quiescent"]) == (60_000, 20_000)
+    assert counts["flags"]["AGE_CLIPPED"] == np.count_nonzero(large.galaxies["flags"] & Flag.AGE_CLIPPED)
+    json.dumps(summary)
+
+
+@pytest.mark.parametrize("name", DIAGNOSTICS)
+def test_every_axis_that_shows_numbers_has_a_label_with_its_unit(large: Sample, name: str) -> None:
+    figure = DIAGNOSTICS[name].draw(large, DIAGNOSTICS[name].measure(large, SETTINGS), SETTINGS)
+    assert isinstance(figure, Figure)
+    visible = [axes for axes in figure.axes if axes.get_visible()]
+    assert visible
+    for axes in visible:
+        for axis, side in ((axes.xaxis, "labelbottom"), (axes.yaxis, "labelleft")):
+            label = axis.get_label_text()
+            if axis.get_tick_params().get(side, True) or label:
+                assert "[" in label or any(unitless in label for unitless in UNITLESS), (name, label)
+
+
+AWKWARD = {
+    "no galaxies": lambda: synthetic(0, 0),
+    "one star-forming": lambda: synthetic(1, 0),
+    "one quiescent": lambda: synthetic(0, 1),
+    "star-forming only": lambda: synthetic(300, 0),
+    "quiescent only": lambda: synthetic(0, 300),
+    "all alike": lambda: select(synthetic(1, 0), np.zeros(50, int)),
+    "missing values": lambda: with_missing(synthetic(200, 50)),
+    "beyond the redshift bins": lambda: synthetic(30, 30) | {"redshift": np.full(60, 15.0)},
+}
+
+
+def with_missing(galaxies: Arrays) -> Arrays:
+    """Return galaxies with every third value of every result missing, and all M_UV of z > 5."""
+    for name in ("muv", "beta", "log_sfr", "log_zmet", "uv", "vj", "distance", "age", "tau", "prop_muv"):
+        galaxies[name] = np.where(galaxies["galaxy_id"] % 3 == 0, np.nan, galaxies[name])
+    galaxies["muv"][galaxies["redshift"] > 5.0] = np.nan
+    return galaxies
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", set(DIAGNOSTICS) - {"triangle"})
+@pytest.mark.parametrize("case", AWKWARD)
+def test_awkward_catalogues_are_measured_and_drawn(case: str, name: str) -> None:
+    sample = sample_of(AWKWARD[case]())
+    measured = DIAGNOSTICS[name].measure(sample, SETTINGS)
+    json.dumps(measured)
+    figure = DIAGNOSTICS[name].draw(sample, measured, SETTINGS)
+    figure.draw_without_rendering()
+
+
+@pytest.mark.parametrize("case", ["no galaxies", "one star-forming", "missing values"])
+def test_triangle_of_awkward_catalogues(case: str) -> None:
+    sample = sample_of(AWKWARD[case](), n_parent=500)
+    measured = DIAGNOSTICS["triangle"].measure(sample, SETTINGS)
+    assert measured["parent"]["beta"]["count"] == 500
+    assert isinstance(DIAGNOSTICS["triangle"].draw(sample, measured, SETTINGS), Figure)
+
+
+def test_drawing_leaves_the_settings_of_matplotlib_alone(large: Sample) -> None:
+    before = dict(matplotlib.rcParams)
+    muv.draw(large, muv.measure(large, SETTINGS), SETTINGS)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_files_are_the_same_bytes_every_time(large: Sample, tmp_path: Path) -> None:
+    for run in ("a", "b"):
+        figure = uvj.draw(large, uvj.measure(large, SETTINGS), SETTINGS)
+        diagnostics.save(figure, tmp_path / f"{run}.png", tmp_path / f"{run}.pdf")
+    for ending in ("png", "pdf"):
+        assert (tmp_path / f"a.{ending}").read_bytes() == (tmp_path / f"b.{ending}").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pdf", "a.png", "b.pdf", "b.png"]
+
+
+def test_from_files_to_summary(tmp_path: Path) -> None:
+    galaxies = synthetic(900, 100)
+    shards = [tmp_path / f"{i:04d}.parquet" for i in range(3)]
+    for i, shard in enumerate(shards):
+        storage.write_table(shard, select(galaxies, np.arange(1000) % 3 == i))
+    parent = tmp_path / "parent.parquet"
+    points = synthetic(200, 0)
+    storage.write_table(parent, {name: points[name] for name in diagnostics.triangle.PARENT_COLUMNS})
+    sample = diagnostics.read_sample(shards, [parent], SETTINGS)
+    summary = diagnostics.summary(sample, SETTINGS)
+    assert summary["counts"]["catalogue"] == summary["counts"]["sample"] == 1000
+    assert summary["triangle"]["parent"]["age"]["count"] == 200
+    alone = diagnostics.read_sample(shards, [], SETTINGS, ["muv"])
+    assert set(alone.galaxies) == set(muv.COLUMNS)
+    assert not alone.parent
+    assert json.dumps(muv.measure(alone, SETTINGS)) == json.dumps(summary["muv"])
+    storage.write_json(tmp_path / "summary.json", summary)
+    assert json.loads((tmp_path / "summary.json").read_text())["counts"] == summary["counts"]
+
+
+def test_the_workflow_knows_the_same_diagnostics() -> None:
+    rules = (Path(__file__).parents[1] / "workflow" / "rules" / "diagnostics.smk").read_text()
+    captions = (Path(__file__).parents[1] / "workflow" / "report" / "plot.rst").read_text()
+    listed = re.search(r"^PLOTS = \[(.*?)\]", rules, re.MULTILINE | re.DOTALL)
+    assert listed
+    assert re.findall(r'"(\w+)"', listed[1]) == list(DIAGNOSTICS)
+    assert re.findall(r'== "(\w+)"', captions) == list(DIAGNOSTICS)
+    needing = re.search(r"^NEED_PARENT = \[(.*?)\]", rules, re.MULTILINE)
+    assert needing
+    assert re.findall(r'"(\w+)"', needing[1]) == [name for name in DIAGNOSTICS if diagnostics.needs_parent(name)]
+
+
+@pytest.mark.parametrize("edges", [(1.0,), (0.0, 2.0, 1.0), (0.0, 0.0)])
+def test_redshift_bins_that_do_not_increase_are_refused(edges: tuple[float, ...]) -> None:
+    with pytest.raises(UserError, match="redshift_bins"):
+        Settings(redshift_bins=edges)

@@ -1,0 +1,24 @@
+"""The box of quiescent colours."""
+
+import numpy as np
+
+from mocksed.uvj import WILLIAMS2009, in_box
+
+
+def test_sides_of_the_box() -> None:
+    uv = np.array([1.31, 1.29, 2.20, 2.20, 1.80, 1.80, 1.30])
+    vj = np.array([0.50, 0.50, 1.59, 1.61, 1.25, 1.27, 0.00])
+    assert in_box(uv, vj).tolist() == [True, False, True, False, True, False, False]
+
+
+def test_missing_colours_are_outside() -> None:
+    assert not in_box([np.nan, 2.0], [0.5, np.nan]).any()
+
+
+def test_lower_intercept_of_higher_redshifts_admits_more() -> None:
+    assert not in_box(1.5, 1.0)
+    assert in_box(1.5, 1.0, {**WILLIAMS2009, "intercept": 0.59})
+
+
+def test_shapes_broadcast() -> None:
+    assert in_box(np.full((3, 1), 2.0), np.full(4, 0.5)).shape == (3, 4)

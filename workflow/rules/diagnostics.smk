@@ -1,0 +1,80 @@
+# Plots of the catalogue against the relations, and the numbers behind them.
+
+# The names of mocksed.diagnostics.DIAGNOSTICS, repeated (a test compares them): importing matplotlib would make every
+# dry run wait.
+PLOTS = [
+    "muv",
+    "sfr_mass",
+    "mass_metallicity",
+    "triangle",
+    "uvj",
+    "assignment",
+    "ages",
+]
+NEED_PARENT = ["triangle"]
+
+CATALOG = expand(f"{R}/catalog/{{shard}}.parquet", shard=GALAXY_SHARDS)
+STAR_FORMING_PARENT = expand(f"{R}/parent/star_forming/{{shard}}.parquet", shard=PARENT_SHARDS)
+DIAGNOSTIC_SETTINGS = {
+    **cfg["diagnostics"],
+    "uvj_box": cfg["quiescent"]["uvj_box"],
+    "cosmology": cfg["cosmology"],
+}
+
+
+wildcard_constraints:
+    diagnostic="|".join(PLOTS),
+
+
+rule plot:
+    input:
+        catalog=CATALOG,
+        star_forming=lambda wildcards: STAR_FORMING_PARENT if wildcards.diagnostic in NEED_PARENT else [],
+    output:
+        png=report(
+            f"{R}/plots/{{diagnostic}}.png",
+            caption="../report/plot.rst",
+            category="Diagnostics",
+            labels={"plot": "{diagnostic}"},
+        ),
+        pdf=f"{R}/plots/{{diagnostic}}.pdf",
+    log:
+        f"{LOGS}/plot/{{diagnostic}}.log",
+    benchmark:
+        f"{BENCHMARKS}/plot/{{diagnostic}}.tsv"
+    threads: 1
+    resources:
+        **resources_of("plot"),
+    params:
+        diagnostic="{diagnostic}",
+        settings=DIAGNOSTIC_SETTINGS,
+    message:
+        "Drawing {wildcards.diagnostic}"
+    script:
+        "../scripts/plot.py"
+
+
+rule summary:
+    input:
+        catalog=CATALOG,
+        star_forming=STAR_FORMING_PARENT,
+    output:
+        report(
+            f"{R}/summary.json",
+            caption="../report/summary.rst",
+            category="Diagnostics",
+            labels={"plot": "numbers of all plots"},
+        ),
+    log:
+        f"{LOGS}/summary/summary.log",
+    benchmark:
+        f"{BENCHMARKS}/summary/summary.tsv"
+    threads: 1
+    resources:
+        **resources_of("summary"),
+    params:
+        settings=DIAGNOSTIC_SETTINGS,
+    message:
+        "Writing the numbers behind the plots"
+    script:
+        "../scripts/summary.py"

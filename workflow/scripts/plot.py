@@ -1,0 +1,12 @@
+"""Draw one diagnostic plot."""
+
+from mocksed import diagnostics
+from mocksed.jobs import job
+
+with job(snakemake.log[0]):
+    name = snakemake.params.diagnostic
+    diagnostic = diagnostics.DIAGNOSTICS[name]
+    settings = diagnostics.Settings(**snakemake.params.settings)
+    sample = diagnostics.read_sample(snakemake.input.catalog, snakemake.input.star_forming, settings, [name])
+    figure = diagnostic.draw(sample, diagnostic.measure(sample, settings), settings)
+    diagnostics.save(figure, snakemake.output.png, snakemake.output.pdf)
