@@ -49,6 +49,7 @@ COLUMNS: dict[str, Column] = {
     # neighbours
     "neighbour_index": Column(pa.list_(_i8), "", "rows of the parent catalogue, nearest first"),
     "neighbour_distance": Column(pa.list_(_f8), "", "their distances to the proposal in the metric of the run"),
+    "neighbour_found": Column(_b, "", "whether any parent point searched was young enough"),
     # spectra
     "spectrum": Column(pa.list_(_f4), "Lsun/Hz", "rest-frame L_nu of the galaxy (Lsun = 3.839e33 erg/s)"),
 }

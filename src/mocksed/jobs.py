@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numba
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from mocksed.errors import UserError
@@ -17,13 +19,15 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def job(log_path: str | Path | None = None) -> Iterator[None]:
+def job(log_path: str | Path | None = None, threads: int | None = None) -> Iterator[None]:
     """Log to a file and to standard error; end with one message, not a traceback, on a `UserError`.
 
     Parameters
     ----------
     log_path : path, optional
         The log file of the job; it also receives the traceback of an unexpected error.
+    threads : int, optional
+        Threads that numba, OpenMP and BLAS may use; all cores by default.
 
     """
     handlers: list[logging.Handler] = [logging.StreamHandler()]
@@ -36,7 +40,12 @@ def job(log_path: str | Path | None = None) -> Iterator[None]:
     log.setLevel(logging.INFO)
     start = time.perf_counter()
     try:
-        yield
+        if threads is None:
+            yield
+        else:
+            numba.set_num_threads(min(threads, numba.get_num_threads()))
+            with threadpool_limits(threads):
+                yield
     except UserError as error:
         log.error("error: %s", error)
         sys.exit(1)

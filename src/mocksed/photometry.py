@@ -69,7 +69,7 @@ def load(name: str) -> Filter:
 
 
 def top_hat(name: str, low: float, high: float) -> Filter:
-    """Return a filter of constant f_nu response between two wavelengths [A]: its flux is the mean f_nu over wavelength."""
+    """Return a filter between two wavelengths [A] whose flux is the mean f_nu over wavelength."""
     wavelength = np.linspace(low, high, 101)
     return Filter(name, wavelength, wavelength)
 
@@ -128,8 +128,8 @@ def _at(curve: Array, position: float) -> float:
 
 
 @numba.njit(cache=True)
-def _add_weights(x: Array, shift: float, curve: Cumulative, out: Array) -> tuple[int, int]:
-    """Add to ``out`` the weight of each node of the spectrum at ln(wavelength) ``x`` + ``shift``; return those touched."""
+def _add_weights(x, shift, curve, out):  # type: ignore[no-untyped-def]
+    """Add to ``out`` the weights of the nodes of a spectrum at ln(wavelength) x + shift; return those touched."""
     end = curve.start + _STEP * (len(curve.c0) - 1)
     first = max(np.searchsorted(x, curve.start - shift, side="right") - 1, 0)
     last = min(np.searchsorted(x, end - shift, side="left"), len(x) - 1)
@@ -144,13 +144,16 @@ def _add_weights(x: Array, shift: float, curve: Cumulative, out: Array) -> tuple
 
 
 @numba.njit(cache=True, parallel=True)
-def _redshifted_fluxes(log_wavelength, spectra, redshift, transmission, curves, out) -> None:  # type: ignore[no-untyped-def]
+def _redshifted_fluxes(  # type: ignore[no-untyped-def]
+    log_wavelength, spectra, redshift, transmission, starts, offsets, c0, c1, out
+) -> None:
     n_blue = transmission.shape[1]
     for g in numba.prange(len(redshift)):
         shift = np.log1p(redshift[g])
         weights = np.zeros(len(log_wavelength))
-        for f in range(len(curves)):
-            first, last = _add_weights(log_wavelength, shift, curves[f], weights)
+        for f in range(len(starts)):
+            curve = Cumulative(starts[f], c0[offsets[f] : offsets[f + 1]], c1[offsets[f] : offsets[f + 1]])
+            first, last = _add_weights(log_wavelength, shift, curve, weights)
             total = 0.0
             for i in range(first, last + 1):
                 seen = transmission[g, i] if i < n_blue else 1.0
@@ -189,8 +192,12 @@ def redshifted_fluxes(
     """
     out = np.empty((len(spectra), len(filters)))
     if filters:
-        curves = numba.typed.List([cumulative(name) for name in filters])
-        _redshifted_fluxes(np.log(wavelength), spectra, redshift, transmission, curves, out)
+        # one array for all filters: a list of them would be compiled anew in every process
+        curves = [cumulative(name) for name in filters]
+        starts = np.array([curve.start for curve in curves])
+        offsets = np.cumsum([0, *(len(curve.c0) for curve in curves)])
+        c0, c1 = (np.concatenate([getattr(curve, name) for curve in curves]) for name in ("c0", "c1"))
+        _redshifted_fluxes(np.log(wavelength), spectra, redshift, transmission, starts, offsets, c0, c1, out)
     return out
 
 

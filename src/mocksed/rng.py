@@ -87,4 +87,4 @@ def uniforms(seed: int, stage: Stage, ids: NDArray[np.int64], n_draws: int, firs
     ndarray of shape (n, n_draws)
 
     """
-    return ((raw(seed, stage, ids, n_draws, first) >> _11) + 0.5) * 2.0**-53
+    return np.asarray((raw(seed, stage, ids, n_draws, first) >> _11) + 0.5, np.float64) * 2.0**-53

@@ -60,10 +60,16 @@ class Engine:
 
     def __init__(self, table: SSPTable) -> None:
         self.table = table
+        self.wavelength = table.wavelength
         self._nebular = nebular.prepare(table)
         self._dust = dust.calzetti(table.wavelength)
         self._dust_log2 = (self._dust * _LOG2_E).astype(np.float32)
         self._bands: _BandTables | None = None
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What the numbers come from, for the metadata of files."""
+        return {"engine": "table", "ssp_table": self.table.provenance}
 
     def clip_log_zmet(self, log_zmet: ArrayLike) -> Array:
         """Return metallicities moved into the range of the table: FSPS would extrapolate."""
@@ -103,26 +109,43 @@ class Engine:
         parameters = _parameters(age, tau, self.clip_log_zmet(log_zmet), log_us, dust2)
         if self._bands is None:
             self._bands = _band_tables(self.table, self._nebular, self._dust)
-        flux = np.empty((len(parameters[0]), len(_BANDS)))
+        flux = np.empty((len(parameters[0]), len(BANDS)))
         intrinsic, mass = np.empty(len(flux)), np.empty(len(flux))
         _band_fluxes(*parameters, nebular, self.table.log_age, self.table.log_zmet, self.table.mass, self._bands,
                      flux, intrinsic, mass)  # fmt: skip
-        magnitude = photometry.absolute_magnitude(flux / mass[:, None])
-        uv1500, f125w, f160w, u, v, j = magnitude.T
-        return Derived(
-            mass_fraction=mass,
-            log_ssfr=np.log10(psi_n(parameters[0], parameters[1]) / mass) - 9.0,
-            muv=uv1500,
-            muv_intrinsic=photometry.absolute_magnitude(intrinsic / mass),
-            beta=4.43 * (f125w - f160w) - 2.0,
-            uv=u - v,
-            vj=v - j,
-        )
+        return derived_from(parameters[0], parameters[1], mass, flux, intrinsic)
 
 
-def _parameters(*values: ArrayLike) -> tuple[Array, ...]:
-    """Return parameters as contiguous arrays of one shape (n, )."""
-    return tuple(np.ascontiguousarray(x, np.float64) for x in np.broadcast_arrays(*map(np.atleast_1d, values)))
+def derived_from(age: Array, tau: Array, mass_fraction: Array, flux: Array, intrinsic: Array) -> Derived:
+    """Return the derived quantities from mean L_nu [Lsun/Hz] per Msun formed in `BANDS`.
+
+    Parameters
+    ----------
+    age, tau, mass_fraction : ndarrays of shape (n, )
+        Age and e-folding time [Gyr]; surviving mass per mass formed.
+    flux : ndarray of shape (n, n_band)
+        In the order of `BANDS`.
+    intrinsic : ndarray of shape (n, )
+        Of the first band, without dust.
+
+    """
+    muv, f125w, f160w, u, v, j = photometry.absolute_magnitude(flux / mass_fraction[:, None]).T
+    return Derived(
+        mass_fraction=mass_fraction,
+        log_ssfr=np.log10(psi_n(age, tau) / mass_fraction) - 9.0,
+        muv=muv,
+        muv_intrinsic=photometry.absolute_magnitude(intrinsic / mass_fraction),
+        beta=4.43 * (f125w - f160w) - 2.0,
+        uv=u - v,
+        vj=v - j,
+    )
+
+
+def _parameters(*values: ArrayLike) -> tuple[Array, Array, Array, Array, Array]:
+    """Return the five parameters as contiguous arrays of one shape (n, )."""
+    arrays = np.broadcast_arrays(*map(np.atleast_1d, values))
+    age, tau, log_zmet, log_us, dust2 = (np.ascontiguousarray(array, np.float64) for array in arrays)
+    return age, tau, log_zmet, log_us, dust2
 
 
 @numba.njit(cache=True, parallel=True, fastmath={"contract"})
@@ -166,7 +189,7 @@ def _spectra(  # type: ignore[no-untyped-def]
 # m_j = sum_i w_i L_i (k_i - k)^j / j!, linear in L and thus tabulated for the SSPs once. Eleven orders are exact to
 # 1e-3 mag for dust2 = 4 in the widest band, to 1e-6 in the median.
 
-_BANDS = (
+BANDS = (
     photometry.top_hat("uv1500", 1450.0, 1550.0),
     photometry.load("wfc3_ir_f125w").at_redshift(7.0),
     photometry.load("wfc3_ir_f160w").at_redshift(7.0),
@@ -174,12 +197,15 @@ _BANDS = (
     photometry.load("bessell_V"),
     photometry.load("twomass_J"),
 )
+"""Rest-frame bands behind the derived quantities: M_UV, WFC3 F125W and F160W at z = 7, U, V, J."""
+
 _N_MOMENTS = 11
+_DUST2_SCALE = 4.0  # keeps high moments away from the smallest numbers of single precision
 _REFINE = 4  # steps between the nodes of the nebular grid in metallicity and ionisation
 
 
 class _BandTables(NamedTuple):
-    """Moments of the bands, for the stars of each SSP and for its gas on a refined grid of metallicity and ionisation."""
+    """Moments of the bands for each SSP: its stars, and its gas on a refined grid of metallicity and ionisation."""
 
     k_mean: Array  # (n_band, )
     stellar: NDArray[np.float32]  # (n_zmet, n_age, n_band * n_moment)
@@ -189,32 +215,35 @@ class _BandTables(NamedTuple):
 
 
 def _band_tables(table: SSPTable, neb: NebularTables, k: Array) -> _BandTables:
-    weights = np.stack([photometry.band_weights(table.wavelength, band) for band in _BANDS])
+    weights = np.stack([photometry.band_weights(table.wavelength, band) for band in BANDS])
     k_mean = weights @ k / weights.sum(axis=1)
     order = np.arange(_N_MOMENTS)
     factorial = np.cumprod(np.maximum(order, 1)).astype(float)
-    moments = weights[:, None, :] * (k - k_mean[:, None])[:, None, :] ** order[:, None] / factorial[:, None]
+    depth = _DUST2_SCALE * (k - k_mean[:, None])[:, None, :]
+    moments = weights[:, None, :] * depth ** order[:, None] / factorial[:, None]
     moments = moments.reshape(-1, len(table.wavelength))
-    used = np.flatnonzero(np.any(moments != 0.0, axis=0))
-    projection = np.ascontiguousarray(moments[:, used].T)
+    first, *_, last = np.flatnonzero(np.any(moments != 0.0, axis=0))
+    seen = slice(first, last + 1)
+    projection = np.ascontiguousarray(moments[:, seen].T, np.float32)
+
+    def project(spectra: NDArray[np.float32]) -> NDArray[np.float32]:
+        flat = spectra[..., seen].reshape(-1, len(projection)) @ projection
+        return flat.reshape(*spectra.shape[:-1], -1)
+
     gas_zmet = _refined(np.union1d(table.log_zmet, neb.log_zmet), _REFINE)
     gas_zmet = gas_zmet[(gas_zmet >= table.log_zmet[0]) & (gas_zmet <= table.log_zmet[-1])]
     gas_us = _refined(neb.log_us, _REFINE)
-    zmet, us = (x.ravel() for x in np.meshgrid(gas_zmet, gas_us, indexing="ij"))
-    first, last = used[0], used[-1] + 1
-    profile = np.zeros((len(neb.profile_start), len(table.wavelength) + neb.profile.shape[1]), np.float32)
-    for line, start in enumerate(neb.profile_start):
-        profile[line, start : start + neb.profile.shape[1]] += neb.profile[line]
-    spectra = np.empty((len(zmet), len(neb.node), last - first), np.float32)
-    _gas_spectra(zmet, us, table.log_zmet, neb, first, last, profile[:, first:last], spectra)
+    gas = np.empty((len(gas_zmet), len(gas_us), len(neb.node), moments.shape[0]), np.float32)
+    spectra = np.empty((len(gas_us), len(neb.node), len(table.wavelength)), np.float32)
+    for i, zmet in enumerate(gas_zmet):
+        _gas_spectra(zmet, gas_us, table.log_zmet, neb, first, last + 1, spectra)
+        gas[i] = project(spectra)
     return _BandTables(
         k_mean=k_mean,
-        stellar=(table.stellar[:, :, used] @ projection).astype(np.float32),
+        stellar=project(table.stellar),
         gas_log_zmet=gas_zmet,
         gas_log_us=gas_us,
-        gas=(spectra[:, :, used - first] @ projection)
-        .astype(np.float32)
-        .reshape(len(gas_zmet), len(gas_us), len(neb.node), -1),
+        gas=gas,
     )
 
 
@@ -224,11 +253,11 @@ def _refined(nodes: Array, steps: int) -> Array:
 
 
 @numba.njit(cache=True, parallel=True)
-def _gas_spectra(log_zmet, log_us, zmet_nodes, neb, first, last, profile, out) -> None:  # type: ignore[no-untyped-def]
-    """Fill ``out`` (n, n_young, last - first) with the spectra of the gas around SSPs of 1 Msun."""
-    for g in numba.prange(len(log_zmet)):
-        z, dz = bracket(zmet_nodes, log_zmet[g])
-        gas_z, gas_dz = bracket(neb.log_zmet, log_zmet[g])
+def _gas_spectra(log_zmet, log_us, zmet_nodes, neb, first, last, out) -> None:  # type: ignore[no-untyped-def]
+    """Fill ``out`` (n_us, n_young, n_wave), from ``first`` to ``last``, with the gas around SSPs of 1 Msun."""
+    z, dz = bracket(zmet_nodes, log_zmet)
+    gas_z, gas_dz = bracket(neb.log_zmet, log_zmet)
+    for g in numba.prange(len(log_us)):
         u, du = bracket(neb.log_us, log_us[g])
         continuum = np.empty((neb.continuum.shape[2], last - first), np.float32)
         lines = np.empty(neb.lines.shape[2:], np.float32)
@@ -236,14 +265,11 @@ def _gas_spectra(log_zmet, log_us, zmet_nodes, neb, first, last, profile, out) -
         at_nodes(neb.lines, gas_z, _F(gas_dz), u, _F(du), lines)
         for a in range(len(neb.node)):
             log2_photons = np.log2((1.0 - dz) * neb.photons[z, a] + dz * neb.photons[z + 1, a])
-            spectrum = out[g, a]
+            spectrum, luminosity = out[g, a], np.zeros(lines.shape[1], np.float32)
             spectrum[:] = _F(0.0)
-            add_emission(log2_photons, continuum, neb.node[a], neb.fraction[a], spectrum)
-            luminosity = np.zeros(lines.shape[1], np.float32)
+            add_emission(log2_photons, continuum, neb.node[a], neb.fraction[a], spectrum[first:last])
             add_emission(log2_photons, lines, neb.node[a], neb.fraction[a], luminosity)
-            for line in range(len(luminosity)):
-                for i in range(last - first):
-                    spectrum[i] += luminosity[line] * profile[line, i]
+            draw_lines(luminosity, neb.profile_start, neb.profile, spectrum)
 
 
 @numba.njit(cache=True, parallel=True, fastmath={"contract"})
@@ -277,5 +303,5 @@ def _band_fluxes(  # type: ignore[no-untyped-def]
             value, power = 0.0, 1.0
             for j in range(n_moment // n_band):
                 value += power * total[b * (n_moment // n_band) + j]
-                power *= -dust2[g]
+                power *= -dust2[g] / _DUST2_SCALE
             flux[g, b] = value * np.exp(-dust2[g] * bands.k_mean[b])

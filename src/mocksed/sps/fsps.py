@@ -6,13 +6,17 @@ process.
 """
 
 import os
+from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from mocksed import photometry
 from mocksed.errors import UserError
+from mocksed.sps.engine import BANDS, Derived, derived_from
 
 MODEL = {
     "zcontinuous": 1,
@@ -25,7 +29,7 @@ MODEL = {
 
 
 @cache
-def population(imf_type: int = 1) -> Any:  # noqa: ANN401 (python-fsps has no types)
+def population(imf_type: int = 1) -> Any:
     """Return the one `fsps.StellarPopulation` of this process.
 
     Raises
@@ -39,7 +43,9 @@ def population(imf_type: int = 1) -> Any:  # noqa: ANN401 (python-fsps has no ty
     try:
         import fsps
     except ImportError as error:
-        raise UserError(f"FSPS is needed, but python-fsps cannot be imported: {error}. pip install fsps==0.5.0") from None
+        raise UserError(
+            f"FSPS is needed, but python-fsps cannot be imported: {error}. pip install fsps==0.5.0"
+        ) from None
     if population.cache_info().currsize:
         raise UserError("python-fsps keeps one state per process: only one imf_type can be used in it.")
     return fsps.StellarPopulation(imf_type=imf_type, **MODEL)
@@ -78,3 +84,56 @@ def composite(
     if not (np.isfinite(mass) and np.all(np.isfinite(spectrum)) and spectrum.max() > 1e-60):
         raise UserError(f"FSPS returned no spectrum for age {age} Gyr, tau {tau} Gyr, log Z {log_zmet}, dust2 {dust2}.")
     return spectrum, mass
+
+
+class ReferenceEngine:
+    """The interface of `mocksed.sps.engine.Engine`, computed by python-fsps one galaxy at a time.
+
+    Parameters
+    ----------
+    imf_type : int
+        FSPS's ``imf_type``.
+
+    """
+
+    def __init__(self, imf_type: int = 1) -> None:
+        self._imf_type = imf_type
+        sps = population(imf_type)
+        self.wavelength = np.asarray(sps.wavelengths, np.float64)
+        grid = np.log10(sps.zlegend / sps.solar_metallicity)
+        self._log_zmet_range = float(grid[0]), float(grid[-1])
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What the numbers come from, for the metadata of files."""
+        libraries = [str(name, "ascii") for name in population(self._imf_type).libraries]
+        return {"engine": "fsps", "python_fsps": version("fsps"), "libraries": libraries, "imf_type": self._imf_type}
+
+    def clip_log_zmet(self, log_zmet: ArrayLike) -> NDArray[np.float64]:
+        """Return metallicities moved into the range of FSPS, which would extrapolate."""
+        return np.clip(np.asarray(log_zmet, np.float64), *self._log_zmet_range)
+
+    def spectra(
+        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike, *, nebular: bool
+    ) -> NDArray[np.float32]:
+        """Return spectra of 1 Msun formed, rest-frame L_nu [Lsun/Hz], shape (n, n_wave)."""
+        rows = np.stack(np.broadcast_arrays(*map(np.atleast_1d, (age, tau, log_zmet, log_us, dust2))), axis=-1)
+        found = [self._composite(row, nebular)[0] for row in rows]
+        return np.reshape(found, (len(found), len(self.wavelength))).astype(np.float32)
+
+    def derived(
+        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike, *, nebular: bool
+    ) -> Derived:
+        """Return SFR, surviving mass, UV magnitudes and colours, from the spectra."""
+        rows = np.stack(np.broadcast_arrays(*map(np.atleast_1d, (age, tau, log_zmet, log_us, dust2))), axis=-1)
+        bands = np.stack([photometry.band_weights(self.wavelength, band) for band in BANDS])
+        flux, intrinsic, mass = np.empty((len(rows), len(BANDS))), np.empty(len(rows)), np.empty(len(rows))
+        for i, row in enumerate(rows):
+            spectrum, mass[i] = self._composite(row, nebular)
+            flux[i] = bands @ spectrum
+            intrinsic[i] = bands[0] @ self._composite([*row[:4], 0.0], nebular)[0]
+        return derived_from(rows[:, 0], rows[:, 1], mass, flux, intrinsic)
+
+    def _composite(self, parameters: Sequence[float] | NDArray, nebular: bool) -> tuple[NDArray[np.float64], float]:
+        age, tau, log_zmet, log_us, dust2 = (float(value) for value in parameters)
+        return composite(age, tau, log_zmet, log_us, dust2, nebular, self._imf_type)

@@ -20,7 +20,7 @@ from mocksed import __version__
 from mocksed.errors import UserError
 from mocksed.jobs import log, progress
 from mocksed.sps import fsps
-from mocksed.sps.table import LIGHT, SSPTable, ionising_photons, read, write
+from mocksed.sps.table import LIGHT, LYMAN_LIMIT, SSPTable, ionising_photons, read, write
 
 _FLOOR = -95.0  # FSPS's own floor for log10 of the nebular tables
 _STELLAR_BITS = 16  # of the mantissa: 8e-6, below any use, and the file is smaller by a third
@@ -81,7 +81,7 @@ def extract(imf_type: int = 1) -> SSPTable:
     hats = hat_functions(log_age[young], neb_log_age)
     sun = int(np.argmin(np.abs(log_zmet)))
     photons = ionising_photons(wavelength, stellar[sun, young])
-    behind_limit = np.where(wavelength <= wavelength[len(wavelength[wavelength <= 912.0]) - 1], 0.0, stellar[sun, young])
+    behind_limit = np.where(wavelength <= LYMAN_LIMIT, 0.0, stellar[sun, young])
     shape = (len(neb_log_zmet), len(neb_log_us), len(neb_log_age))
     continuum, lines = np.empty((*shape, len(wavelength))), np.empty((*shape, len(sps.emline_wavelengths)))
     sps.params["logzsol"] = log_zmet[sun]
@@ -150,7 +150,7 @@ def _at_nodes(hats: NDArray[np.float64], per_photon: NDArray[np.float64]) -> NDA
     """Solve for the logarithms at the age nodes whose interpolation gives ``per_photon`` at the SSP ages."""
     with np.errstate(divide="ignore"):
         logs = np.maximum(np.log10(np.maximum(per_photon, 0.0)), _FLOOR)
-    return np.linalg.lstsq(hats, logs, rcond=None)[0]
+    return np.asarray(np.linalg.lstsq(hats, logs, rcond=None)[0], np.float64)
 
 
 def _line_sigma(
@@ -158,7 +158,8 @@ def _line_sigma(
 ) -> NDArray[np.float64]:
     """Return the width of the lines [A] as FSPS sets it: two pixels at half maximum or the library's resolution."""
     i = np.clip(np.searchsorted(wavelength, lines, side="right") - 1, 0, len(wavelength) - 2)
-    return np.maximum((wavelength[i + 1] - wavelength[i]) * 2.0 / 2.355, lines * np.abs(resolution[i]) / (LIGHT * 1e-13))
+    two_pixels = (wavelength[i + 1] - wavelength[i]) * 2.0 / 2.355
+    return np.asarray(np.maximum(two_pixels, lines * np.abs(resolution[i]) / (LIGHT * 1e-13)))
 
 
 def _provenance(sps: object, imf_type: int) -> dict:
@@ -193,10 +194,11 @@ def _verify(table: SSPTable, imf_type: int) -> None:
             age, tau = 10 ** rng.uniform(-2.0, 1.1), 10 ** rng.uniform(-1.0, 2.0)
             zmet, us, dust2 = rng.uniform(*table.log_zmet_range), rng.uniform(-4.0, -1.0), rng.uniform(0.0, 2.0)
             expected, mass = fsps.composite(age, tau, zmet, us, dust2, nebular, imf_type)
-            args = (np.array([value]) for value in (age, tau, zmet, us, dust2))
+            args = [np.array([value]) for value in (age, tau, zmet, us, dust2)]
             found = engine.spectra(*args, nebular=nebular)[0]
-            used = (table.wavelength > 912.0) & (table.wavelength < 3e5)
-            worst = float(np.max(np.abs(found / expected - 1.0)[used]))
+            found_mass = engine.derived(*args, nebular=nebular).mass_fraction[0]
+            used = (table.wavelength > LYMAN_LIMIT) & (table.wavelength < 3e5)
+            worst = float(np.max(np.abs(found / expected - 1.0)[used], initial=abs(found_mass / mass - 1.0)))
             log.info("check: nebular %s, age %.3g Gyr, tau %.3g Gyr: largest difference %.1e", nebular, age, tau, worst)
             if not worst < 1e-3:
                 raise UserError(f"the table does not reproduce FSPS: {worst:.1e} at age {age} Gyr, tau {tau} Gyr.")

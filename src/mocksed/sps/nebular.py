@@ -95,7 +95,7 @@ def line_profiles(
 
 
 @numba.njit(inline="always")
-def bracket(nodes: NDArray[np.float64], value: float) -> tuple[int, float]:
+def bracket(nodes, value):  # type: ignore[no-untyped-def]
     """Return the node below ``value`` and the fraction of the way to the next one, without extrapolation."""
     i = min(max(np.searchsorted(nodes, value, side="right") - 1, 0), len(nodes) - 2)
     return i, min(max((value - nodes[i]) / (nodes[i + 1] - nodes[i]), 0.0), 1.0)
@@ -105,7 +105,7 @@ def bracket(nodes: NDArray[np.float64], value: float) -> tuple[int, float]:
 def at_nodes(
     table: NDArray[np.float32], z: int, dz: np.float32, u: int, du: np.float32, out: NDArray[np.float32]
 ) -> None:
-    """Interpolate ``table`` (n_gas_zmet, n_us, n_neb_age, n) to one metallicity and ionisation: ``out`` (n_neb_age, n)."""
+    """Interpolate a table (n_gas_zmet, n_us, n_neb_age, n) in metallicity and ionisation to ``out`` (n_neb_age, n)."""
     a, b, c, d = (_ONE - dz) * (_ONE - du), (_ONE - dz) * du, dz * (_ONE - du), dz * du
     for k in range(out.shape[0]):
         for i in range(out.shape[1]):

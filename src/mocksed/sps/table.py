@@ -124,7 +124,7 @@ def ionising_photons(wavelength: Float64, l_nu: NDArray) -> Float64:
     """
     n = np.searchsorted(wavelength, LYMAN_LIMIT, side="right")
     nu = LIGHT / wavelength[:n]
-    return -np.trapezoid(l_nu[..., :n].astype(np.float64) / nu, nu) / PLANCK * LSUN
+    return np.asarray(-np.trapezoid(l_nu[..., :n].astype(np.float64) / nu, nu) / PLANCK * LSUN)
 
 
 def write(path: Path | str, table: SSPTable) -> None:

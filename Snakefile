@@ -1,0 +1,26 @@
+# A spectrum for every galaxy of a simulated catalogue. Configuration: config/README.md.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/ssp.smk"
+include: "workflow/rules/galaxies.smk"
+include: "workflow/rules/parent.smk"
+include: "workflow/rules/neighbours.smk"
+include: "workflow/rules/assign.smk"
+include: "workflow/rules/spectra.smk"
+include: "workflow/rules/diagnostics.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        shards_of("catalog"),
+        shards_of("spectra") if cfg["spectra"]["write"] else [],
+        expand(f"{R}/plots/{{diagnostic}}.{{format}}", diagnostic=DIAGNOSTICS, format=["png", "pdf"]),
+        f"{R}/summary.json",

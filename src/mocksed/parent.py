@@ -1,0 +1,201 @@
+"""The parent catalogue: points in the parameter space of FSPS from which the galaxies take theirs."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from astropy.cosmology import FlatLambdaCDM
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from mocksed import relations as rel
+from mocksed.cosmology import AGE_MARGIN, age_max, t_univ
+from mocksed.relations import Relations
+from mocksed.rng import Stage, uniforms
+from mocksed.sps.engine import Engine
+
+Array = NDArray[np.float64]
+Distribution = Mapping[str, object]
+Sampling = Mapping[str, Distribution]
+
+PARAMETERS = ("log_mstar", "redshift", "age", "tau", "dust2", "log_zmet", "log_us")
+"""Drawn in this order: each may depend on those before it, and has its own random number."""
+
+COLUMNS = (*PARAMETERS, "log_sfr", "mass_fraction", "muv", "beta", "uv", "vj")
+"""Columns of the parent catalogue."""
+
+_DRAKOS_A: Sampling = {
+    "log_mstar": {"uniform": (5.0, 12.0)},
+    "redshift": {"uniform": (0.0, 12.0)},
+    "log_zmet": {"relation": True},
+    "log_us": {"relation": True},
+    "dust2": {"normal": (0.0, 1.0, 0.0, 4.0)},
+    "age": {"log_uniform_to_t_univ": AGE_MARGIN},
+    "tau": {"log_uniform": (0.1, 100.0)},
+}
+_DRAKOS_B: Sampling = {
+    "log_mstar": {"uniform": (5.0, 12.0)},
+    "redshift": {"uniform_in_scale_factor": (0.0, 12.0)},
+    "log_zmet": {"relation": True},
+    "log_us": {"relation": True},
+    "dust2": {"normal": (0.0, 0.5, 0.0, 4.0)},
+    "age": {"normal": (6.0, 2.0)},
+    "tau": {"uniform": (0.1, 100.0)},
+}
+_DEFAULT: Sampling = {
+    "log_mstar": {"uniform": (5.0, 12.0)},
+    "redshift": {"uniform": (0.0, 12.0)},
+    "log_zmet": {"uniform": rel.LOG_ZMET_RANGE},
+    "log_us": {"relation": True},
+    "dust2": {"normal": (0.0, 1.0, 0.0, 4.0)},
+    "age": {"log_uniform_to_t_univ": AGE_MARGIN},
+    "tau": {"log_uniform": (0.1, 100.0)},
+}
+
+PRESETS: dict[str, dict[str, Sampling]] = {
+    "star_forming": {"default": _DEFAULT, "drakos2021a": _DRAKOS_A, "drakos2021b": _DRAKOS_B},
+    "quiescent": {
+        "default": {
+            **_DEFAULT,
+            "dust2": {"constant": 0.0},
+            "log_zmet": {"relation": True},
+            "age": {"fraction_of_t_univ": (0.0, 1.0)},
+        },
+        "drakos2021a": {**_DRAKOS_A, "dust2": {"constant": 0.0}},
+        "drakos2021b": {
+            **_DRAKOS_B,
+            "dust2": {"constant": 0.0},
+            "age": {"normal": (10.0, 2.0)},
+            "tau": {"uniform": (0.1, 10.0)},
+        },
+    },
+}
+"""Sampling presets of each class. April and May 2021: Drakos et al. (2022). The default covers the metallicities
+evenly, since mass and metallicity are matched independently of each other."""
+
+
+def sampling_of(setting: str | Sampling, kind: str) -> Sampling:
+    """Return the distributions of a class ("star_forming", "quiescent"), from a preset's name or as they are."""
+    return PRESETS[kind][setting] if isinstance(setting, str) else setting
+
+
+def sample(
+    ids: NDArray[np.int64],
+    sampling: Sampling,
+    *,
+    quiescent: bool,
+    seed: int,
+    cosmo: FlatLambdaCDM,
+    scatter: Relations,
+) -> dict[str, Array]:
+    """Draw the parameters of points.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n, )
+        Indices of the points; each has its own random numbers.
+    sampling : mapping
+        The distribution of each of `PARAMETERS`.
+    quiescent : bool
+        The class, which decides the relation behind the metallicity.
+    seed : int
+        Seed of the run.
+    cosmo : FlatLambdaCDM
+        Cosmology that limits the ages.
+    scatter : Relations
+        Scatter of the relations.
+
+    Returns
+    -------
+    dict of ndarrays of shape (n, )
+        One for each of `PARAMETERS`; ages between 1e6 yr and the age of the universe less 1e6 yr.
+
+    """
+    stage = Stage.PARENT_QUIESCENT if quiescent else Stage.PARENT_STAR_FORMING
+    random = uniforms(seed, stage, ids, len(PARAMETERS))
+    drawn: dict[str, Array] = {}
+    for column, name in enumerate(PARAMETERS):
+        drawn[name] = draw(name, sampling[name], random[:, column], drawn, quiescent, cosmo, scatter)
+    return drawn
+
+
+def draw(
+    name: str,
+    distribution: Distribution,
+    uniform: Array,
+    drawn: Mapping[str, Array],
+    quiescent: bool,
+    cosmo: FlatLambdaCDM,
+    scatter: Relations,
+) -> Array:
+    """Return a parameter at the cumulative probabilities ``uniform`` of its distribution, given those ``drawn``."""
+    ((kind, value),) = distribution.items()
+    if kind == "relation":
+        if name == "log_us":
+            return scatter.log_us.draw(rel.log_us(drawn["log_zmet"]), uniform)
+        log_sfr = rel.log_sfr_quiescent if quiescent else rel.log_sfr_star_forming
+        mean = rel.log_zmet(drawn["log_mstar"], log_sfr(drawn["log_mstar"], drawn["redshift"]))
+        return scatter.log_zmet.draw(mean, uniform)
+    low: Array | float = -np.inf
+    high: Array | float = np.inf
+    if name == "age":
+        low, high = AGE_MARGIN, age_max(cosmo, drawn["redshift"])
+    return np.clip(_INVERSE_CDF[kind](value, uniform, low, high, drawn, cosmo), low, high)
+
+
+def _uniform(limits, uniform, low, high, drawn, cosmo):  # type: ignore[no-untyped-def]
+    return limits[0] + uniform * (limits[1] - limits[0])
+
+
+def _log_uniform(limits, uniform, low, high, drawn, cosmo):  # type: ignore[no-untyped-def]
+    return limits[0] * (limits[1] / limits[0]) ** uniform
+
+
+def _normal(value, uniform, low, high, drawn, cosmo):  # type: ignore[no-untyped-def]
+    mean, sigma, *limits = value
+    low, high = np.maximum(low, limits[0] if limits else -np.inf), np.minimum(high, limits[1] if limits else np.inf)
+    below, above = ndtr((low - mean) / sigma), ndtr((high - mean) / sigma)
+    return mean + sigma * ndtri(below + uniform * (above - below))
+
+
+def _constant(value, uniform, low, high, drawn, cosmo):  # type: ignore[no-untyped-def]
+    return np.full(len(uniform), float(value))
+
+
+def _uniform_in_scale_factor(limits, uniform, low, high, drawn, cosmo):  # type: ignore[no-untyped-def]
+    first, last = 1.0 / (1.0 + limits[1]), 1.0 / (1.0 + limits[0])
+    return 1.0 / (first + uniform * (last - first)) - 1.0
+
+
+def _log_uniform_to_t_univ(youngest, uniform, low, high, drawn, cosmo):  # type: ignore[no-untyped-def]
+    return youngest * (high / youngest) ** uniform
+
+
+def _fraction_of_t_univ(limits, uniform, low, high, drawn, cosmo):  # type: ignore[no-untyped-def]
+    return _uniform(limits, uniform, low, high, drawn, cosmo) * t_univ(cosmo, drawn["redshift"])
+
+
+_INVERSE_CDF = {
+    "uniform": _uniform,
+    "log_uniform": _log_uniform,
+    "normal": _normal,
+    "constant": _constant,
+    "uniform_in_scale_factor": _uniform_in_scale_factor,
+    "log_uniform_to_t_univ": _log_uniform_to_t_univ,
+    "fraction_of_t_univ": _fraction_of_t_univ,
+}
+
+
+def evaluate(parameters: Mapping[str, Array], engine: Engine, *, quiescent: bool) -> dict[str, Array]:
+    """Return the parent catalogue, `COLUMNS`: the parameters and what the stellar population model makes of them.
+
+    Metallicities are those of the SSP table where the drawn ones lie outside it. Quiescent points have no gas.
+    """
+    columns = {name: np.asarray(parameters[name]) for name in PARAMETERS}
+    columns["log_zmet"] = engine.clip_log_zmet(columns["log_zmet"])
+    fsps = (columns[name] for name in ("age", "tau", "log_zmet", "log_us", "dust2"))
+    derived = engine.derived(*fsps, nebular=not quiescent)
+    columns["log_sfr"] = derived.log_ssfr + columns["log_mstar"]
+    columns["muv"] = derived.muv - 2.5 * columns["log_mstar"]
+    for name in ("mass_fraction", "beta", "uv", "vj"):
+        columns[name] = getattr(derived, name)
+    return columns

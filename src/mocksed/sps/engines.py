@@ -1,0 +1,14 @@
+"""Which engine the config asks for."""
+
+from collections.abc import Mapping
+
+from mocksed.sps import table
+from mocksed.sps.engine import Engine
+from mocksed.sps.fsps import ReferenceEngine
+
+
+def of(sps: Mapping[str, object]) -> Engine | ReferenceEngine:
+    """Return the engine of the config's ``sps``: "table" over its SSP table, "fsps" through python-fsps."""
+    if sps["engine"] == "fsps":
+        return ReferenceEngine(int(str(sps["imf_type"])))
+    return Engine(table.read(str(sps["table"])))

@@ -1,0 +1,73 @@
+# FSPS parameters of each class, and the catalogue that holds both.
+rule assign:
+    input:
+        neighbours=f"{R}/neighbours/{{shard}}.parquet",
+        galaxies=f"{R}/galaxies/{{shard}}.parquet",
+        points=rules.tree.output.points,
+        parameters=rules.tree.output.parameters,
+    output:
+        f"{R}/assign/{{shard}}.parquet",
+    log:
+        f"{LOGS}/assign/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/assign/{{shard}}.tsv"
+    threads: 1
+    resources:
+        **resources_of("assign"),
+    params:
+        metric=cfg["neighbours"]["metric"],
+        cosmology=cfg["cosmology"],
+    message:
+        "parameters of the star-forming galaxies {wildcards.shard}"
+    script:
+        "../scripts/assign.py"
+
+
+rule quiescent:
+    input:
+        galaxies=f"{R}/galaxies/{{shard}}.parquet",
+        ssp_table=SSP_TABLE,
+        checked=INPUT_CHECKED,
+    output:
+        f"{R}/quiescent/{{shard}}.parquet",
+    log:
+        f"{LOGS}/quiescent/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/quiescent/{{shard}}.tsv"
+    threads: 1
+    resources:
+        **resources_of("quiescent"),
+    params:
+        sampling=cfg["parent"]["quiescent"]["sampling"],
+        quiescent=cfg["quiescent"],
+        **SHARED,
+    message:
+        "parameters of the quiescent galaxies {wildcards.shard}"
+    script:
+        "../scripts/quiescent.py"
+
+
+rule catalog:
+    input:
+        galaxies=f"{R}/galaxies/{{shard}}.parquet",
+        star_forming=rules.assign.output,
+        quiescent=rules.quiescent.output,
+        ssp_table=SSP_TABLE,
+    output:
+        f"{R}/catalog/{{shard}}.parquet",
+    log:
+        f"{LOGS}/catalog/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/catalog/{{shard}}.tsv"
+    threads: 1
+    resources:
+        **resources_of("catalog"),
+    params:
+        metric=cfg["neighbours"]["metric"],
+        sps=cfg["sps"],
+        filters=cfg["photometry"]["filters"],
+        about={key: cfg[key] for key in ("run", "seed", "cosmology")},
+    message:
+        "catalogue {wildcards.shard}"
+    script:
+        "../scripts/catalog.py"

@@ -1,0 +1,49 @@
+# The galaxies: redshift, mass, class. One of the two rules, by the config's galaxies.source.
+if cfg["galaxies"]["source"] == "lightcone":
+    INPUT_CHECKED = []
+
+    rule lightcone:
+        output:
+            f"{R}/galaxies/{{shard}}.parquet",
+        log:
+            f"{LOGS}/lightcone/{{shard}}.log",
+        benchmark:
+            f"{BENCHMARKS}/lightcone/{{shard}}.tsv"
+        threads: 1
+        resources:
+            **resources_of("lightcone"),
+        params:
+            lightcone=cfg["galaxies"]["lightcone"],
+            cosmology=cfg["cosmology"],
+            seed=cfg["seed"],
+            n_shards=len(GALAXY_SHARDS),
+            shard=lambda wildcards: int(wildcards.shard),
+        message:
+            "light cone {wildcards.shard}"
+        script:
+            "../scripts/lightcone.py"
+
+else:
+    # Other stages that do not read the table wait for this report: a bad table stops the run before any work.
+    INPUT_CHECKED = ancient(f"{R}/galaxies/report.json")
+
+    rule input_table:
+        input:
+            cfg["galaxies"]["table"]["path"],
+        output:
+            shards=shards_of("galaxies"),
+            report=f"{R}/galaxies/report.json",
+        log:
+            f"{LOGS}/input_table/all.log",
+        benchmark:
+            f"{BENCHMARKS}/input_table/all.tsv"
+        threads: 1
+        resources:
+            **resources_of("input_table"),
+        params:
+            table=cfg["galaxies"]["table"],
+            seed=cfg["seed"],
+        message:
+            "check and read {input}"
+        script:
+            "../scripts/input_table.py"

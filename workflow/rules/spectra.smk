@@ -1,0 +1,22 @@
+# The spectra, from the catalogue alone.
+rule spectra:
+    input:
+        catalog=f"{R}/catalog/{{shard}}.parquet",
+        ssp_table=SSP_TABLE,
+    output:
+        f"{R}/spectra/{{shard}}.parquet",
+    log:
+        f"{LOGS}/spectra/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/spectra/{{shard}}.tsv"
+    threads: 1
+    resources:
+        **resources_of("spectra"),
+    params:
+        wavelength=cfg["spectra"]["wavelength"],
+        sps=cfg["sps"],
+        about={key: cfg[key] for key in ("run", "seed", "cosmology")},
+    message:
+        "spectra {wildcards.shard}"
+    script:
+        "../scripts/spectra.py"

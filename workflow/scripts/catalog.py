@@ -1,0 +1,29 @@
+"""Put both classes together and compute their derived quantities and apparent magnitudes."""
+
+from mocksed import catalog, storage
+from mocksed.cosmology import cosmology
+from mocksed.jobs import job, progress
+from mocksed.neighbours import METRICS
+from mocksed.sps import engines
+
+with job(snakemake.log[0], snakemake.threads):
+    params = snakemake.params
+    table = storage.read_table(snakemake.input.galaxies)
+    galaxies = storage.to_arrays(table.select(["galaxy_id", "redshift", "log_mstar", "quiescent"]))
+    star_forming, quiescent = (
+        storage.to_arrays(storage.read_table(path))
+        for path in (snakemake.input.star_forming[0], snakemake.input.quiescent[0])
+    )
+    engine = engines.of(params.sps)
+    columns = galaxies | catalog.build(galaxies, star_forming, quiescent, engine=engine, metric=METRICS[params.metric])
+    with progress(len(table), "galaxies", "magnitudes") as bar:
+        columns |= catalog.apparent_magnitudes(
+            columns,
+            params.filters,
+            engine=engine,
+            cosmo=cosmology(**params.about["cosmology"]),
+            igm_model=params.sps["igm"],
+            progress=bar,
+        )
+    passed_through = {name: table[name] for name in table.column_names if name not in columns}
+    storage.write_table(snakemake.output[0], columns | passed_through, params.about | engine.about)

@@ -1,0 +1,25 @@
+"""Draw the FSPS parameters of quiescent galaxies until their colours are in the UVJ box."""
+
+from mocksed import parent, quiescent, storage
+from mocksed.cosmology import cosmology
+from mocksed.jobs import job, progress
+from mocksed.relations import Relations
+from mocksed.sps import table
+from mocksed.sps.engine import Engine
+
+with job(snakemake.log[0], snakemake.threads):
+    params = snakemake.params
+    galaxies = storage.read_arrays(snakemake.input.galaxies, ["galaxy_id", "redshift", "log_mstar", "quiescent"])
+    galaxies = {name: values[galaxies["quiescent"]] for name, values in galaxies.items() if name != "quiescent"}
+    prior = quiescent.Prior(
+        sampling=parent.sampling_of(params.sampling, "quiescent"),
+        box=params.quiescent["uvj_box"],
+        max_tries=params.quiescent["max_tries"],
+        seed=params.seed,
+        cosmo=cosmology(**params.cosmology),
+        scatter=Relations.from_config(params.scatter),
+    )
+    engine = Engine(table.read(snakemake.input.ssp_table))
+    with progress(len(galaxies["galaxy_id"]), "galaxies", "quiescent") as bar:
+        assigned = quiescent.assign(galaxies, prior, engine, bar)
+    storage.write_table(snakemake.output[0], {"galaxy_id": galaxies["galaxy_id"]} | assigned)
