@@ -4,7 +4,10 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: "config/config.yaml"
+# Snakemake would merge the demo's configuration with the one that the user names.
+if not workflow.config_settings.configfiles:
+
+    configfile: "config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
@@ -22,5 +25,5 @@ rule all:
     input:
         shards_of("catalog"),
         shards_of("spectra") if cfg["spectra"]["write"] else [],
-        expand(f"{R}/plots/{{diagnostic}}.{{format}}", diagnostic=DIAGNOSTICS, format=["png", "pdf"]),
+        expand(f"{R}/plots/{{diagnostic}}.{{format}}", diagnostic=PLOTS, format=["png", "pdf"]),
         f"{R}/summary.json",

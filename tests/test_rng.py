@@ -62,9 +62,7 @@ def test_deviates_are_uniform_and_uncorrelated():
     "word",
     [
         0,
-        pytest.param(
-            _WORD - 1, marks=pytest.mark.xfail(strict=True, reason="the largest of 2**53 values is rounded up to 1")
-        ),
+        _WORD - 1,
     ],
 )
 def test_the_interval_is_open(monkeypatch, word):

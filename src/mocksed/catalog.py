@@ -58,9 +58,10 @@ def build(
     for is_quiescent, assigned in ((False, star_forming), (True, quiescent)):
         for name in assigned.keys() & columns.keys():
             columns[name][rows[is_quiescent]] = assigned[name]
-    clipped = engine.clip_log_zmet(columns["log_zmet"])
-    columns["flags"] |= (Flag.ZMET_CLIPPED * (clipped != columns["log_zmet"])).astype(np.int32)
-    columns["log_zmet"] = clipped
+    columns["log_zmet"] = engine.clip_log_zmet(columns["log_zmet"])
+    proposed = columns["prop_log_zmet"]
+    unreachable = np.isfinite(proposed) & (engine.clip_log_zmet(proposed) != proposed)
+    columns["flags"] |= (Flag.ZMET_CLIPPED * unreachable).astype(np.int32)
 
     log_mstar = galaxies["log_mstar"]
     results = ("log_sfr", "muv", "muv_intrinsic", "beta", "uv", "vj", "mass_fraction", "distance")

@@ -76,7 +76,7 @@ class Flag:
     NO_ALLOWED_NEIGHBOUR = 2
     """Fewer than k of the parent points searched were young enough; the nearest ones were used."""
     ZMET_CLIPPED = 4
-    """The metallicity was moved into the range of the SSP table."""
+    """The proposed metallicity lies outside the SSP table; the nearest one there was asked for."""
     UVJ_NOT_ACCEPTED = 8
     """Quiescent: no try fell into the UVJ box; the galaxy keeps the try nearest to it."""
     SFR_NOT_REACHED = 16
@@ -86,7 +86,7 @@ class Flag:
 FLAG_DESCRIPTIONS = {
     Flag.AGE_CLIPPED: "age moved to the limit set by the age of the universe",
     Flag.NO_ALLOWED_NEIGHBOUR: "too few neighbours young enough for the redshift",
-    Flag.ZMET_CLIPPED: "metallicity moved into the range of the SSP table",
+    Flag.ZMET_CLIPPED: "proposed metallicity outside the SSP table",
     Flag.UVJ_NOT_ACCEPTED: "no try fell into the UVJ box",
     Flag.SFR_NOT_REACHED: "requested SFR out of reach",
 }

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 _M0, _M1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
 _W0, _W1 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
-_LOW, _32, _11 = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(11)
+_LOW, _32, _12 = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(12)
 _ROUNDS = 10
 
 
@@ -26,6 +26,7 @@ class Stage(IntEnum):
     PROPOSAL = 4
     QUIESCENT = 5
     CLASS = 6
+    DIAGNOSTICS = 7
 
 
 @numba.njit(inline="always")
@@ -87,4 +88,5 @@ def uniforms(seed: int, stage: Stage, ids: NDArray[np.int64], n_draws: int, firs
     ndarray of shape (n, n_draws)
 
     """
-    return np.asarray((raw(seed, stage, ids, n_draws, first) >> _11) + 0.5, np.float64) * 2.0**-53
+    # 52 bits: with 53, the largest one and a half rounds to 1
+    return np.asarray((raw(seed, stage, ids, n_draws, first) >> _12) + 0.5, np.float64) * 2.0**-52

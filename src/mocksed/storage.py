@@ -117,13 +117,13 @@ def read_table(path: Path | str, columns: Sequence[str] | None = None) -> pa.Tab
 
     """
     try:
-        table = pq.read_table(path, columns=list(columns) if columns is not None else None)
+        present = pq.read_schema(path).names
+        missing = [name for name in columns or () if name not in present]
+        if missing:
+            raise UserError(f"{path} has no column '{missing[0]}'. Remove it and run again: it will be made anew.")
+        return pq.read_table(path, columns=list(columns) if columns is not None else None)
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(f"cannot read {path}: {error}. Remove it and run again: it will be made anew.") from error
-    for name in columns or ():
-        if name not in table.column_names:
-            raise UserError(f"{path} has no column '{name}'. Remove it and run again: it will be made anew.")
-    return table
 
 
 def read_arrays(path: Path | str, columns: Sequence[str]) -> dict[str, NDArray]:

@@ -38,9 +38,9 @@ rule quiescent:
     resources:
         **resources_of("quiescent"),
     params:
+        **SHARED,
         sampling=cfg["parent"]["quiescent"]["sampling"],
         quiescent=cfg["quiescent"],
-        **SHARED,
     message:
         "parameters of the quiescent galaxies {wildcards.shard}"
     script:

@@ -13,8 +13,6 @@ PLOTS = [
 ]
 NEED_PARENT = ["triangle"]
 
-CATALOG = expand(f"{R}/catalog/{{shard}}.parquet", shard=GALAXY_SHARDS)
-STAR_FORMING_PARENT = expand(f"{R}/parent/star_forming/{{shard}}.parquet", shard=PARENT_SHARDS)
 DIAGNOSTIC_SETTINGS = {
     **cfg["diagnostics"],
     "uvj_box": cfg["quiescent"]["uvj_box"],
@@ -28,8 +26,8 @@ wildcard_constraints:
 
 rule plot:
     input:
-        catalog=CATALOG,
-        star_forming=lambda wildcards: STAR_FORMING_PARENT if wildcards.diagnostic in NEED_PARENT else [],
+        catalog=shards_of("catalog"),
+        star_forming=lambda wildcards: parents_of("star_forming") if wildcards.diagnostic in NEED_PARENT else [],
     output:
         png=report(
             f"{R}/plots/{{diagnostic}}.png",
@@ -56,8 +54,8 @@ rule plot:
 
 rule summary:
     input:
-        catalog=CATALOG,
-        star_forming=STAR_FORMING_PARENT,
+        catalog=shards_of("catalog"),
+        star_forming=parents_of("star_forming"),
     output:
         report(
             f"{R}/summary.json",

@@ -35,8 +35,8 @@ rule neighbours:
     resources:
         **resources_of("neighbours"),
     params:
-        neighbours=cfg["neighbours"],
         **SHARED,
+        neighbours=cfg["neighbours"],
     message:
         "neighbours of the galaxies {wildcards.shard}"
     script:

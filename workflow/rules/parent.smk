@@ -15,10 +15,10 @@ rule parent:
     resources:
         **resources_of("parent"),
     params:
+        **SHARED,
         sampling=lambda wildcards: cfg["parent"][wildcards.kind],
         n_shards=len(PARENT_SHARDS),
         shard=lambda wildcards: int(wildcards.shard),
-        **SHARED,
     message:
         "parent {wildcards.kind} {wildcards.shard}"
     script:

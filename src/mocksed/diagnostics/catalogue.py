@@ -14,9 +14,6 @@ from mocksed.errors import UserError
 
 Arrays = dict[str, NDArray]
 
-# No run may have this seed (the config's end at 2**63 - 1): the sample is independent of every draw of every stage.
-_SEED = 2**64 - 1
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -118,7 +115,7 @@ _RANK = "rank in the sample"
 
 def _rank(ids: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return a hash of each id, uniform between 0 and 1."""
-    return rng.uniforms(_SEED, rng.Stage.CLASS, ids, 1)[:, 0]
+    return rng.uniforms(0, rng.Stage.DIAGNOSTICS, ids, 1)[:, 0]
 
 
 def _lowest(rank: NDArray[np.float64], n: int) -> NDArray[np.int64]:
