@@ -20,7 +20,7 @@ SNAKEFILES := $(wildcard Snakefile workflow/rules/*.smk)
 define RUN
 mkdir -p .snakemake; \
 exec 9>> $(LOCK); \
-flock -n 9 || { echo "error: another 'make run' is at work in this folder; wait for it or stop it" >&2; exit 1; }; \
+flock -n 9 || { echo "waiting for another run in this folder, or for jobs that a killed one left" >&2; flock 9; }; \
 if [ -s $(LOCK) ]; then $(SNAKEMAKE) --unlock; fi; \
 echo running > $(LOCK); \
 $(SNAKEMAKE) --rerun-incomplete; status=$$?; \

@@ -149,10 +149,12 @@ def apparent_magnitudes(
 
     """
     magnitudes = np.empty((len(columns["redshift"]), len(filters)))
-    wavelength = engine.wavelength if igm_model != "none" else engine.wavelength[:0]
     for block, flux in spectra(columns, engine, progress) if filters else ():
         redshift = columns["redshift"][block]
-        seen = igm.madau1995(wavelength, redshift)
+        if igm_model == "none":
+            seen = np.empty((len(redshift), 0), np.float32)
+        else:
+            seen = igm.madau1995(engine.wavelength, redshift)
         l_nu = photometry.redshifted_fluxes(engine.wavelength, flux, redshift, seen, tuple(filters))
         magnitudes[block] = photometry.apparent_magnitude(l_nu, redshift, distance_modulus(cosmo, redshift))
     return {magnitude_column(name): magnitudes[:, i] for i, name in enumerate(filters)}

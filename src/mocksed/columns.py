@@ -49,7 +49,7 @@ COLUMNS: dict[str, Column] = {
     # neighbours
     "neighbour_index": Column(pa.list_(_i8), "", "rows of the parent catalogue, nearest first"),
     "neighbour_distance": Column(pa.list_(_f8), "", "their distances to the proposal in the metric of the run"),
-    "neighbour_found": Column(_b, "", "whether any parent point searched was young enough"),
+    "neighbour_found": Column(_b, "", "whether any parent point was young enough"),
     # spectra
     "spectrum": Column(pa.list_(_f4), "Lsun/Hz", "rest-frame L_nu of the galaxy (Lsun = 3.839e33 erg/s)"),
 }
@@ -74,7 +74,7 @@ class Flag:
     AGE_CLIPPED = 1
     """The age was moved to the limit set by the age of the universe."""
     NO_ALLOWED_NEIGHBOUR = 2
-    """Fewer than k of the parent points searched were young enough; the nearest ones were used."""
+    """No parent point was young enough; the youngest one was used."""
     ZMET_CLIPPED = 4
     """The proposed metallicity lies outside the SSP table; the nearest one there was asked for."""
     UVJ_NOT_ACCEPTED = 8
@@ -85,7 +85,7 @@ class Flag:
 
 FLAG_DESCRIPTIONS = {
     Flag.AGE_CLIPPED: "age moved to the limit set by the age of the universe",
-    Flag.NO_ALLOWED_NEIGHBOUR: "too few neighbours young enough for the redshift",
+    Flag.NO_ALLOWED_NEIGHBOUR: "no parent point young enough for the redshift",
     Flag.ZMET_CLIPPED: "proposed metallicity outside the SSP table",
     Flag.UVJ_NOT_ACCEPTED: "no try fell into the UVJ box",
     Flag.SFR_NOT_REACHED: "requested SFR out of reach",

@@ -114,8 +114,7 @@ class Neighbours:
         k = min(k, len(self._points))
         _, rows = self._tree.query(np.ascontiguousarray(targets, np.float32), k=k)
         rows = rows.reshape(len(targets), k).astype(np.int64)
-        difference = self._points[rows].astype(np.float64) - targets[:, None, :].astype(np.float64)
-        distance = np.sqrt(np.einsum("nkd,nkd->nk", difference, difference))
+        distance = _distance(targets[:, None, :], self._points[rows])
         order = np.lexsort((rows, distance))
         return np.take_along_axis(rows, order, 1), np.take_along_axis(distance, order, 1)
 
@@ -163,12 +162,20 @@ class Neighbours:
                 rows[part] = np.take_along_axis(candidate, order, 1)
                 distance[part] = np.take_along_axis(separation, order, 1)
                 none = part[done & (n_allowed == 0)]
-                rows[none], found[none] = np.argmin(self._age), False
+                youngest = np.argmin(self._age)
+                rows[none], found[none] = youngest, False
+                distance[none] = _distance(targets[none, None, :], self._points[youngest])
                 unfinished.append(part[~done])
                 if progress:
                     progress.update(int(done.sum()))
             left = np.concatenate(unfinished)
         return rows, distance, found
+
+
+def _distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> Array:
+    """Return Euclidean distances over the last axis of arrays that broadcast, summed in double precision."""
+    difference = other.astype(np.float64) - one.astype(np.float64)
+    return np.asarray(np.sqrt(np.einsum("...d,...d->...", difference, difference)))
 
 
 _MAX_CANDIDATES = 20_000_000  # held at once while a search is widened

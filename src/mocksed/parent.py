@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 from astropy.cosmology import FlatLambdaCDM
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from mocksed import relations as rel
 from mocksed.cosmology import AGE_MARGIN, age_max, t_univ
@@ -153,8 +152,8 @@ def _log_uniform(limits, uniform, low, high, drawn, cosmo):  # type: ignore[no-u
 def _normal(value, uniform, low, high, drawn, cosmo):  # type: ignore[no-untyped-def]
     mean, sigma, *limits = value
     low, high = np.maximum(low, limits[0] if limits else -np.inf), np.minimum(high, limits[1] if limits else np.inf)
-    below, above = ndtr((low - mean) / sigma), ndtr((high - mean) / sigma)
-    return mean + sigma * ndtri(below + uniform * (above - below))
+    deviate = rel.normal_between((low - mean) / sigma, (high - mean) / sigma, uniform)
+    return np.clip(mean + sigma * deviate, low, high)
 
 
 def _constant(value, uniform, low, high, drawn, cosmo):  # type: ignore[no-untyped-def]

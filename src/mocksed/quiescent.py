@@ -169,6 +169,8 @@ def assign(
         if progress:
             progress.update(int(accepted.sum()))
         left, done = left[~accepted], done + tries
+    if progress:
+        progress.update(len(left))
     flags = Flag.UVJ_NOT_ACCEPTED * (best["outside"] > 0.0) + Flag.SFR_NOT_REACHED * (best["missed_sfr"] > 0.0)
     return {
         "prop_log_sfr": galaxies["prop_log_sfr"],

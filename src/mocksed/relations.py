@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
+from scipy.special import log_ndtr, ndtri_exp, stdtr, stdtrit
 
 Array = NDArray[np.float64]
 
@@ -65,7 +65,7 @@ class Gaussian:
 
     def draw(self, mean: ArrayLike, uniform: ArrayLike) -> Array:
         """Return the quantity at the cumulative probability ``uniform`` of the distribution around ``mean``."""
-        return _inverse_cdf(ndtr, ndtri, self.scale, self.limits, mean, uniform)
+        return _draw(normal_between, self.scale, self.limits, mean, uniform)
 
 
 @dataclass(frozen=True)
@@ -78,22 +78,35 @@ class StudentT:
 
     def draw(self, mean: ArrayLike, uniform: ArrayLike) -> Array:
         """Return the quantity at the cumulative probability ``uniform`` of the distribution around ``mean``."""
-        return _inverse_cdf(
-            lambda x: stdtr(self.nu, x), lambda p: stdtrit(self.nu, p), self.scale, self.limits, mean, uniform
-        )
+        return _draw(self._between, self.scale, self.limits, mean, uniform)
+
+    def _between(self, low: Array, high: Array, uniform: Array) -> Array:
+        below, above = stdtr(self.nu, low), stdtr(self.nu, high)
+        return stdtrit(self.nu, below + uniform * (above - below))
 
 
 Scatter = Gaussian | StudentT
 
 
-def _inverse_cdf(cdf, inverse, scale, limits, mean, uniform) -> Array:  # type: ignore[no-untyped-def]
+def normal_between(low: Array, high: Array, uniform: Array) -> Array:
+    """Return standard normal deviates cut to ``low`` .. ``high``, at the cumulative probabilities ``uniform``.
+
+    In logarithms and in the lower tail, since limits many standard deviations off leave no probability in doubles.
+    """
+    mirrored = low > 0.0
+    low, high = np.where(mirrored, -high, low), np.where(mirrored, -low, high)
+    below, above = np.where(mirrored, uniform, 1.0 - uniform), np.where(mirrored, 1.0 - uniform, uniform)
+    value = ndtri_exp(np.logaddexp(log_ndtr(low) + np.log(below), log_ndtr(high) + np.log(above)))
+    return np.where(mirrored, -value, value)
+
+
+def _draw(between, scale, limits, mean, uniform) -> Array:  # type: ignore[no-untyped-def]
     """Draw by inversion from a distribution cut to ``limits``; a scale of 0 gives the mean, moved into them."""
     mean = np.asarray(mean, float)
     if scale == 0.0:
         return np.clip(np.broadcast_to(mean, np.broadcast(mean, uniform).shape), *limits)
-    low, high = (cdf((limit - mean) / scale) for limit in limits)
-    value = mean + scale * inverse(low + np.asarray(uniform) * (high - low))
-    return np.clip(value, *limits)
+    low, high = ((limit - mean) / scale for limit in limits)
+    return np.clip(mean + scale * between(low, high, np.asarray(uniform)), *limits)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
@@ -16,7 +15,7 @@ from mocksed import parent
 from mocksed.assign import PARAMETERS
 from mocksed.errors import UserError
 from mocksed.neighbours import Metric
-from mocksed.storage import read_arrays, replacing
+from mocksed.storage import read_arrays, read_table, replacing
 
 _RECORD = np.dtype([(name, np.float32) for name in PARAMETERS])
 
@@ -34,7 +33,7 @@ def write(parents: Sequence[Path | str], metric: Metric, points: Path | str, par
         The files to write (.npy).
 
     """
-    rows = [pq.read_metadata(path).num_rows for path in parents]
+    rows = [len(read_table(path, PARAMETERS[:1])) for path in parents]
     start = 0
     with replacing(points) as points_file, replacing(parameters) as parameters_file:
         shape = (sum(rows), metric.n_quantities)
@@ -61,7 +60,7 @@ def read(points: Path | str, parameters: Path | str) -> tuple[NDArray[np.float32
     """
     try:
         coordinates, records = np.load(points, mmap_mode="r"), np.load(parameters, mmap_mode="r")
-    except (OSError, ValueError) as error:
+    except (EOFError, OSError, ValueError) as error:
         raise UserError(f"cannot read the tree {points}: {error}. Remove it and run again.") from error
     if len(coordinates) != len(records) or records.dtype != _RECORD:
         raise UserError(f"{points} and {parameters} do not belong together. Remove both and run again.")

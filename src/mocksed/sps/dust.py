@@ -15,7 +15,7 @@ def calzetti(wavelength: ArrayLike) -> NDArray[np.float64]:
     Returns
     -------
     ndarray, shape of ``wavelength``
-        Optical depth relative to that at 5500 A (R_V = 4.05), zero beyond 2.2 um where the fit ends.
+        Optical depth relative to that at 5500 A (R_V = 4.05), zero beyond 3.1 um where the fit would turn negative.
 
     """
     x = 1e4 / np.asarray(wavelength, np.float64)

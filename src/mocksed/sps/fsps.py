@@ -28,16 +28,20 @@ MODEL = {
 """Options of FSPS that all of mocksed shares: metallicity interpolated, Calzetti dust of one component."""
 
 
-@cache
 def population(imf_type: int = 1) -> Any:
     """Return the one `fsps.StellarPopulation` of this process.
 
     Raises
     ------
     UserError
-        If SPS_HOME is not set or python-fsps is not installed.
+        If SPS_HOME is not set, python-fsps is not installed, or another ``imf_type`` was asked for before.
 
     """
+    return _population(imf_type)
+
+
+@cache
+def _population(imf_type: int) -> Any:
     if not os.environ.get("SPS_HOME"):
         raise UserError("FSPS is needed, but the variable SPS_HOME is not set. Point it at a clone of FSPS.")
     try:
@@ -46,7 +50,7 @@ def population(imf_type: int = 1) -> Any:
         raise UserError(
             f"FSPS is needed, but python-fsps cannot be imported: {error}. pip install fsps==0.5.0"
         ) from None
-    if population.cache_info().currsize:
+    if _population.cache_info().currsize:
         raise UserError("python-fsps keeps one state per process: only one imf_type can be used in it.")
     return fsps.StellarPopulation(imf_type=imf_type, **MODEL)
 

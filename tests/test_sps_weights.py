@@ -1,0 +1,103 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.special import expi
+
+from mocksed.sps.weights import delayed_tau_weights, psi_n, survival
+
+LOG_AGE = np.arange(5.5, 10.151, 0.05)
+
+ages = st.floats(1e-3, 13.8)
+taus = st.floats(0.1, 100.0)
+
+
+def weights(age, tau, log_age=LOG_AGE):
+    out = np.full(len(log_age), np.nan)
+    used = delayed_tau_weights(age, tau, log_age, out)
+    assert np.all(out[used:] == 0.0)
+    return out
+
+
+def by_adaptive_quadrature(age, tau, node):
+    """Integrate the history against the hat function of one node; below the youngest node it is 1."""
+    nodes = 10.0 ** (LOG_AGE - 9.0)
+
+    def integrand(lookback):
+        hat = np.interp(np.log10(lookback) + 9.0, LOG_AGE, np.eye(len(LOG_AGE))[node])
+        return (age - lookback) * np.exp((lookback - age) / tau) * hat
+
+    low = 0.0 if node == 0 else nodes[node - 1]
+    edges = [low, nodes[node], nodes[min(node + 1, len(nodes) - 1)]]
+    pieces = [(a, min(b, age)) for a, b in itertools.pairwise(edges) if a < age and b > a]
+    total = quad(lambda t: (age - t) * np.exp((t - age) / tau), 0.0, age, epsabs=0, epsrel=1e-12, limit=500)[0]
+    return sum(quad(integrand, a, b, epsabs=0, epsrel=1e-11, limit=200)[0] for a, b in pieces) / total
+
+
+@pytest.mark.parametrize(("age", "tau"), [(0.001, 100.0), (0.05, 0.1), (1.0, 1.0), (5.0, 10.0), (13.0, 0.5)])
+def test_weights_are_the_integrals_over_the_hat_functions(age, tau):
+    found = weights(age, tau)
+    for node in [0, 10, 30, 50, 70, 80, 86]:
+        expected = by_adaptive_quadrature(age, tau, node)
+        assert found[node] == pytest.approx(expected, rel=1e-8, abs=1e-14)
+
+
+def test_weights_agree_with_the_closed_form_of_fsps():
+    """intsfwght.f90 where it is well conditioned, age about tau."""
+    age, tau = 5e9, 3e9
+
+    def integral(log_node, t):
+        log_e = np.log10(np.e)
+        first = ((t - age - tau) * (np.log10(t) - log_node) - tau * log_e) * np.exp(t / tau)
+        return first + (age + tau) * log_e * expi(t / tau)
+
+    i = 80  # log age 9.5, fully inside the history
+    low, node, high = LOG_AGE[i - 1 : i + 2]
+    right = (integral(high, 10**high) - integral(high, 10**node)) / (high - node)
+    left = (integral(low, 10**node) - integral(low, 10**low)) / (node - low)
+    # the mass formed, in the units of the integrals
+    formed = tau * (np.exp(age / tau) - 1.0 - age / tau)
+    assert weights(5.0, 3.0)[i] == pytest.approx((right - left) / formed, rel=1e-8)
+
+
+@given(ages, taus)
+def test_weights_are_positive_and_sum_to_one(age, tau):
+    found = weights(age, tau)
+    assert np.all(found >= 0.0)
+    assert found.sum() == pytest.approx(1.0, abs=1e-12)
+
+
+def test_no_weight_beyond_the_node_above_the_age():
+    found = weights(1.0, 1.0)
+    node = np.searchsorted(LOG_AGE, 9.0)
+    assert found[node - 1] > 0.0
+    assert not np.any(found[node + 1 :])
+
+
+def test_everything_is_in_the_youngest_ssp_below_its_age():
+    assert weights(1e-4, 1.0)[0] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("age", "tau", "expected"), [(1, 1, 1.39221), (5, 10, 0.336199), (5, 100, 0.393361), (0.5, 100, 3.99334)]
+)
+def test_psi_n_has_the_check_values(age, tau, expected):
+    assert psi_n(float(age), float(tau)) == pytest.approx(expected, rel=3e-6)
+
+
+def test_psi_n_tends_to_two_over_the_age():
+    assert psi_n(1e-3, 100.0) == pytest.approx(2000.0, rel=1e-5)
+
+
+@given(ages, taus)
+def test_psi_n_is_the_sfr_over_the_mass_formed(age, tau):
+    mass = quad(lambda t: t * np.exp(-t / tau), 0.0, age, epsabs=0, epsrel=1e-12, limit=500)[0]
+    assert psi_n(age, tau) == pytest.approx(age * np.exp(-age / tau) / mass, rel=1e-9)
+
+
+def test_survival_is_the_weighted_mean_between_two_metallicities():
+    low, high = np.array([1.0, 0.8, 0.6]), np.array([1.0, 0.6, 0.2])
+    assert survival(np.array([0.5, 0.25, 0.25]), 3, low, high, 0.5) == pytest.approx(0.5 + 0.25 * 0.7 + 0.25 * 0.4)
