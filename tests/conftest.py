@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from mocksed.sps import table
+from mocksed.sps.engine import Engine
+
 # the first call of a compiled function takes long, and the suite should say the same each time
 settings.register_profile("mocksed", deadline=None, derandomize=True)
 settings.load_profile("mocksed")
@@ -54,3 +57,9 @@ def root() -> Path:
 def schema() -> Path:
     """Return the schema of the config."""
     return ROOT / "workflow" / "schemas" / "config.schema.yaml"
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """Return the engine over the SSP table that the project ships."""
+    return Engine(table.read(ROOT / "resources" / "ssp_padova_kurucz_chabrier.h5"))

@@ -139,7 +139,8 @@ class Neighbours:
         Returns
         -------
         rows, distance : ndarrays of shape (n, k)
-            Ordered by (distance, row). Where fewer than k points are allowed, the last one is repeated.
+            Ordered by (distance, row). Where fewer than k points are allowed, the last one is repeated; k is the number
+            of points if that is smaller.
         found : ndarray of shape (n, )
             False where no point is allowed: rows are then the youngest point.
 
@@ -162,9 +163,10 @@ class Neighbours:
                 rows[part] = np.take_along_axis(candidate, order, 1)
                 distance[part] = np.take_along_axis(separation, order, 1)
                 none = part[done & (n_allowed == 0)]
-                youngest = np.argmin(self._age)
-                rows[none], found[none] = youngest, False
-                distance[none] = _distance(targets[none, None, :], self._points[youngest])
+                if len(none):
+                    youngest = np.argmin(self._age)
+                    rows[none], found[none] = youngest, False
+                    distance[none] = _distance(targets[none, None, :], self._points[youngest])
                 unfinished.append(part[~done])
                 if progress:
                     progress.update(int(done.sum()))

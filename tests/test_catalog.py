@@ -1,0 +1,253 @@
+import numpy as np
+import pytest
+from astropy import units as u
+from numpy.testing import assert_allclose, assert_array_equal
+from sedpy.observate import Filter
+
+from mocksed import catalog, parent
+from mocksed.columns import Flag
+from mocksed.cosmology import age_max, cosmology
+from mocksed.neighbours import METRICS
+from mocksed.relations import Relations
+from mocksed.sps import igm
+from mocksed.sps.weights import psi_n
+
+COSMO = cosmology()
+METRIC = METRICS["default"]
+FILTERS = ("sdss_g0", "jwst_f200w", "spitzer_irac_ch2")
+PROPOSED = ("log_sfr", "log_zmet", "log_us", "muv", "beta")
+
+
+def galaxies(n=60, quiescent=0.4):
+    rng = np.random.default_rng(8)
+    return {
+        "galaxy_id": rng.permutation(n) + 1000,
+        "redshift": rng.uniform(0.05, 9.0, n),
+        "log_mstar": rng.uniform(8.0, 11.5, n),
+        "quiescent": rng.random(n) < quiescent,
+    }
+
+
+def assigned(own):
+    """What could have been assigned to the galaxies of each class."""
+    rng = np.random.default_rng(9)
+    n = len(own["redshift"])
+    limit = age_max(COSMO, own["redshift"])
+    everything = {
+        "age": limit * rng.uniform(0.1, 1.0, n),
+        "tau": 10.0 ** rng.uniform(-1, 2, n),
+        "dust2": rng.uniform(0.0, 1.5, n),
+        "log_zmet": rng.uniform(-1.9, 0.19, n),
+        "log_us": rng.uniform(-4.0, -1.0, n),
+        "flags": np.full(n, Flag.AGE_CLIPPED, np.int32),
+        **{f"prop_{name}": rng.normal(size=n) - 1.0 for name in PROPOSED},
+    }
+    is_quiescent = own["quiescent"]
+    star_forming = {name: values[~is_quiescent] for name, values in everything.items()}
+    names = ("age", "tau", "log_zmet", "dust2", "prop_log_sfr")
+    quiescent = {name: everything[name][is_quiescent] for name in names}
+    quiescent["dust2"] = np.zeros(is_quiescent.sum())
+    quiescent["flags"] = np.full(is_quiescent.sum(), Flag.UVJ_NOT_ACCEPTED, np.int32)
+    return star_forming, quiescent
+
+
+def build(own, engine, star_forming=None, quiescent=None):
+    default = assigned(own)
+    return own | catalog.build(own, star_forming or default[0], quiescent or default[1], engine=engine, metric=METRIC)
+
+
+@pytest.fixture(scope="module")
+def built(engine):
+    return build(galaxies(), engine)
+
+
+def test_each_galaxy_gets_what_was_assigned_to_it(built):
+    star_forming, quiescent = assigned(galaxies())
+    is_quiescent = built["quiescent"]
+    assert 0 < is_quiescent.sum() < len(is_quiescent)
+    for rows, parts in ((~is_quiescent, star_forming), (is_quiescent, quiescent)):
+        for name in parts.keys() - {"flags"}:
+            assert_array_equal(built[name][rows], parts[name])
+        bits = Flag.AGE_CLIPPED | Flag.UVJ_NOT_ACCEPTED
+        assert_array_equal(built["flags"][rows] & bits, parts["flags"])
+
+
+def test_what_does_not_exist_for_quiescent_galaxies_is_nan(built):
+    absent = ("prop_log_zmet", "prop_log_us", "prop_muv", "prop_beta", "log_us", "distance")
+    for name, values in built.items():
+        missing = np.isnan(values)
+        assert_array_equal(missing, built["quiescent"] if name in absent else np.zeros(60, bool))
+
+
+def test_derived_quantities_are_those_of_the_parameters(built, engine):
+    for rows, nebular in ((~built["quiescent"], True), (built["quiescent"], False)):
+        age, tau, log_zmet, log_us, dust2 = (
+            built[name][rows] for name in ("age", "tau", "log_zmet", "log_us", "dust2")
+        )
+        derived = engine.derived(age, tau, log_zmet, log_us if nebular else -4.0, dust2, nebular=nebular)
+        for name in ("mass_fraction", "beta", "uv", "vj"):
+            assert_array_equal(built[name][rows], getattr(derived, name))
+        mass = built["log_mstar"][rows]
+        assert_array_equal(built["muv"][rows], derived.muv - 2.5 * mass)
+        assert_array_equal(built["muv_intrinsic"][rows], derived.muv_intrinsic - 2.5 * mass)
+        sfr = 10.0**mass / derived.mass_fraction * psi_n(age, tau) * 1e-9
+        assert_allclose(built["log_sfr"][rows], np.log10(sfr), rtol=1e-12, atol=1e-12)
+    dusty = built["dust2"] > 0.0
+    assert np.all(built["muv"][dusty] > built["muv_intrinsic"][dusty])
+
+
+@pytest.mark.parametrize("quiescent", [False, True])
+def test_one_class_alone(built, engine, quiescent):
+    """Each galaxy is what it is in company."""
+    mixed = galaxies()
+    rows = mixed["quiescent"] == quiescent
+    own = {name: values[rows] for name, values in mixed.items()}
+    parts = assigned(mixed)
+    nothing = {name: values[:0] for name, values in parts[not quiescent].items()}
+    alone = build(own, engine, *((nothing, parts[1]) if quiescent else (parts[0], nothing)))
+    assert alone.keys() == built.keys()
+    for name, values in alone.items():
+        assert values.tobytes() == built[name][rows].tobytes()
+
+
+def test_no_galaxies(engine):
+    own = galaxies(0)
+    columns = build(own, engine)
+    assert all(len(values) == 0 for values in columns.values())
+    magnitudes = catalog.apparent_magnitudes(columns, FILTERS, engine=engine, cosmo=COSMO, igm_model="madau1995")
+    assert [len(values) for values in magnitudes.values()] == [0, 0, 0]
+
+
+def test_a_perfect_assignment_has_no_distance(built, engine):
+    own = galaxies()
+    star_forming, quiescent = assigned(own)
+    perfect = star_forming | {f"prop_{name}": built[name][~own["quiescent"]] for name in PROPOSED}
+    again = build(own, engine, perfect, quiescent)
+    assert np.all(again["distance"][~own["quiescent"]] == 0.0)
+    off = perfect | {"prop_beta": perfect["prop_beta"] + 0.35 * 3, "prop_muv": perfect["prop_muv"] - 0.7 * 4}
+    assert_allclose(build(own, engine, off, quiescent)["distance"][~own["quiescent"]], 5.0, rtol=1e-12)
+
+
+def test_metallicities_outside_the_table(engine):
+    own = galaxies(4, quiescent=0.0)
+    star_forming, quiescent = assigned(own)
+    low, high = engine.table.log_zmet_range
+    star_forming["log_zmet"] = np.array([low - 0.1, low, high, high + 1e-8])
+    star_forming["prop_log_zmet"] = np.array([-2.2, -1.0, high, 0.24])
+    columns = build(own, engine, star_forming, quiescent)
+    assert columns["log_zmet"].tolist() == [low, low, high, high]
+    clipped = (columns["flags"] & Flag.ZMET_CLIPPED) > 0
+    assert clipped.tolist() == [True, False, False, True]
+
+
+def magnitudes(columns, engine, filters=FILTERS, model="madau1995"):
+    return catalog.apparent_magnitudes(columns, filters, engine=engine, cosmo=COSMO, igm_model=model)
+
+
+@pytest.mark.parametrize("model", ["madau1995", "none"])
+def test_apparent_magnitudes_are_integrals_over_the_observed_spectrum(built, engine, model):
+    found = magnitudes(built, engine, model=model)
+    rows = np.flatnonzero((built["redshift"] < 4.0) | built["quiescent"])[:12]
+    assert set(built["quiescent"][rows]) == {True, False}
+    for row in rows:
+        is_quiescent, z = built["quiescent"][row], built["redshift"][row]
+        log_us = -4.0 if is_quiescent else built["log_us"][row]
+        age, tau, log_zmet, dust2 = (built[name][row] for name in ("age", "tau", "log_zmet", "dust2"))
+        l_nu = engine.spectra(age, tau, log_zmet, log_us, dust2, nebular=not is_quiescent)[0].astype(float)
+        l_nu *= 10.0 ** built["log_mstar"][row] / built["mass_fraction"][row] * 3.839e33
+        if model != "none":
+            seen = igm.madau1995(engine.wavelength, [z])[0]
+            l_nu[: len(seen)] *= seen
+        distance = COSMO.luminosity_distance(z).to_value(u.cm)
+        f_nu = (1.0 + z) * l_nu / (4.0 * np.pi * distance**2)
+        for name in FILTERS:
+            curve = Filter(name)
+            observed = np.geomspace(curve.wavelength[0], curve.wavelength[-1], 100_001)
+            photons = np.interp(observed, curve.wavelength, curve.transmission) / observed
+            flux = np.interp(np.log(observed), np.log(engine.wavelength * (1.0 + z)), f_nu)
+            mean = np.trapezoid(flux * photons, observed) / np.trapezoid(photons, observed)
+            expected = -2.5 * np.log10(mean) - 48.6
+            assert_allclose(found[f"mag_{name}"][row], expected, rtol=0, atol=1e-4)
+
+
+def test_no_filters(built, engine):
+    assert magnitudes(built, engine, ()) == {}
+
+
+def test_the_same_galaxy_farther_off(built, engine):
+    """At low redshift the magnitude follows the distance modulus, but for the redshift of the spectrum."""
+    near, far = (
+        magnitudes(built | {"redshift": np.full(60, z)}, engine, ("spitzer_irac_ch2",))["mag_spitzer_irac_ch2"]
+        for z in (0.01, 0.02)
+    )
+    ratio = COSMO.luminosity_distance(0.02) / COSMO.luminosity_distance(0.01)
+    assert_allclose(far - near, 5.0 * np.log10(float(ratio)), rtol=0, atol=0.1)
+
+
+def test_the_intergalactic_medium_absorbs_blueward_of_lyman_alpha_only(built, engine):
+    columns = built | {"redshift": np.full(60, 5.0)}
+    filters = ("sdss_g0", "sdss_r0", "jwst_f200w")  # below 5550 A, around 6200 A, at 2 um: Lyman alpha is at 7294 A
+    on, off = (np.array(list(magnitudes(columns, engine, filters, model).values())) for model in ("madau1995", "none"))
+    assert np.all(on[0] > off[0] + 1.0)
+    assert np.all(on[1] > off[1] + 0.3)
+    assert_array_equal(on[2], off[2])
+
+
+def test_nothing_received_is_nan(built, engine):
+    """Far in the ultraviolet, beyond the wavelengths of the spectra."""
+    columns = built | {"redshift": np.full(60, 60.0)}
+    found = magnitudes(columns, engine, ("galex_FUV",))["mag_galex_FUV"]
+    assert np.all(np.isnan(found))
+
+
+def test_blocks_do_not_matter(built, engine, monkeypatch):
+    def everything():
+        spectra = [flux for _, flux in catalog.spectra(built, engine)]
+        return np.concatenate(spectra).tobytes(), [v.tobytes() for v in magnitudes(built, engine).values()]
+
+    whole = everything()
+    for size in (1, 7, 60):
+        monkeypatch.setattr(catalog, "BLOCK", size)
+        assert everything() == whole
+
+
+def test_blocks_follow_each_other_and_progress_counts(built, engine, monkeypatch):
+    class Told:
+        done = 0
+
+        def update(self, amount):
+            self.done += amount
+
+    told = Told()
+    monkeypatch.setattr(catalog, "BLOCK", 25)
+    blocks = [rows for rows, _ in catalog.spectra(built, engine, told)]
+    assert blocks == [slice(0, 25), slice(25, 50), slice(50, 60)]
+    assert told.done == 60
+
+
+def test_spectra_are_those_of_the_whole_galaxy(built, engine):
+    ((_, flux),) = catalog.spectra(built, engine)
+    for row in (np.flatnonzero(built["quiescent"])[0], np.flatnonzero(~built["quiescent"])[0]):
+        log_us = np.nan_to_num(built["log_us"][row], nan=-4.0)
+        one = engine.spectra(
+            built["age"][row], built["tau"][row], built["log_zmet"][row], log_us, built["dust2"][row],
+            nebular=not built["quiescent"][row],
+        )  # fmt: skip
+        formed = 10.0 ** built["log_mstar"][row] / built["mass_fraction"][row]
+        assert_allclose(flux[row], one[0].astype(float) * formed, rtol=1e-6)
+
+
+def test_parent_points_and_galaxies_agree(engine):
+    """A galaxy that takes the parameters of a parent point, its mass included, looks like it."""
+    drawn = parent.sample(np.arange(50), parent.PRESETS["star_forming"]["default"], quiescent=False, seed=1,
+                          cosmo=COSMO, scatter=Relations())  # fmt: skip
+    points = parent.evaluate(drawn, engine, quiescent=False)
+    own = {"galaxy_id": np.arange(50), "quiescent": np.zeros(50, bool)}
+    own |= {name: points[name] for name in ("redshift", "log_mstar")}
+    star_forming = {name: points[name] for name in ("age", "tau", "dust2", "log_zmet", "log_us")}
+    star_forming |= {f"prop_{name}": points[name] for name in PROPOSED}
+    columns = build(own, engine, star_forming)
+    for name in ("log_sfr", "muv", "beta", "uv", "vj", "mass_fraction"):
+        assert_array_equal(columns[name], points[name])
+    assert np.all(columns["distance"] == 0.0)
+    assert np.all(columns["flags"] == 0)

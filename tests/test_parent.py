@@ -1,0 +1,178 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import stats
+
+from mocksed import parent
+from mocksed import relations as rel
+from mocksed.cosmology import AGE_MARGIN, age_max, cosmology, t_univ
+from mocksed.relations import Relations
+from mocksed.sps.weights import psi_n
+
+COSMO, SCATTER = cosmology(), Relations()
+IDS = np.arange(20_000)
+DEFAULT = parent.PRESETS["star_forming"]["default"]
+
+
+def sample(sampling, ids=IDS, *, quiescent=False, seed=3, scatter=SCATTER):
+    return parent.sample(ids, sampling, quiescent=quiescent, seed=seed, cosmo=COSMO, scatter=scatter)
+
+
+def assert_uniform(probabilities):
+    """The values of a cumulative distribution at what was drawn from it are uniform."""
+    assert stats.kstest(probabilities, "uniform").pvalue > 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "distribution", "reference"),
+    [
+        ("log_mstar", {"uniform": (6.0, 11.0)}, stats.uniform(6.0, 5.0)),
+        ("tau", {"log_uniform": (0.1, 100.0)}, stats.loguniform(0.1, 100.0)),
+        ("dust2", {"normal": (0.5, 0.4)}, stats.norm(0.5, 0.4)),
+        ("dust2", {"normal": (0.0, 1.0, 0.0, 4.0)}, stats.truncnorm(0.0, 4.0)),
+        ("dust2", {"normal": (0.0, 0.01, 0.5, 4.0)}, stats.truncnorm(50.0, 400.0, 0.0, 0.01)),
+    ],
+)
+def test_shape_and_limits_of_a_distribution(name, distribution, reference):
+    drawn = sample({**DEFAULT, name: distribution})[name]
+    assert_uniform(reference.cdf(drawn))
+    low, high = reference.support()
+    assert np.all((drawn >= low) & (drawn <= high))
+
+
+def test_uniform_in_scale_factor():
+    redshift = sample({**DEFAULT, "redshift": {"uniform_in_scale_factor": (1.0, 12.0)}})["redshift"]
+    assert_uniform(stats.uniform(1 / 13, 1 / 2 - 1 / 13).cdf(1.0 / (1.0 + redshift)))
+
+
+def test_a_constant_is_constant():
+    assert np.all(sample({**DEFAULT, "dust2": {"constant": 0.3}})["dust2"] == 0.3)
+
+
+def test_ages_uniform_in_the_logarithm_up_to_the_age_of_the_universe():
+    drawn = sample({**DEFAULT, "age": {"log_uniform_to_t_univ": 0.01}})
+    assert_uniform(np.log(drawn["age"] / 0.01) / np.log(age_max(COSMO, drawn["redshift"]) / 0.01))
+
+
+def test_ages_as_fractions_of_the_age_of_the_universe():
+    drawn = sample({**DEFAULT, "age": {"fraction_of_t_univ": (0.2, 0.7)}})
+    assert_uniform((drawn["age"] / t_univ(COSMO, drawn["redshift"]) - 0.2) / 0.5)
+
+
+@pytest.mark.parametrize("redshift", [0.0, 2.0, 12.0])
+@pytest.mark.parametrize(("mean", "sigma"), [(6.0, 2.0), (10.0, 2.0), (6.0, 0.1)])
+def test_normal_ages_are_cut_to_what_is_allowed(redshift, mean, sigma):
+    """Also where the whole allowed range lies many standard deviations below the mean."""
+    drawn = sample({**DEFAULT, "redshift": {"constant": redshift}, "age": {"normal": (mean, sigma)}})
+    low, high = ((limit - mean) / sigma for limit in (AGE_MARGIN, age_max(COSMO, redshift)))
+    assert_uniform(stats.truncnorm(low, high, mean, sigma).cdf(drawn["age"]))
+
+
+@pytest.mark.parametrize("quiescent", [False, True])
+def test_metallicity_from_its_relation(quiescent):
+    drawn = sample({**DEFAULT, "log_zmet": {"relation": True}}, quiescent=quiescent)
+    log_sfr = rel.log_sfr_quiescent if quiescent else rel.log_sfr_star_forming
+    mean = rel.log_zmet(drawn["log_mstar"], log_sfr(drawn["log_mstar"], drawn["redshift"]))
+    assert_student(drawn["log_zmet"], mean, rel.LOG_ZMET_RANGE)
+
+
+def test_ionisation_parameter_from_its_relation():
+    drawn = sample(DEFAULT)
+    assert_student(drawn["log_us"], rel.log_us(drawn["log_zmet"]), rel.LOG_US_RANGE)
+
+
+def assert_student(drawn, mean, limits):
+    scatter = stats.t(3, mean, 0.3)
+    low, high = (scatter.cdf(limit) for limit in limits)
+    assert_uniform((scatter.cdf(drawn) - low) / (high - low))
+
+
+def test_without_scatter_the_relations_themselves():
+    exact = Relations.from_config(dict.fromkeys(Relations.__dataclass_fields__, 0.0))
+    drawn = sample({**DEFAULT, "log_zmet": {"relation": True}, "log_mstar": {"uniform": (8.0, 9.0)}}, scatter=exact)
+    log_sfr = rel.log_sfr_star_forming(drawn["log_mstar"], drawn["redshift"])
+    assert_allclose(drawn["log_zmet"], rel.log_zmet(drawn["log_mstar"], log_sfr), rtol=1e-14)
+    assert_allclose(drawn["log_us"], rel.log_us(drawn["log_zmet"]), rtol=1e-14)
+
+
+@given(
+    redshift=st.floats(0.0, 12.0),
+    uniform=st.floats(2.0**-53, 1.0 - 2.0**-53),
+    distribution=st.one_of(
+        st.tuples(st.floats(1e-3, 30.0), st.floats(1e-2, 10.0)).map(lambda value: {"normal": value}),
+        st.tuples(st.floats(0.0, 0.5), st.floats(0.5, 1.0)).map(lambda value: {"fraction_of_t_univ": value}),
+        st.tuples(st.floats(1e-3, 1.0), st.floats(1.0, 20.0)).map(lambda value: {"uniform": value}),
+        st.floats(1e-3, 1.0).map(lambda value: {"log_uniform_to_t_univ": value}),
+        st.floats(1e-3, 20.0).map(lambda value: {"constant": value}),
+    ),
+)
+def test_ages_are_always_allowed(redshift, uniform, distribution):
+    redshift = np.array([redshift])
+    age = parent.draw("age", distribution, np.array([uniform]), {"redshift": redshift}, False, COSMO, SCATTER)
+    assert AGE_MARGIN <= age[0] <= age_max(COSMO, redshift)[0]
+
+
+def test_presets_are_those_of_drakos_et_al():
+    half_normal = {"normal": (0.0, 1.0, 0.0, 4.0)}
+    a = {"log_mstar": {"uniform": (5, 12)}, "redshift": {"uniform": (0, 12)}, "log_zmet": {"relation": True},
+         "log_us": {"relation": True}, "dust2": half_normal, "age": {"log_uniform_to_t_univ": 1e-3},
+         "tau": {"log_uniform": (0.1, 100)}}  # fmt: skip
+    b = {**a, "redshift": {"uniform_in_scale_factor": (0, 12)}, "dust2": {"normal": (0.0, 0.5, 0.0, 4.0)},
+         "age": {"normal": (6, 2)}, "tau": {"uniform": (0.1, 100)}}  # fmt: skip
+    assert parent.PRESETS["star_forming"]["drakos2021a"] == a
+    assert parent.PRESETS["star_forming"]["drakos2021b"] == b
+    no_dust = {"dust2": {"constant": 0}}
+    assert parent.PRESETS["quiescent"]["drakos2021a"] == {**a, **no_dust}
+    assert parent.PRESETS["quiescent"]["drakos2021b"] == {
+        **b, **no_dust, "age": {"normal": (10, 2)}, "tau": {"uniform": (0.1, 10)},
+    }  # fmt: skip
+
+
+def test_sampling_by_name_or_as_it_is():
+    own = {**DEFAULT, "dust2": {"constant": 1.0}}
+    assert parent.sampling_of("drakos2021b", "quiescent") is parent.PRESETS["quiescent"]["drakos2021b"]
+    assert parent.sampling_of(own, "quiescent") is own
+
+
+@pytest.mark.parametrize("kind", parent.PRESETS)
+@pytest.mark.parametrize("preset", ["default", "drakos2021a", "drakos2021b"])
+def test_the_same_points_however_they_are_sharded(kind, preset, engine):
+    sampling, quiescent = parent.PRESETS[kind][preset], kind == "quiescent"
+
+    def shard(ids):
+        return parent.evaluate(sample(sampling, ids, quiescent=quiescent), engine, quiescent=quiescent)
+
+    whole, parts = shard(IDS[:600]), [shard(ids) for ids in (IDS[:1], IDS[1:101], IDS[101:600])]
+    for name in parent.COLUMNS:
+        assert whole[name].tobytes() == np.concatenate([part[name] for part in parts]).tobytes()
+    assert np.all((whole["age"] >= AGE_MARGIN) & (whole["age"] <= age_max(COSMO, whole["redshift"])))
+
+
+def test_seeds_and_classes_differ():
+    drawn = [sample(DEFAULT, seed=1), sample(DEFAULT, seed=2), sample(DEFAULT, seed=1, quiescent=True)]
+    for one, other in ((0, 1), (0, 2)):
+        assert abs(np.corrcoef(drawn[one]["log_mstar"], drawn[other]["log_mstar"])[0, 1]) < 0.02
+    assert abs(np.corrcoef(drawn[0]["log_mstar"], drawn[0]["redshift"])[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize("quiescent", [False, True])
+def test_evaluate(engine, quiescent):
+    drawn = sample(DEFAULT, IDS[:500], quiescent=quiescent)
+    made = parent.evaluate(drawn, engine, quiescent=quiescent)
+    assert made.keys() == set(parent.COLUMNS)
+    low, high = engine.table.log_zmet_range
+    assert np.any(drawn["log_zmet"] < low)
+    assert np.any(drawn["log_zmet"] > high)
+    assert_array_equal(made["log_zmet"], np.clip(drawn["log_zmet"], low, high))
+    for name in set(parent.PARAMETERS) - {"log_zmet"}:
+        assert_array_equal(made[name], drawn[name])
+    fsps = [made[name] for name in ("age", "tau", "log_zmet", "log_us", "dust2")]
+    derived = engine.derived(*fsps, nebular=not quiescent)
+    assert_array_equal(made["log_sfr"], derived.log_ssfr + drawn["log_mstar"])
+    assert_array_equal(made["muv"], derived.muv - 2.5 * drawn["log_mstar"])
+    for name in ("mass_fraction", "beta", "uv", "vj"):
+        assert_array_equal(made[name], getattr(derived, name))
+    sfr = 10.0 ** drawn["log_mstar"] / made["mass_fraction"] * psi_n(drawn["age"], drawn["tau"]) * 1e-9
+    assert_allclose(made["log_sfr"], np.log10(sfr), rtol=1e-12, atol=1e-12)

@@ -1,0 +1,97 @@
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mocksed import config, resources
+
+ROOT = Path(__file__).parents[1]
+SMK = [path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk"))]
+RULES = sorted({name for text in SMK for name in re.findall(r"^\s*rule (\w+):", text, re.MULTILINE)})
+DEFAULT = config.load({"run": "test"}, ROOT / "workflow" / "schemas" / "config.schema.yaml")
+
+
+def complete(*, galaxies=10**6, galaxy_shards=1, parents=10**5, quiescent=1000, parent_shards=1, drawn=1000):
+    return DEFAULT | {
+        "galaxies": DEFAULT["galaxies"]
+        | {"source": "lightcone", "shards": galaxy_shards}
+        | {"lightcone": DEFAULT["galaxies"]["lightcone"] | {"n_galaxies": galaxies}},
+        "parent": {"shards": parent_shards, "star_forming": {"n": parents}, "quiescent": {"n": quiescent}},
+        "diagnostics": DEFAULT["diagnostics"] | {"max_galaxies": drawn},
+    }
+
+
+def test_every_rule_asks_for_the_resources_of_its_name():
+    assert {"parent", "tree", "neighbours", "catalog", "spectra", "lightcone", "summary"} <= set(RULES)
+    for text in SMK:
+        names = re.findall(r"^\s*rule (\w+):", text, re.MULTILINE)
+        assert re.findall(r'resources_of\("(\w+)"\)', text) == names
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_has_positive_needs(rule):
+    for source in (DEFAULT, complete(), complete(galaxies=1, galaxy_shards=9999, parents=100, parent_shards=9999)):
+        need = resources.job(rule, source)
+        assert all(type(value) is int for value in need)
+        assert need.memory_mb >= 256
+        assert need.minutes >= 1
+
+
+@pytest.mark.parametrize("rule", RULES)
+@given(
+    rows=st.fixed_dictionaries(
+        {
+            "galaxies": st.integers(1, 10**9),
+            "parents": st.integers(100, 10**9),
+            "quiescent": st.integers(100, 10**9),
+            "drawn": st.integers(1, 10**8),
+        }
+    ),
+    factor=st.integers(1, 100),
+    shards=st.integers(1, 9999),
+)
+def test_more_rows_need_no_less_and_more_shards_no_more(rule, rows, factor, shards):
+    few, many = (
+        resources.job(rule, complete(**values))
+        for values in (rows, {name: factor * value for name, value in rows.items()})
+    )
+    split = resources.job(rule, complete(**rows, galaxy_shards=shards, parent_shards=shards))
+    assert many.memory_mb >= few.memory_mb >= split.memory_mb
+    assert many.minutes >= few.minutes >= split.minutes
+
+
+@pytest.mark.parametrize(
+    ("rule", "rows"),
+    [
+        *((rule, "galaxies") for rule in ("lightcone", "neighbours", "assign", "quiescent", "catalog", "spectra")),
+        *((rule, "parents") for rule in ("parent", "tree", "neighbours", "assign")),
+        ("parent", "quiescent"),
+        ("plot", "drawn"),
+        ("summary", "drawn"),
+    ],
+)
+def test_the_rows_that_a_rule_holds_cost_memory(rule, rows):
+    few, many = (resources.job(rule, complete(**{"galaxies": 10**9, rows: n})) for n in (10**7, 10**8))
+    assert many.memory_mb > few.memory_mb + 1000
+
+
+@pytest.mark.parametrize("rule", ["lightcone", "neighbours", "quiescent", "catalog", "spectra"])
+def test_a_job_is_bounded_by_its_shard_not_by_the_catalogue(rule):
+    """The same number of galaxies in a shard needs the same, however many shards there are."""
+    one, thousand = (resources.job(rule, complete(galaxies=10**5 * n, galaxy_shards=n)) for n in (1, 1000))
+    assert one == thousand
+
+
+def test_galaxies_expected():
+    assert resources.galaxies(complete(galaxies=1234)) == 1234
+    assert resources.galaxies(complete(galaxies=None)) == 1_000_000
+    table = complete(galaxies=1234)
+    table["galaxies"] |= {"source": "table"}
+    assert resources.galaxies(table) == 1_000_000
+
+
+def test_an_unknown_rule_is_an_error():
+    with pytest.raises(KeyError, match="no_rule"):
+        resources.job("no_rule", DEFAULT)
