@@ -51,7 +51,7 @@ def differences_from_fsps(shipped, parameters, nebular):
     found = shipped.spectra(*parameters.T, nebular=nebular)
     derived = shipped.derived(*parameters.T, nebular=nebular)
     spectrum, mass = [], []
-    for row, flux, fraction, log_ssfr in zip(parameters, found, derived.mass_fraction, derived.log_ssfr, strict=True):
+    for row, flux, fraction in zip(parameters, found, derived.mass_fraction, strict=True):
         log_us = np.clip(row[3], -4.0, -1.0)
         expected, expected_mass = fsps.composite(*row[:3], log_us, row[4], nebular)
         spectrum.append(np.abs(flux / expected - 1.0)[used])
@@ -70,8 +70,7 @@ def test_spectra_are_those_of_fsps(shipped, nebular):
     assert np.median(spectrum) < 1e-5
     well_conditioned = parameters[:, 1] / parameters[:, 0] < 1e3
     assert spectrum[well_conditioned].max() < 1e-4
-    assert mass[well_conditioned].max() < 1e-5
-    assert mass.max() < 1e-3
+    assert mass.max() < 1e-5
 
 
 @pytest.mark.fsps
@@ -79,7 +78,7 @@ def test_spectra_are_those_of_fsps_at_the_corners(shipped):
     for nebular in (True, False):
         spectrum, mass = differences_from_fsps(shipped, CORNERS, nebular)
         assert spectrum.max() < 1e-3
-        assert mass.max() < 1e-3
+        assert mass.max() < 1e-5
 
 
 @pytest.mark.fsps

@@ -161,3 +161,23 @@ def test_shards_are_contiguous_and_even(n_rows, n_shards):
     assert (bounds[0][0], bounds[-1][1]) == (0, n_rows)
     assert all(left[1] == right[0] for left, right in pairwise(bounds))
     assert max(lengths) - min(lengths) <= 1
+
+
+def test_what_a_killed_job_left_of_the_same_file_is_removed(tmp_path):
+    left, other = tmp_path / ".0000.parquet.k1ll3d.parquet", tmp_path / ".0001.parquet.al1ve.parquet"
+    left.touch()
+    other.touch()
+    with storage.replacing(tmp_path / "0000.parquet") as temporary:
+        temporary.write_text("whole")
+    assert sorted(tmp_path.iterdir()) == [other, tmp_path / "0000.parquet"]
+
+
+def test_a_job_that_was_given_up_cannot_replace_the_file_of_its_successor(tmp_path):
+    slow = storage.replacing(tmp_path / "0000.parquet")
+    slow.__enter__()
+    with storage.replacing(tmp_path / "0000.parquet") as temporary:
+        temporary.write_text("successor")
+    with pytest.raises(UserError):
+        slow.__exit__(None, None, None)
+    assert [path.name for path in tmp_path.iterdir()] == ["0000.parquet"]
+    assert (tmp_path / "0000.parquet").read_text() == "successor"

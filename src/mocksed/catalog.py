@@ -1,9 +1,11 @@
 """The catalogue: what each galaxy became, in the order of the input."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.cosmology import FlatLambdaCDM
 from numpy.typing import NDArray
 
 from mocksed import photometry
@@ -13,8 +15,12 @@ from mocksed.cosmology import distance_modulus
 from mocksed.jobs import Progress
 from mocksed.neighbours import Metric
 from mocksed.sps import igm
-from mocksed.sps.engine import Engine
-from mocksed.sps.fsps import ReferenceEngine
+
+if TYPE_CHECKING:
+    from astropy.cosmology import FlatLambdaCDM
+
+    from mocksed.sps.engine import Engine
+    from mocksed.sps.fsps import ReferenceEngine
 
 Array = NDArray[np.float64]
 
@@ -67,7 +73,7 @@ def build(
     results = ("log_sfr", "muv", "muv_intrinsic", "beta", "uv", "vj", "mass_fraction", "distance")
     columns |= {name: np.full(n, np.nan) for name in results}
     for is_quiescent, row in rows.items():
-        derived = engine.derived(*_fsps(columns, row), nebular=not is_quiescent)
+        derived = engine.derived(*_fsps(columns, row, not is_quiescent), nebular=not is_quiescent)
         for name in ("beta", "uv", "vj", "mass_fraction"):
             columns[name][row] = getattr(derived, name)
         columns["log_sfr"][row] = derived.log_ssfr + log_mstar[row]
@@ -79,10 +85,10 @@ def build(
     return columns
 
 
-def _fsps(columns: Mapping[str, NDArray], rows: NDArray[np.int64]) -> Iterator[Array]:
-    """Yield the arguments of the engine; without gas there is no ionisation parameter."""
+def _fsps(columns: Mapping[str, NDArray], rows: NDArray[np.int64], nebular: bool) -> Iterator[Array]:
+    """Yield the arguments of the engine; without gas there is no ionisation parameter, and none is used."""
     for name in ("age", "tau", "log_zmet", "log_us", "dust2"):
-        yield np.nan_to_num(columns[name][rows], nan=-4.0) if name == "log_us" else columns[name][rows]
+        yield columns[name][rows] if nebular or name != "log_us" else np.full(len(rows), -4.0)
 
 
 def spectra(
@@ -114,7 +120,7 @@ def spectra(
         for shines in (True, False):
             rows = np.flatnonzero(is_quiescent != shines)
             if len(rows):
-                flux[rows] = engine.spectra(*_fsps(columns, rows + start), nebular=shines)
+                flux[rows] = engine.spectra(*_fsps(columns, rows + start, shines), nebular=shines)
         flux *= formed[block, None].astype(np.float32)
         yield block, flux
         if progress:

@@ -123,7 +123,7 @@ class Neighbours:
     ) -> tuple[NDArray[np.int64], Array, NDArray[np.bool_]]:
         """Return the ``k`` nearest points that are younger than the limit of each target.
 
-        The search is widened for those targets that do not find enough of them, until every point was looked at.
+        The search is widened for targets that do not find enough of them; for the last few, it goes over every point.
 
         Parameters
         ----------
@@ -148,30 +148,39 @@ class Neighbours:
         k = min(k, len(self._points))
         rows, distance = np.empty((len(targets), k), np.int64), np.empty((len(targets), k))
         found = np.ones(len(targets), bool)
-        left, width = np.arange(len(targets)), k
-        while len(left):
-            width = min(4 * width, len(self._points))
+        left = np.arange(len(targets))
+        for width in (factor * k for factor in _WIDENING if factor * k < len(self._points)):
             step = max(1, _MAX_CANDIDATES // width)
-            unfinished = []
+            unfinished = [left[:0]]
             for part in (left[i : i + step] for i in range(0, len(left), step)):
                 candidate, separation = self.nearest(targets[part], width)
                 allowed = self._age[candidate] <= age_max[part, None]
-                n_allowed = allowed.sum(axis=1)
-                done = (n_allowed >= k) | (width == len(self._points))
-                order = np.argsort(~allowed, axis=1, kind="stable")[:, :k]
-                order = np.take_along_axis(order, np.minimum(np.arange(k), np.maximum(n_allowed, 1)[:, None] - 1), 1)
-                rows[part] = np.take_along_axis(candidate, order, 1)
-                distance[part] = np.take_along_axis(separation, order, 1)
-                none = part[done & (n_allowed == 0)]
-                if len(none):
-                    youngest = np.argmin(self._age)
-                    rows[none], found[none] = youngest, False
-                    distance[none] = _distance(targets[none, None, :], self._points[youngest])
+                done = allowed.sum(axis=1) >= k
+                order = np.argsort(~allowed[done], axis=1, kind="stable")[:, :k]
+                rows[part[done]] = np.take_along_axis(candidate[done], order, 1)
+                distance[part[done]] = np.take_along_axis(separation[done], order, 1)
                 unfinished.append(part[~done])
                 if progress:
                     progress.update(int(done.sum()))
             left = np.concatenate(unfinished)
+        for i in left:
+            rows[i], distance[i], found[i] = self._search_allowed(targets[i], k, age_max[i])
+            if progress:
+                progress.update(1)
         return rows, distance, found
+
+    def _search_allowed(
+        self, target: NDArray[np.float32], k: int, age_max: float
+    ) -> tuple[NDArray[np.int64], Array, bool]:
+        """Look at every allowed point: what is left to do where a tree offers almost none of them."""
+        allowed = np.flatnonzero(self._age <= age_max)
+        found = len(allowed) > 0
+        if not found:
+            allowed = np.array([np.argmin(self._age)])
+        distance = _distance(target, self._points[allowed])
+        nearest = np.lexsort((allowed, distance))[:k]
+        nearest = nearest[np.minimum(np.arange(k), len(nearest) - 1)]
+        return allowed[nearest], distance[nearest], found
 
 
 def _distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> Array:
@@ -180,4 +189,5 @@ def _distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> Array:
     return np.asarray(np.sqrt(np.einsum("...d,...d->...", difference, difference)))
 
 
+_WIDENING = (4, 16, 64)  # candidates per neighbour wanted; further, a tree is slower than looking at every point
 _MAX_CANDIDATES = 20_000_000  # held at once while a search is widened

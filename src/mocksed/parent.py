@@ -1,16 +1,22 @@
 """The parent catalogue: points in the parameter space of FSPS from which the galaxies take theirs."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.cosmology import FlatLambdaCDM
 from numpy.typing import NDArray
 
 from mocksed import relations as rel
 from mocksed.cosmology import AGE_MARGIN, age_max, t_univ
 from mocksed.relations import Relations
 from mocksed.rng import Stage, uniforms
-from mocksed.sps.engine import Engine
+
+if TYPE_CHECKING:  # both take seconds to import, and not every stage that knows parents needs them
+    from astropy.cosmology import FlatLambdaCDM
+
+    from mocksed.sps.engine import Engine
 
 Array = NDArray[np.float64]
 Distribution = Mapping[str, object]

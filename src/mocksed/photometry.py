@@ -7,8 +7,6 @@ from typing import NamedTuple
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from sedpy.observate import Filter as SedpyFilter
-from sedpy.observate import list_available_filters
 
 from mocksed.errors import UserError
 from mocksed.sps.table import LSUN, PARSEC
@@ -49,6 +47,8 @@ class Filter:
 @cache
 def available() -> tuple[str, ...]:
     """Return the names of all filters of astro-sedpy."""
+    from sedpy.observate import list_available_filters  # takes a second to import
+
     return tuple(sorted(list_available_filters()))
 
 
@@ -64,6 +64,8 @@ def load(name: str) -> Filter:
     """
     if name not in available():
         raise UserError(f"filter '{name}' is not known to astro-sedpy.")
+    from sedpy.observate import Filter as SedpyFilter
+
     curve = SedpyFilter(name)
     return Filter(name, np.array(curve.wavelength, np.float64), np.array(curve.transmission, np.float64))
 

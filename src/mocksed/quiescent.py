@@ -4,11 +4,13 @@ Age and metallicity are drawn, tau is solved from the SFR; a try whose colours l
 no tau with that SFR, is rejected. Which try a galaxy takes does not depend on the batch it is in.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.cosmology import FlatLambdaCDM
 from numpy.typing import NDArray
 
 from mocksed import relations as rel
@@ -17,9 +19,13 @@ from mocksed.jobs import Progress
 from mocksed.parent import Sampling, draw
 from mocksed.relations import Relations
 from mocksed.rng import Stage, uniforms
-from mocksed.sps.engine import Engine
 from mocksed.sps.weights import psi_n
 from mocksed.uvj import in_box
+
+if TYPE_CHECKING:
+    from astropy.cosmology import FlatLambdaCDM
+
+    from mocksed.sps.engine import Engine
 
 Array = NDArray[np.float64]
 

@@ -48,8 +48,8 @@ def job(rule: str, config: Mapping[str, Any]) -> Job:
     if rule == "ssp_table":
         return Job(3000, 60)
     if rule in ("plot", "summary"):
-        rows = config["diagnostics"]["max_galaxies"]
-        return Job(_PROCESS_MB + 400 + math.ceil(rows * 400 / 1e6), _MINUTES + 5)
+        rows = min(config["diagnostics"]["max_galaxies"], galaxies(config))
+        return Job(_PROCESS_MB + 400 + math.ceil(rows * 800 / 1e6), _MINUTES + math.ceil(galaxies(config) / 1e7))
     parents = config["parent"]["star_forming"]["n"]
     if rule == "input_table":
         return Job(_PROCESS_MB + 1500, 60)

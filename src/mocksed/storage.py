@@ -4,6 +4,7 @@ Everything is written under a temporary name in the folder of the target and ren
 leaves nothing that a rerun would trust, and two jobs that write the same file do not mix.
 """
 
+import glob
 import json
 import os
 import tempfile
@@ -27,6 +28,9 @@ ROW_GROUP = 65_536
 def replacing(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` on success, remove it on failure.
 
+    What a killed job left of the same file is removed first. Should that job be alive after all (its node was given up,
+    say), it can no longer put its file in place of the new one.
+
     Raises
     ------
     UserError
@@ -37,7 +41,9 @@ def replacing(path: Path | str) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+        for left_over in path.parent.glob(f".{glob.escape(path.name)}.*{path.suffix}"):
+            left_over.unlink(missing_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary

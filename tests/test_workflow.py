@@ -1,0 +1,460 @@
+"""The workflow as its users run it: Snakemake in a child process, in a folder of its own."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from mocksed import diagnostics, storage
+from mocksed.columns import COLUMNS
+
+pytestmark = pytest.mark.slow
+
+DIAGNOSTICS = ("muv", "sfr_mass", "mass_metallicity", "triangle", "uvj", "assignment", "ages")
+STAGES = ("galaxies", "neighbours", "assign", "quiescent", "catalog", "spectra")
+
+
+class Workflow:
+    """Runs of the repository's Snakefile in a folder, with a configuration made from the tiny one."""
+
+    def __init__(self, root: Path, folder: Path, **changes: object) -> None:
+        self.root, self.folder = root, folder
+        self.config = yaml.safe_load((root / "config/test/tiny.yaml").read_text())
+        self.change(sps={"table": str(root / "resources/ssp_padova_kurucz_chabrier.h5")}, **changes)
+
+    def change(self, **changes: object) -> None:
+        merge(self.config, changes)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config))
+
+    def command(self, *arguments: str, cores: int = 2) -> list[str]:
+        return [
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(self.root / "Snakefile")),
+            *("--directory", str(self.folder), "--configfile", str(self.folder / "config.yaml")),
+            *("--cores", str(cores), *arguments),
+        ]
+
+    def run(self, *arguments: str, cores: int = 2, **options: object) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            self.command(*arguments, cores=cores), capture_output=True, text=True, timeout=600, check=False, **options
+        )
+
+    def succeed(self, *arguments: str, cores: int = 2) -> str:
+        done = self.run(*arguments, cores=cores)
+        assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+        return done.stdout + done.stderr
+
+    def fail(self, *arguments: str) -> str:
+        done = self.run(*arguments)
+        said = done.stdout + done.stderr
+        assert done.returncode != 0, said[-3000:]
+        assert "Traceback" not in said, said[-5000:]
+        return said
+
+    def path(self, *parts: str) -> Path:
+        return self.folder.joinpath("results", str(self.config["run"]), *parts)
+
+    def files(self) -> list[Path]:
+        return sorted(path for path in self.folder.glob("results/**/*") if path.is_file())
+
+    def whole(self, stage: str) -> pa.Table:
+        """Return a stage's shards as one table."""
+        return pa.concat_tables(storage.read_table(path) for path in sorted(self.path(stage).glob("[0-9]*.parquet")))
+
+
+def merge(config: dict, changes: dict) -> None:
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(config.get(key), dict):
+            merge(config[key], value)
+        else:
+            config[key] = value
+
+
+def same(one: pa.Table, other: pa.Table) -> None:
+    assert one.column_names == other.column_names
+    assert len(one) == len(other)
+    for name in one.column_names:
+        first, second = (storage.to_arrays(table.select([name]))[name] for table in (one, other))
+        assert first.tobytes() == second.tobytes(), name
+        assert one[name].null_count == other[name].null_count
+
+
+@pytest.fixture(scope="module")
+def tiny(root, tmp_path_factory):
+    """One finished run."""
+    workflow = Workflow(root, tmp_path_factory.mktemp("tiny"))
+    workflow.succeed()
+    return workflow
+
+
+def test_every_file_is_there(tiny):
+    for stage in STAGES:
+        assert [path.name for path in sorted(tiny.path(stage).iterdir())] == ["0000.parquet", "0001.parquet"], stage
+    for kind in ("star_forming", "quiescent"):
+        assert len(list(tiny.path("parent", kind).iterdir())) == 2
+    for name in DIAGNOSTICS:
+        assert tiny.path("plots", f"{name}.png").stat().st_size > 5_000
+        assert tiny.path("plots", f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    assert tuple(diagnostics.DIAGNOSTICS) == DIAGNOSTICS
+
+
+def test_nothing_else_is_left(tiny):
+    assert not [path for path in tiny.files() if path.name.startswith(".")]
+
+
+def test_every_job_has_a_log_and_a_benchmark(tiny):
+    for rule in ("lightcone", "parent", "tree", "neighbours", "assign", "quiescent", "catalog", "spectra", "plot"):
+        logs = sorted(tiny.folder.glob(f"logs/tiny/{rule}/*.log"))
+        assert logs, rule
+        assert all("done in" in path.read_text() for path in logs)
+        assert {path.stem for path in logs} == {path.stem for path in tiny.folder.glob(f"benchmarks/tiny/{rule}/*.tsv")}
+
+
+def test_the_catalogue_keeps_its_contract(tiny):
+    catalogue = tiny.whole("catalog")
+    expected = [
+        *("galaxy_id", "redshift", "log_mstar", "quiescent", "prop_log_sfr", "prop_log_zmet", "prop_log_us"),
+        *("prop_muv", "prop_beta", "age", "tau", "dust2", "log_zmet", "log_us", "log_sfr", "muv", "muv_intrinsic"),
+        *("beta", "uv", "vj", "mass_fraction", "distance", "flags", "mag_jwst_f115w", "mag_jwst_f277w", "ra", "dec"),
+    ]
+    assert set(catalogue.column_names) == set(expected)
+    assert len(catalogue) == 600
+    for name in expected:
+        field = catalogue.schema.field(name)
+        assert field.metadata[b"description"]
+        if name in COLUMNS:
+            assert field.type == COLUMNS[name].type
+    columns = storage.to_arrays(catalogue)
+    quiescent = columns["quiescent"]
+    assert np.array_equal(columns["galaxy_id"], np.arange(600))
+    for name in expected:
+        if name in ("prop_log_zmet", "prop_log_us", "prop_muv", "prop_beta", "log_us", "distance"):
+            assert np.array_equal(np.isnan(columns[name]), quiescent), name
+        elif columns[name].dtype.kind == "f":
+            assert not np.isnan(columns[name]).any(), name
+    about = storage.metadata(tiny.path("catalog", "0000.parquet"))
+    assert about["run"] == "tiny"
+    assert about["ssp_table"]["sps_home_sha256"]
+
+
+def test_the_spectra_keep_their_contract(tiny):
+    path = tiny.path("spectra", "0001.parquet")
+    schema = pq.read_schema(path)
+    wavelength = json.loads(schema.metadata[b"wavelength"])
+    spectrum = schema.field("spectrum")
+    assert pa.types.is_fixed_size_list(spectrum.type)
+    assert spectrum.type.list_size == len(wavelength)
+    assert spectrum.type.value_type == pa.float32()
+    assert spectrum.metadata[b"unit"] == b"Lsun/Hz"
+    ids = [storage.read_table(tiny.path(stage, "0001.parquet"))["galaxy_id"] for stage in ("spectra", "catalog")]
+    assert ids[0] == ids[1]
+
+
+def test_ages_are_allowed(tiny):
+    from mocksed.cosmology import age_max, cosmology
+
+    columns = storage.to_arrays(tiny.whole("catalog"))
+    assert np.all(columns["age"] >= 1e-3)
+    assert np.all(columns["age"] <= age_max(cosmology(), columns["redshift"]))
+
+
+def test_the_summary_holds_the_numbers_of_all_plots(tiny):
+    summary = json.loads(tiny.path("summary.json").read_text())
+    assert set(DIAGNOSTICS) < set(summary)
+    assert summary["counts"]["star_forming"] + summary["counts"]["quiescent"] == 600
+
+
+def test_one_plot_is_redrawn_alone(tiny):
+    plot = tiny.path("plots", "uvj.png")
+    before = plot.read_bytes()
+    others = {path: path.stat().st_mtime_ns for path in tiny.files() if "uvj" not in path.name}
+    plot.unlink()
+    said = tiny.succeed(str(plot.relative_to(tiny.folder)))
+    assert plot.read_bytes() == before
+    assert "1 of 1 steps" in said
+    assert others == {path: path.stat().st_mtime_ns for path in others}
+
+
+def test_a_second_run_does_nothing(tiny):
+    assert "Nothing to be done" in tiny.succeed()
+
+
+def test_the_report_is_made(tiny):
+    tiny.succeed("--report", "results/tiny/report.html")
+    report = tiny.path("report.html").read_text()
+    assert all(f"{name}.png" in report for name in DIAGNOSTICS)
+
+
+@pytest.mark.parametrize(
+    ("shards", "parent_shards", "cores", "threads", "last"),
+    [(1, 3, 1, 2, "spectra"), (4, 1, 2, 1, "spectra"), (16, 2, 2, 1, "catalog")],
+)
+def test_the_same_bytes_however_it_is_sharded(tiny, root, tmp_path, shards, parent_shards, cores, threads, last):
+    other = Workflow(root, tmp_path, galaxies={"shards": shards}, parent={"shards": parent_shards})
+    rules = ("parent", "neighbours", "assign", "quiescent", "catalog", "spectra")
+    targets = [f"results/tiny/{last}/{shard:04d}.parquet" for shard in range(shards)]
+    other.succeed(*targets, "--set-threads", *(f"{rule}={threads}" for rule in rules), cores=cores)
+    for stage in ("galaxies", "catalog", last):
+        same(other.whole(stage), tiny.whole(stage))
+
+
+SPECTRA = ("results/tiny/spectra/0000.parquet", "results/tiny/spectra/0001.parquet")
+
+
+def test_a_killed_run_resumes(tiny, root, tmp_path):
+    """SIGKILL for Snakemake and all its jobs in the middle of the work, three times."""
+    workflow = Workflow(root, tmp_path)
+    for stage in ("parent/star_forming", "assign", "spectra"):
+        process = subprocess.Popen(
+            workflow.command(*SPECTRA, "--rerun-incomplete"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        wait_for(lambda stage=stage: any(workflow.path(stage).glob("*")), process)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        workflow.succeed("--unlock")
+    workflow.succeed(*SPECTRA, "--rerun-incomplete")
+    for stage in ("catalog", "spectra"):
+        same(workflow.whole(stage), tiny.whole(stage))
+    assert not [path for path in workflow.files() if path.name.startswith(".")]
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen) -> None:
+    """Wait until a condition holds while a process is at work."""
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_make_run_resumes_after_a_kill(tiny, root, tmp_path):
+    """The repository's own files, so that `make run` is what is tested; only its environment is that of the tests."""
+    clone = tmp_path / "clone"
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, tracked.split("\0")):
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(root / name, clone / name, follow_symlinks=False)
+    (clone / ".venv").symlink_to(root / ".venv")
+    command = ["make", "-o", ".venv/.installed", "run", "CONFIG=config/test/tiny.yaml", "CORES=2"]
+    process = subprocess.Popen(
+        command, cwd=clone, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    wait_for(lambda: any(clone.glob("results/tiny/neighbours/*.parquet")), process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    again = subprocess.run(command, cwd=clone, capture_output=True, text=True, timeout=600, check=False)
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
+    assert (clone / "results/tiny/report.html").exists()
+    found = pa.concat_tables(storage.read_table(path) for path in sorted(clone.glob("results/tiny/catalog/*.parquet")))
+    same(found, tiny.whole("catalog"))
+
+
+def test_a_killed_job_leaves_nothing_and_is_repeated(tiny, root, tmp_path):
+    workflow = Workflow(root, tmp_path)
+    process = subprocess.Popen(workflow.command(*SPECTRA), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    killed = None
+    while killed is None and process.poll() is None:
+        time.sleep(0.005)
+        killed = kill_a_job(process.pid, "parent.py")
+    assert killed, "no job was found to kill"
+    assert process.wait(timeout=300) != 0
+    assert not [path for path in workflow.files() if path.suffix == ".parquet" and not readable(path)]
+    workflow.succeed(*SPECTRA, "--rerun-incomplete")
+    same(workflow.whole("catalog"), tiny.whole("catalog"))
+
+
+def kill_a_job(parent: int, script: str) -> int | None:
+    """Kill a descendant of a process that runs a script; return its process id."""
+    import psutil
+
+    for child in psutil.Process(parent).children(recursive=True):
+        try:
+            if any(argument.endswith(script) for argument in child.cmdline()):
+                child.kill()
+                return child.pid
+        except psutil.NoSuchProcess:
+            continue
+    return None
+
+
+def readable(path: Path) -> bool:
+    try:
+        pq.read_table(path)
+    except (OSError, pa.ArrowInvalid):
+        return False
+    return True
+
+
+def test_without_spectra_none_are_written(root, tmp_path):
+    workflow = Workflow(root, tmp_path, spectra={"write": False})
+    assert "spectra" not in workflow.succeed("-n")
+
+
+@pytest.mark.parametrize("name", ["sim512", "sim2048"])
+def test_large_runs_are_planned_at_once(root, name):
+    command = [sys.executable, "-m", "snakemake", "-n", "--configfile", f"config/{name}.yaml"]
+    start = time.monotonic()
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - start < 20.0
+    assert "neighbours" in done.stdout
+
+
+def test_the_demo_does_not_leak_into_other_configs(root):
+    command = [sys.executable, "-m", "snakemake", "-n", "--configfile", "config/sim512.yaml", "--quiet", "rules"]
+    done = subprocess.run([*command, "--printshellcmds"], cwd=root, capture_output=True, text=True, check=False)
+    assert "results/demo" not in done.stdout + done.stderr
+
+
+def test_the_slurm_profile_is_found(root):
+    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "-n", "--forceall"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "neighbours" in done.stdout
+
+
+def test_lint_has_no_other_hint_than_the_container(root):
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--lint"], cwd=root, capture_output=True, text=True, check=False
+    )
+    hints = {line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip().startswith("* ")}
+    assert hints == {"* Specify a conda environment or container for each rule.:"}
+
+
+def survey(path: Path, **changes: object) -> dict:
+    """Write a user's table of 200 galaxies; return the config of a run on it."""
+    rng = np.random.default_rng(8)
+    columns = {
+        "id": np.arange(1000, 1200),
+        "z": rng.uniform(0.1, 6.0, 200),
+        "lmass": rng.uniform(8.0, 11.5, 200),
+        "passive": rng.random(200) < 0.2,
+        "note": np.array([f"object {i}" for i in range(200)]),
+    }
+    for name, value in changes.items():
+        columns[name] = value(columns[name]) if callable(value) else value
+    pq.write_table(pa.table({name: value for name, value in columns.items() if value is not None}), path)
+    names = {"galaxy_id": "id", "redshift": "z", "mass": "lmass", "quiescent": "passive"}
+    table = {"path": str(path), "columns": names, "quiescent": {"from": "column"}}
+    return {"galaxies": {"source": "table", "table": table}}
+
+
+def test_a_users_table_runs(root, tmp_path):
+    workflow = Workflow(root, tmp_path, **survey(tmp_path / "survey.parquet"))
+    workflow.succeed("results/tiny/spectra/0000.parquet", "results/tiny/plots/muv.png")
+    catalogue = workflow.whole("catalog")
+    assert catalogue["galaxy_id"].to_pylist() == list(range(1000, 1200))
+    assert catalogue["note"].to_pylist()[3] == "object 3"
+    assert json.loads(workflow.path("galaxies", "report.json").read_text())["n_used"] == 200
+
+
+def with_first(value):
+    def change(values):
+        values = values.astype(float) if not isinstance(value, int) else values.copy()
+        values[0] = value
+        return values
+
+    return change
+
+
+BAD_TABLES = {
+    "missing column": ({"lmass": None}, ["lmass", "survey.parquet"]),
+    "NaN mass": ({"lmass": with_first(np.nan)}, ["lmass", "row", "0"]),
+    "mass far too low": ({"lmass": with_first(-3.0)}, ["lmass", "-3"]),
+    "negative redshift": ({"z": with_first(-0.5)}, ["z", "-0.5"]),
+    "duplicate ids": ({"id": with_first(1001)}, ["id", "1001"]),
+    "empty table": ({name: lambda v: v[:0] for name in ("id", "z", "lmass", "passive", "note")}, ["no rows"]),
+    "masses linear": ({"lmass": lambda v: 10.0**v}, ["mass_scale", "lmass"]),
+}
+
+
+@pytest.mark.parametrize("what", BAD_TABLES)
+def test_a_bad_table_stops_the_run_before_any_work(root, tmp_path, what):
+    changes, words = BAD_TABLES[what]
+    workflow = Workflow(root, tmp_path, **survey(tmp_path / "survey.parquet", **changes))
+    said = workflow.fail()
+    for word in words:
+        assert word in said, said
+    assert not workflow.files()
+
+
+def test_an_unreadable_table_stops_the_run(root, tmp_path):
+    config = survey(tmp_path / "survey.parquet")
+    content = (tmp_path / "survey.parquet").read_bytes()
+    (tmp_path / "survey.parquet").write_bytes(content[: len(content) // 2])
+    workflow = Workflow(root, tmp_path, **config)
+    assert "survey.parquet" in workflow.fail()
+    assert not workflow.files()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"photometry": {"filters": ["jwst_f115x"]}}, ["photometry.filters", "jwst_f115x", "jwst_f115w"]),
+        ({"galaxies": {"source": "table", "table": {"path": "nowhere.fits"}}}, ["galaxies.table.path", "nowhere.fits"]),
+        ({"neighbours": {"kk": 3}}, ["neighbours.kk"]),
+        ({"spectra": {"wavelength": [5000, 1000]}}, ["spectra.wavelength"]),
+    ],
+)
+def test_a_bad_config_stops_the_run_at_once(root, tmp_path, changes, words):
+    workflow = Workflow(root, tmp_path, **changes)
+    said = workflow.fail()
+    assert all(word in said for word in words), said
+    assert not workflow.files()
+
+
+def test_results_that_cannot_be_written_stop_the_run(root, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    workflow = Workflow(root, tmp_path, results=str(tmp_path / "file" / "results"))
+    said = workflow.fail()
+    assert "results" in said
+    assert str(tmp_path / "file") in said
+
+
+@pytest.mark.fsps
+def test_the_rule_makes_the_shipped_table(root, tmp_path):
+    workflow = Workflow(root, tmp_path)
+    workflow.succeed("results/ssp/own.h5")
+    from mocksed.sps import table
+
+    shipped = table.read(root / "resources/ssp_padova_kurucz_chabrier.h5")
+    own = table.read(tmp_path / "results/ssp/own.h5")
+    for name in ("wavelength", "log_age", "log_zmet", "stellar", "mass", "line_sigma"):
+        assert np.array_equal(getattr(own, name), getattr(shipped, name)), name
+    for name in ("neb_continuum", "neb_lines"):  # a least-squares solution may differ in its last bits
+        assert np.allclose(getattr(own, name), getattr(shipped, name), rtol=0, atol=2e-5), name
+    assert own.provenance["sps_home_sha256"] == shipped.provenance["sps_home_sha256"]
+
+
+@pytest.mark.fsps
+def test_the_fsps_engine_gives_the_same_catalogue_and_spectra(root, tmp_path):
+    changes = {"galaxies": {"lightcone": {"n_galaxies": 40}, "shards": 1}, "parent": {"shards": 1}}
+    found = {}
+    for engine in ("table", "fsps"):
+        workflow = Workflow(root, tmp_path / engine, **changes, sps={"engine": engine})
+        workflow.change(sps={"table": str(root / "resources/ssp_padova_kurucz_chabrier.h5")})
+        workflow.succeed("results/tiny/catalog/0000.parquet", "results/tiny/spectra/0000.parquet")
+        found[engine] = storage.to_arrays(workflow.whole("catalog")), storage.to_arrays(workflow.whole("spectra"))
+    (catalogue, spectra), (reference, reference_spectra) = found["table"], found["fsps"]
+    for name in ("log_sfr", "muv", "muv_intrinsic", "mass_fraction", "mag_jwst_f115w", "mag_jwst_f277w"):
+        assert catalogue[name] == pytest.approx(reference[name], abs=2e-3), name
+    for name in ("beta", "uv", "vj"):
+        assert catalogue[name] == pytest.approx(reference[name], abs=1e-2), name
+    wavelength = np.array(storage.metadata(tmp_path / "fsps/results/tiny/spectra/0000.parquet")["wavelength"])
+    used = (wavelength > 912.0) & (wavelength < 3e5)
+    ratio = spectra["spectrum"][:, used] / reference_spectra["spectrum"][:, used]
+    assert np.abs(ratio - 1.0).max() < 1e-3
