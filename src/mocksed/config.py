@@ -16,7 +16,6 @@ from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
-from sedpy.observate import list_available_filters
 
 from mocksed.cosmology import AGE_MARGIN
 from mocksed.errors import UserError
@@ -343,7 +342,9 @@ def _check_redshift_bins(config: dict[str, Any]) -> Iterator[str]:
 
 
 def _check_filters(config: dict[str, Any]) -> Iterator[str]:
-    known = list_available_filters()
+    from mocksed.photometry import available  # astro-sedpy takes a second to import
+
+    known = available()
     for name in _get(config, "photometry.filters"):
         if name not in known:
             yield (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # both take seconds to import, and not every stage that knows
     from mocksed.sps.engine import Engine
 
 Array = NDArray[np.float64]
-Distribution = Mapping[str, object]
+Distribution = Mapping[str, Any]
 Sampling = Mapping[str, Distribution]
 
 PARAMETERS = ("log_mstar", "redshift", "age", "tau", "dust2", "log_zmet", "log_us")
@@ -132,62 +132,41 @@ def draw(
     cosmo: FlatLambdaCDM,
     scatter: Relations,
 ) -> Array:
-    """Return a parameter at the cumulative probabilities ``uniform`` of its distribution, given those ``drawn``."""
+    """Return a parameter at the cumulative probabilities ``uniform`` of its distribution, given those ``drawn``.
+
+    Distributions of the age are cut to the ages allowed at the redshift, not clipped: nothing piles up at the limit.
+    """
     ((kind, value),) = distribution.items()
-    if kind == "relation":
-        if name == "log_us":
-            return scatter.log_us.draw(rel.log_us(drawn["log_zmet"]), uniform)
-        log_sfr = rel.log_sfr_quiescent if quiescent else rel.log_sfr_star_forming
-        mean = rel.log_zmet(drawn["log_mstar"], log_sfr(drawn["log_mstar"], drawn["redshift"]))
-        return scatter.log_zmet.draw(mean, uniform)
-    low: Array | float = -np.inf
-    high: Array | float = np.inf
-    if name == "age":
-        low, high = AGE_MARGIN, age_max(cosmo, drawn["redshift"])
-    return np.clip(_INVERSE_CDF[kind](value, uniform, low, high, drawn, cosmo), low, high)
-
-
-def _uniform(limits, uniform, low, high, drawn, cosmo):  # type: ignore[no-untyped-def]
-    return limits[0] + uniform * (limits[1] - limits[0])
-
-
-def _log_uniform(limits, uniform, low, high, drawn, cosmo):  # type: ignore[no-untyped-def]
-    return limits[0] * (limits[1] / limits[0]) ** uniform
-
-
-def _normal(value, uniform, low, high, drawn, cosmo):  # type: ignore[no-untyped-def]
-    mean, sigma, *limits = value
-    low, high = np.maximum(low, limits[0] if limits else -np.inf), np.minimum(high, limits[1] if limits else np.inf)
-    deviate = rel.normal_between((low - mean) / sigma, (high - mean) / sigma, uniform)
-    return np.clip(mean + sigma * deviate, low, high)
-
-
-def _constant(value, uniform, low, high, drawn, cosmo):  # type: ignore[no-untyped-def]
-    return np.full(len(uniform), float(value))
-
-
-def _uniform_in_scale_factor(limits, uniform, low, high, drawn, cosmo):  # type: ignore[no-untyped-def]
-    first, last = 1.0 / (1.0 + limits[1]), 1.0 / (1.0 + limits[0])
-    return 1.0 / (first + uniform * (last - first)) - 1.0
-
-
-def _log_uniform_to_t_univ(youngest, uniform, low, high, drawn, cosmo):  # type: ignore[no-untyped-def]
-    return youngest * (high / youngest) ** uniform
-
-
-def _fraction_of_t_univ(limits, uniform, low, high, drawn, cosmo):  # type: ignore[no-untyped-def]
-    return _uniform(limits, uniform, low, high, drawn, cosmo) * t_univ(cosmo, drawn["redshift"])
-
-
-_INVERSE_CDF = {
-    "uniform": _uniform,
-    "log_uniform": _log_uniform,
-    "normal": _normal,
-    "constant": _constant,
-    "uniform_in_scale_factor": _uniform_in_scale_factor,
-    "log_uniform_to_t_univ": _log_uniform_to_t_univ,
-    "fraction_of_t_univ": _fraction_of_t_univ,
-}
+    low, high = (AGE_MARGIN, age_max(cosmo, drawn["redshift"])) if name == "age" else (-np.inf, np.inf)
+    match kind, value:
+        case "relation", _ if name == "log_us":
+            result = scatter.log_us.draw(rel.log_us(drawn["log_zmet"]), uniform)
+        case "relation", _:
+            log_sfr = rel.log_sfr_quiescent if quiescent else rel.log_sfr_star_forming
+            mean = rel.log_zmet(drawn["log_mstar"], log_sfr(drawn["log_mstar"], drawn["redshift"]))
+            result = scatter.log_zmet.draw(mean, uniform)
+        case "constant", _:
+            result = np.full(len(uniform), float(value))
+        case "uniform", (first, last):
+            first, last = np.clip(first, low, high), np.clip(last, low, high)
+            result = first + uniform * (last - first)
+        case "log_uniform", (first, last):
+            first, last = np.clip(first, low, high), np.clip(last, low, high)
+            result = first * (last / first) ** uniform
+        case "normal", (mean, sigma, *limits):
+            first, last = (np.maximum(low, limits[0]), np.minimum(high, limits[1])) if limits else (low, high)
+            deviate = rel.normal_between((first - mean) / sigma, (last - mean) / sigma, uniform)
+            result = np.clip(mean + sigma * deviate, first, last)
+        case "uniform_in_scale_factor", (first, last):
+            first, last = 1.0 / (1.0 + last), 1.0 / (1.0 + first)
+            result = 1.0 / (first + uniform * (last - first)) - 1.0
+        case "log_uniform_to_t_univ", youngest:
+            result = youngest * (high / youngest) ** uniform
+        case "fraction_of_t_univ", (first, last):
+            result = (first + uniform * (last - first)) * t_univ(cosmo, drawn["redshift"])
+        case _:
+            raise ValueError(f"unknown distribution {kind} of {name}")
+    return np.clip(result, low, high)
 
 
 def evaluate(parameters: Mapping[str, Array], engine: Engine, *, quiescent: bool) -> dict[str, Array]:

@@ -6,12 +6,13 @@ from snakemake.exceptions import WorkflowError
 from mocksed import config as configuration
 from mocksed import resources as cost
 from mocksed.errors import UserError
-from mocksed.galaxies import table as user_table
 
 try:
     cfg = configuration.load(config, Path(workflow.basedir, "workflow/schemas/config.schema.yaml"))
     if cfg["galaxies"]["source"] == "table":
-        user_table.check_header(user_table.TableSpec.from_config(cfg["galaxies"]["table"]))
+        from mocksed.galaxies.table import TableSpec, check_header
+
+        check_header(TableSpec.from_config(cfg["galaxies"]["table"]))
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

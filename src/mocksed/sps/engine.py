@@ -4,6 +4,7 @@ Every number depends on its own galaxy alone and is computed in the same order w
 same galaxy gives the same bytes in any batch and with any number of threads.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numba
@@ -109,7 +110,7 @@ class Engine:
         parameters = _parameters(age, tau, self.clip_log_zmet(log_zmet), log_us, dust2)
         if self._bands is None:
             self._bands = _band_tables(self.table, self._nebular, self._dust)
-        flux = np.empty((len(parameters[0]), len(BANDS)))
+        flux = np.empty((len(parameters[0]), len(bands())))
         intrinsic, mass = np.empty(len(flux)), np.empty(len(flux))
         _band_fluxes(*parameters, nebular, self.table.log_age, self.table.log_zmet, self.table.mass, self._bands,
                      flux, intrinsic, mass)  # fmt: skip
@@ -117,14 +118,14 @@ class Engine:
 
 
 def derived_from(age: Array, tau: Array, mass_fraction: Array, flux: Array, intrinsic: Array) -> Derived:
-    """Return the derived quantities from mean L_nu [Lsun/Hz] per Msun formed in `BANDS`.
+    """Return the derived quantities from mean L_nu [Lsun/Hz] per Msun formed in `bands`.
 
     Parameters
     ----------
     age, tau, mass_fraction : ndarrays of shape (n, )
         Age and e-folding time [Gyr]; surviving mass per mass formed.
     flux : ndarray of shape (n, n_band)
-        In the order of `BANDS`.
+        In the order of `bands`.
     intrinsic : ndarray of shape (n, )
         Of the first band, without dust.
 
@@ -189,15 +190,19 @@ def _spectra(  # type: ignore[no-untyped-def]
 # m_j = sum_i w_i L_i (k_i - k)^j / j!, linear in L and thus tabulated for the SSPs once. Eleven orders are exact to
 # 1e-3 mag for dust2 = 4 in the widest band, to 1e-6 in the median.
 
-BANDS = (
-    photometry.top_hat("uv1500", 1450.0, 1550.0),
-    photometry.load("wfc3_ir_f125w").at_redshift(7.0),
-    photometry.load("wfc3_ir_f160w").at_redshift(7.0),
-    photometry.load("bessell_U"),
-    photometry.load("bessell_V"),
-    photometry.load("twomass_J"),
-)
-"""Rest-frame bands behind the derived quantities: M_UV, WFC3 F125W and F160W at z = 7, U, V, J."""
+
+@cache
+def bands() -> tuple[photometry.Filter, ...]:
+    """Return the rest-frame bands behind the derived quantities: M_UV, F125W and F160W at z = 7, U, V, J."""
+    return (
+        photometry.top_hat("uv1500", 1450.0, 1550.0),
+        photometry.load("wfc3_ir_f125w").at_redshift(7.0),
+        photometry.load("wfc3_ir_f160w").at_redshift(7.0),
+        photometry.load("bessell_U"),
+        photometry.load("bessell_V"),
+        photometry.load("twomass_J"),
+    )
+
 
 _N_MOMENTS = 11
 _DUST2_SCALE = 4.0  # keeps high moments away from the smallest numbers of single precision
@@ -215,7 +220,7 @@ class _BandTables(NamedTuple):
 
 
 def _band_tables(table: SSPTable, neb: NebularTables, k: Array) -> _BandTables:
-    weights = np.stack([photometry.band_weights(table.wavelength, band) for band in BANDS])
+    weights = np.stack([photometry.band_weights(table.wavelength, band) for band in bands()])
     k_mean = weights @ k / weights.sum(axis=1)
     order = np.arange(_N_MOMENTS)
     factorial = np.cumprod(np.maximum(order, 1)).astype(float)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mocksed import photometry
 from mocksed.errors import UserError
-from mocksed.sps.engine import BANDS, Derived, derived_from
+from mocksed.sps.engine import Derived, bands, derived_from
 
 MODEL = {
     "zcontinuous": 1,
@@ -130,12 +130,12 @@ class ReferenceEngine:
     ) -> Derived:
         """Return SFR, surviving mass, UV magnitudes and colours, from the spectra."""
         rows = np.stack(np.broadcast_arrays(*map(np.atleast_1d, (age, tau, log_zmet, log_us, dust2))), axis=-1)
-        bands = np.stack([photometry.band_weights(self.wavelength, band) for band in BANDS])
-        flux, intrinsic, mass = np.empty((len(rows), len(BANDS))), np.empty(len(rows)), np.empty(len(rows))
+        weights = np.stack([photometry.band_weights(self.wavelength, band) for band in bands()])
+        flux, intrinsic, mass = np.empty((len(rows), len(weights))), np.empty(len(rows)), np.empty(len(rows))
         for i, row in enumerate(rows):
             spectrum, mass[i] = self._composite(row, nebular)
-            flux[i] = bands @ spectrum
-            intrinsic[i] = bands[0] @ self._composite([*row[:4], 0.0], nebular)[0]
+            flux[i] = weights @ spectrum
+            intrinsic[i] = weights[0] @ self._composite([*row[:4], 0.0], nebular)[0]
         return derived_from(rows[:, 0], rows[:, 1], mass, flux, intrinsic)
 
     def _composite(self, parameters: Sequence[float] | NDArray, nebular: bool) -> tuple[NDArray[np.float64], float]:
