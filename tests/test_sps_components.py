@@ -116,7 +116,7 @@ def test_the_shipped_table_says_what_it_is_made_of(root):
     shipped = table.read(root / "resources/ssp_padova_kurucz_chabrier.h5")
     assert shipped.stellar.shape == (22, 94, 1936)
     assert shipped.neb_lines.shape[-1] == 166
-    for key in ("made_by", "python_fsps", "libraries", "imf_type", "sps_home_sha256", "date", "command"):
+    for key in ("made_by", "fsps", "libraries", "imf_type", "sps_home_sha256", "date", "command"):
         assert shipped.provenance[key]
     assert (root / "resources/ssp_padova_kurucz_chabrier.h5").stat().st_size < 15e6
 

@@ -172,7 +172,7 @@ def _provenance(sps: object, imf_type: int) -> dict:
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return {
         "made_by": f"mocksed {__version__}",
-        "python_fsps": version("fsps"),
+        **{name: version(name) for name in ("fsps", "numpy", "h5py")},
         "libraries": dict(zip(("isochrones", "spectra", "dust_emission"), libraries, strict=False)),
         "imf_type": imf_type,
         "options": {key: value for key, value in fsps.MODEL.items()},
