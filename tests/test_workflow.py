@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from mocksed import diagnostics, storage
+from mocksed import config as configuration
+from mocksed import diagnostics, resources, storage
 from mocksed.columns import COLUMNS
 
 pytestmark = pytest.mark.slow
@@ -313,7 +315,11 @@ def test_large_runs_are_planned_at_once(root, name):
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - start < 20.0
-    assert "neighbours" in done.stdout
+    # the plan of the cost model has the same jobs
+    listed = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE))
+    config = configuration.load(root / f"config/{name}.yaml", root / "workflow/schemas/config.schema.yaml")
+    planned = {rule: str(need.jobs) for rule, need in resources.plan(config).items()}
+    assert planned == {rule: n for rule, n in listed.items() if rule not in ("all", "total")}
 
 
 def test_the_demo_does_not_leak_into_other_configs(root):

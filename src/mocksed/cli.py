@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mocksed import __version__, config
+from mocksed import __version__, config, resources
 from mocksed.errors import UserError
 
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     add_command(commands, "check", check, "check a config and print 'ok'")
     add_command(commands, "report-path", report_path, "print where the HTML report of a config goes")
+    add_command(commands, "plan", plan, "print what a run will need: jobs, memory, core-hours and disk of each rule")
     add_command(
         commands, "config-docs", config_docs, "print the reference of the config, as Markdown", configfile=False
     )
@@ -61,6 +62,20 @@ def report_path(args: argparse.Namespace) -> None:
     """Print where the HTML report of a config goes."""
     loaded = config.load(args.configfile, args.schema)
     print(Path(loaded["results"], loaded["run"], "report.html"))
+
+
+def plan(args: argparse.Namespace) -> None:
+    """Print what a run will need."""
+    loaded = config.load(args.configfile, args.schema)
+    known = loaded["galaxies"]["source"] == "lightcone" and loaded["galaxies"]["lightcone"]["n_galaxies"]
+    print(f"{resources.galaxies(loaded):.3g} galaxies" + ("" if known else " (a guess: not known before the run)")
+          + f", {loaded['parent']['star_forming']['n']:.3g} star-forming parents")  # fmt: skip
+    needs = resources.plan(loaded)
+    print(f"{'rule':12s} {'jobs':>6s} {'memory of a job [GB]':>21s} {'core-hours':>11s} {'disk [GB]':>10s}")
+    for rule, need in needs.items():
+        print(f"{rule:12s} {need.jobs:6d} {need.memory_mb / 1e3:21.1f} {need.core_hours:11.2f} {need.disk_gb:10.2f}")
+    jobs, hours, disk = (sum(getattr(n, name) for n in needs.values()) for name in ("jobs", "core_hours", "disk_gb"))
+    print(f"{'all':12s} {jobs:6d} {max(n.memory_mb for n in needs.values()) / 1e3:21.1f} {hours:11.2f} {disk:10.2f}")
 
 
 def config_docs(args: argparse.Namespace) -> None:
