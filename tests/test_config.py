@@ -267,3 +267,11 @@ def test_the_reference_names_every_key_of_a_complete_config(project, schema):
 
 def test_the_reference_leaves_no_cell_empty(schema):
     assert [line for line in config.docs(schema).splitlines() if line.startswith("|") and "|  |" in line] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "key"), [({"neighbours": {"k": "5"}}, "k"), ({"neighbours": {"allowed_ages_only": "false"}}, "allowed")]
+)
+def test_what_snakemake_hands_on_as_text_is_explained(schema, change, key):
+    with pytest.raises(UserError, match=rf"neighbours\.{key}.*it is text.*write it in a config file"):
+        config.load({"run": "test"} | change, schema)

@@ -202,7 +202,7 @@ def _translate(error: ValidationError) -> Iterator[str]:
             twice = {str(item): None for item in value if value.count(item) > 1}
             yield f"{key}: {', '.join(twice)} given more than once; give each once"
         case _:
-            yield f"{key}: {_show(value)} is not allowed; expected {_words(node)}{_number_hint(value, node)}"
+            yield f"{key}: {_show(value)} is not allowed; expected {_words(node)}{_text_hint(value, node)}"
 
 
 def _errors_of_option(error: ValidationError) -> list[ValidationError]:
@@ -213,9 +213,13 @@ def _errors_of_option(error: ValidationError) -> list[ValidationError]:
     return [inner for inner in error.context or () if inner.schema_path[0] in meant]
 
 
-def _number_hint(value: Any, node: Node) -> str:
-    if not isinstance(value, str) or not {"integer", "number"} & {*_types(node)}:
+def _text_hint(value: Any, node: Node) -> str:
+    """Explain a number, or true or false, that arrived as text."""
+    kinds = {*_types(node)} & {"integer", "number", "boolean"}
+    if not isinstance(value, str) or not kinds:
         return ""
+    if isinstance(yaml.safe_load(value), bool if kinds == {"boolean"} else (int, float)):
+        return " (it is text, as everything within {} after --config and in quotes: write it in a config file)"
     try:
         number = float(value)
     except ValueError:
@@ -454,6 +458,7 @@ edit it, check it and run it:
 
 A dot below stands for nesting: `galaxies.shards` is the key `shards` within `galaxies`. Single keys can be given on the
 command line, e.g. `--config seed=3`. Numbers such as 1e6 must be written 1000000 or 1.0e+6, YAML takes 1e6 for text.
+Snakemake hands on what stands within {} after `--config` as text: nested numbers belong into a file.
 
 This file is written from the schema by `mocksed config-docs > config/README.md`; edit the schema instead.
 """

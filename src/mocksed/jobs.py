@@ -87,6 +87,6 @@ class Progress:
 
     def _line(self) -> None:
         rate = self._done / max(time.perf_counter() - self._start, 1e-9)
-        left = (self._total - self._done) / max(rate, 1e-9)
-        log.info("%s: %d of %d %s, %.3g %s/s, %.0f s left", self._description, self._done, self._total, self._unit,
-                 rate, self._unit, left)  # fmt: skip
+        left = f", {(self._total - self._done) / rate:.0f} s left" if 0 < self._done < self._total else ""
+        log.info("%s: %d of %d %s, %.3g %s/s%s", self._description, self._done, self._total, self._unit, rate,
+                 self._unit, left)  # fmt: skip
