@@ -8,6 +8,8 @@ import yaml
 
 from mocksed import config
 from mocksed.errors import UserError
+from mocksed.relations import Relations
+from mocksed.uvj import WILLIAMS2009
 
 
 @pytest.fixture
@@ -275,3 +277,10 @@ def test_the_reference_leaves_no_cell_empty(schema):
 def test_what_snakemake_hands_on_as_text_is_explained(schema, change, key):
     with pytest.raises(UserError, match=rf"neighbours\.{key}.*it is text.*write it in a config file"):
         config.load({"run": "test"} | change, schema)
+
+
+def test_defaults_of_the_schema_are_those_of_the_library(schema):
+    """The schema repeats what the literature gives: the scatter of the relations and the UVJ box."""
+    defaults = config.load({"run": "test"}, schema)
+    assert Relations.from_config(defaults["relations"]["scatter"]) == Relations()
+    assert defaults["quiescent"]["uvj_box"] == dict(WILLIAMS2009)

@@ -10,14 +10,12 @@ from mocksed.columns import Flag
 from mocksed.neighbours import Metric
 from mocksed.relations import Relations
 from mocksed.rng import Stage, uniforms
+from mocksed.sps import TAU_RANGE
 
 Array = NDArray[np.float64]
 
 PROPOSED = ("log_sfr", "log_zmet", "log_us", "muv", "beta")
 """What is proposed for a star-forming galaxy; in the catalogue with the prefix ``prop_``."""
-
-TAU_RANGE = (0.1, 100.0)
-"""Within these limits [Gyr] each galaxy draws, uniformly in the logarithm, the tau near which it is searched for."""
 
 PARAMETERS = ("age", "tau", "dust2", "log_zmet", "log_us")
 """The FSPS parameters that are assigned."""
@@ -43,7 +41,8 @@ def propose(
     Returns
     -------
     dict of ndarrays of shape (n, )
-        One for each of `PROPOSED`, and ``tau``, which no relation constrains.
+        One for each of `PROPOSED`, and ``tau`` [Gyr], which no relation constrains: uniform in its logarithm, the one
+        near which the galaxy is searched for.
 
     """
     random = iter(uniforms(seed, Stage.PROPOSAL, galaxy_id, len(PROPOSED) + 1).T)

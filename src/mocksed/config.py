@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from mocksed.cosmology import AGE_MARGIN
 from mocksed.errors import UserError
+from mocksed.sps import TAU_RANGE
 
 Node = dict[str, Any]
 KeyPath = tuple[str | int, ...]
@@ -33,7 +34,7 @@ PARAMETER_LIMITS: dict[str, tuple[float, float]] = {
     "log_us": (-4.0, -1.0),
     "dust2": (0.0, math.inf),
     "age": (AGE_MARGIN, math.inf),
-    "tau": (0.1, 100.0),
+    "tau": TAU_RANGE,
 }
 """What the stellar population model can do (FSPS does not complain when asked for more)."""
 

@@ -12,6 +12,7 @@ from mocksed import relations as rel
 from mocksed.cosmology import AGE_MARGIN, age_max, t_univ
 from mocksed.relations import Relations
 from mocksed.rng import Stage, uniforms
+from mocksed.sps import TAU_RANGE
 
 if TYPE_CHECKING:  # both take seconds to import, and not every stage that knows parents needs them
     from astropy.cosmology import FlatLambdaCDM
@@ -35,7 +36,7 @@ _DRAKOS_A: Sampling = {
     "log_us": {"relation": True},
     "dust2": {"normal": (0.0, 1.0, 0.0, 4.0)},
     "age": {"log_uniform_to_t_univ": AGE_MARGIN},
-    "tau": {"log_uniform": (0.1, 100.0)},
+    "tau": {"log_uniform": TAU_RANGE},
 }
 _DRAKOS_B: Sampling = {
     "log_mstar": {"uniform": (5.0, 12.0)},
@@ -44,7 +45,7 @@ _DRAKOS_B: Sampling = {
     "log_us": {"relation": True},
     "dust2": {"normal": (0.0, 0.5, 0.0, 4.0)},
     "age": {"normal": (6.0, 2.0)},
-    "tau": {"uniform": (0.1, 100.0)},
+    "tau": {"uniform": TAU_RANGE},
 }
 _DEFAULT: Sampling = {
     "log_mstar": {"uniform": (5.0, 12.0)},
@@ -53,7 +54,7 @@ _DEFAULT: Sampling = {
     "log_us": {"relation": True},
     "dust2": {"normal": (0.0, 1.0, 0.0, 4.0)},
     "age": {"log_uniform_to_t_univ": AGE_MARGIN},
-    "tau": {"log_uniform": (0.1, 100.0)},
+    "tau": {"log_uniform": TAU_RANGE},
 }
 
 PRESETS: dict[str, dict[str, Sampling]] = {

@@ -19,6 +19,7 @@ from mocksed.jobs import Progress
 from mocksed.parent import Sampling, draw
 from mocksed.relations import Relations
 from mocksed.rng import Stage, uniforms
+from mocksed.sps import TAU_RANGE
 from mocksed.sps.weights import psi_n
 from mocksed.uvj import in_box
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from mocksed.sps.engine import Engine
 
 Array = NDArray[np.float64]
-
-TAU_RANGE = (0.1, 100.0)
-"""Limits of tau [Gyr]."""
 
 SFR_TOLERANCE = 0.01
 """A try reaches its SFR if it is within this [dex]."""

@@ -4,3 +4,6 @@ A composite spectrum is linear in the SSPs. `table` holds the SSPs, `make_table`
 star-formation history into weights of the SSPs, `nebular` and `dust` add gas and dust, `engine` puts them together
 and `fsps` computes the same with python-fsps, the authority for every number here.
 """
+
+TAU_RANGE = (0.1, 100.0)
+"""Limits of tau [Gyr]: below, FSPS returns no spectrum for old ages; above, the history does not change any more."""

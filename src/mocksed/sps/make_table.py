@@ -175,7 +175,7 @@ def _provenance(sps: object, imf_type: int) -> dict:
         **{name: version(name) for name in ("fsps", "numpy", "h5py")},
         "libraries": dict(zip(("isochrones", "spectra", "dust_emission"), libraries, strict=False)),
         "imf_type": imf_type,
-        "options": {key: value for key, value in fsps.MODEL.items()},
+        "options": dict(fsps.MODEL),
         "sps_home_sha256": digest.hexdigest(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "command": "snakemake --cores 1 results/ssp/<name>.h5",
