@@ -39,6 +39,7 @@ rule quiescent:
         **resources_of("quiescent"),
     params:
         **SHARED,
+        sps=cfg["sps"],
         sampling=cfg["parent"]["quiescent"]["sampling"],
         quiescent=cfg["quiescent"],
     message:

@@ -16,6 +16,7 @@ rule parent:
         **resources_of("parent"),
     params:
         **SHARED,
+        sps=cfg["sps"],
         sampling=lambda wildcards: cfg["parent"][wildcards.kind],
         n_shards=len(PARENT_SHARDS),
         shard=lambda wildcards: int(wildcards.shard),

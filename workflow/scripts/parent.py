@@ -6,8 +6,7 @@ from mocksed import parent, storage
 from mocksed.cosmology import cosmology
 from mocksed.jobs import job, progress
 from mocksed.relations import Relations
-from mocksed.sps import table
-from mocksed.sps.engine import Engine
+from mocksed.sps import engines
 
 BLOCK = 100_000
 
@@ -15,7 +14,7 @@ with job(snakemake.log[0], snakemake.threads):
     params = snakemake.params
     kind, quiescent = snakemake.wildcards.kind, snakemake.wildcards.kind == "quiescent"
     sampling = parent.sampling_of(params.sampling["sampling"], kind)
-    engine = Engine(table.read(snakemake.input.ssp_table))
+    engine = engines.over_table(params.sps)
     start, stop = storage.shard_bounds(params.sampling["n"], params.n_shards)[params.shard]
     columns = {name: np.empty(stop - start) for name in parent.COLUMNS}
     with progress(stop - start, "points", f"parent {kind}") as bar:

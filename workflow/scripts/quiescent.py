@@ -4,8 +4,7 @@ from mocksed import parent, quiescent, storage
 from mocksed.cosmology import cosmology
 from mocksed.jobs import job, progress
 from mocksed.relations import Relations
-from mocksed.sps import table
-from mocksed.sps.engine import Engine
+from mocksed.sps import engines
 
 with job(snakemake.log[0], snakemake.threads):
     params = snakemake.params
@@ -19,7 +18,7 @@ with job(snakemake.log[0], snakemake.threads):
         cosmo=cosmology(**params.cosmology),
         scatter=Relations.from_config(params.scatter),
     )
-    engine = Engine(table.read(snakemake.input.ssp_table))
+    engine = engines.over_table(params.sps)
     with progress(len(galaxies["galaxy_id"]), "galaxies", "quiescent") as bar:
         assigned = quiescent.assign(galaxies, prior, engine, bar)
     storage.write_table(snakemake.output[0], {"galaxy_id": galaxies["galaxy_id"]} | assigned)

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mocksed.sps.model import Model
+
 
 def calzetti(wavelength: ArrayLike) -> NDArray[np.float64]:
     """Return the curve of Calzetti et al. (2000, eq 4), FSPS's ``dust_type=2``.
@@ -23,3 +25,12 @@ def calzetti(wavelength: ArrayLike) -> NDArray[np.float64]:
     blue = 1.17 * (-2.156 + x * (1.509 + x * (-0.198 + x * 0.011))) + 1.78
     curve = np.where(np.asarray(wavelength) > 6300.0, red, blue) / 0.44 / 4.05
     return np.maximum(curve, 0.0)
+
+
+CURVES = {"calzetti": calzetti}
+"""Attenuation curves by name."""
+
+
+def curve(wavelength: ArrayLike, model: Model) -> NDArray[np.float64]:
+    """Return the attenuation curve that the model names, relative to 5500 A."""
+    return CURVES[model.dust_type](wavelength)

@@ -4,6 +4,7 @@ Every number depends on its own galaxy alone and is computed in the same order w
 same galaxy gives the same bytes in any batch and with any number of threads.
 """
 
+from dataclasses import asdict
 from functools import cache
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mocksed import photometry
 from mocksed.sps import dust, nebular
+from mocksed.sps.model import DEFAULT_MODEL, Model
 from mocksed.sps.nebular import NebularTables, add_emission, at_nodes, bracket, draw_lines, exp2
 from mocksed.sps.table import SSPTable
 from mocksed.sps.weights import delayed_tau_weights, psi_n, survival
@@ -56,21 +58,24 @@ class Engine:
     ----------
     table : SSPTable
         What FSPS wrote.
+    model : Model
+        Options shared by all galaxies.
 
     """
 
-    def __init__(self, table: SSPTable) -> None:
+    def __init__(self, table: SSPTable, model: Model = DEFAULT_MODEL) -> None:
         self.table = table
+        self.model = model
         self.wavelength = table.wavelength
         self._nebular = nebular.prepare(table)
-        self._dust = dust.calzetti(table.wavelength)
+        self._dust = dust.curve(table.wavelength, model)
         self._dust_log2 = (self._dust * _LOG2_E).astype(np.float32)
         self._bands: _BandTables | None = None
 
     @property
     def about(self) -> dict[str, object]:
         """What the numbers come from, for the metadata of files."""
-        return {"engine": "table", "ssp_table": self.table.provenance}
+        return {"engine": "table", "ssp_table": self.table.provenance, "sps_model": asdict(self.model)}
 
     def clip_log_zmet(self, log_zmet: ArrayLike) -> Array:
         """Return metallicities moved into the range of the table: FSPS would extrapolate."""

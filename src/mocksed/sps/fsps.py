@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from mocksed import photometry
 from mocksed.errors import UserError
 from mocksed.sps.engine import Derived, bands, derived_from
+from mocksed.sps.model import DEFAULT_MODEL, Model
 
 MODEL = {
     "zcontinuous": 1,
@@ -97,11 +98,14 @@ class ReferenceEngine:
     ----------
     imf_type : int
         FSPS's ``imf_type``.
+    model : Model
+        Options shared by all galaxies.
 
     """
 
-    def __init__(self, imf_type: int = 1) -> None:
+    def __init__(self, imf_type: int = 1, model: Model = DEFAULT_MODEL) -> None:
         self._imf_type = imf_type
+        self.model = model
         sps = population(imf_type)
         self.wavelength = np.asarray(sps.wavelengths, np.float64)
         grid = np.log10(sps.zlegend / sps.solar_metallicity)
