@@ -9,9 +9,11 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +24,30 @@ from mocksed.jobs import log, progress
 from mocksed.sps import fsps
 from mocksed.sps.table import LIGHT, LYMAN_LIMIT, SSPTable, ionising_photons, read, write
 
+
+def _single(*values: float) -> NDArray[np.float64]:
+    """Return constants as Fortran takes those written without exponent D."""
+    return np.array(values, np.float32).astype(np.float64)
+
+
 _FLOOR = -95.0  # FSPS's own floor for log10 of the nebular tables
 _STELLAR_BITS = 16  # of the mantissa: 8e-6, below any use, and the file is smaller by a third
 _LOG_BITS = 20
+
+DUST_NODES: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {
+    "DL07": (
+        _single(0.47, 1.12, 1.77, 2.50, 3.19, 3.90, 4.58),
+        _single(0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 0.8, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 8.0, 12.0, 15.0,
+                20.0, 25.0),
+    ),
+    "THEMIS": (
+        _single(0.02, 0.06, 0.10, 0.14, 0.17, 0.20, 0.24, 0.28, 0.32, 0.36, 0.40) / 2.2 * 100.0,
+        _single(0.1, 0.12, 0.15, 0.17, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5, 1.7, 2.0, 2.5, 3.0,
+                3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0, 17.0, 20.0, 25.0, 30.0, 35.0, 40.0, 50.0, 80.0),
+    ),
+}  # fmt: skip
+"""Nodes of FSPS's dust emission in q_PAH [%] and U_min, by library (``sps_vars.f90``; written there in single
+precision)."""
 
 
 def make(path: Path | str, imf_type: int = 1) -> None:
@@ -99,6 +122,7 @@ def extract(imf_type: int = 1) -> SSPTable:
                 bar.update(1)
 
     line_wavelength = np.asarray(sps.emline_wavelengths, np.float64)
+    dust_qpah, dust_umin, dust_emission = _dust_emission(sps)
     table = SSPTable(
         wavelength=wavelength,
         log_age=log_age,
@@ -112,6 +136,10 @@ def extract(imf_type: int = 1) -> SSPTable:
         neb_lines=round_mantissa(lines, _LOG_BITS),
         line_wavelength=line_wavelength,
         line_sigma=_line_sigma(wavelength, np.asarray(sps.resolutions), line_wavelength),
+        line_name=_line_names(line_wavelength),
+        dust_qpah=dust_qpah,
+        dust_umin=dust_umin,
+        dust_emission=round_mantissa(dust_emission, _STELLAR_BITS),
         provenance=_provenance(sps, imf_type),
     )
     _verify(table, imf_type)
@@ -131,13 +159,12 @@ def round_mantissa(values: NDArray, bits: int) -> NDArray[np.float32]:
     return ((raw + half) >> drop << drop).view(np.float32)
 
 
-def _nebular_nodes(sps: object) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _nebular_nodes(sps: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Read the nodes of the nebular tables from SPS_HOME: log Z, log age [yr], log U.
 
     The table of lines has a comment, the wavelengths, and then pairs of lines: (log Z, age, log U), luminosities.
     """
-    isochrones = sps.libraries[0].decode() if isinstance(sps.libraries[0], bytes) else sps.libraries[0]  # type: ignore[attr-defined]
-    path = Path(os.environ["SPS_HOME"]) / "nebular" / f"ZAU_ND_{isochrones}.lines"
+    path = Path(os.environ["SPS_HOME"]) / "nebular" / f"ZAU_ND_{_libraries(sps)['isochrones']}.lines"
     try:
         nodes = np.array([line.split() for line in path.read_text().splitlines()[2::2]], np.float64)
     except (OSError, ValueError) as error:
@@ -162,10 +189,50 @@ def _line_sigma(
     return np.asarray(np.maximum(two_pixels, lines * np.abs(resolution[i]) / (LIGHT * 1e-13)))
 
 
-def _provenance(sps: object, imf_type: int) -> dict:
+def _line_names(wavelength: NDArray[np.float64]) -> tuple[str, ...]:
+    """Return FSPS's names of the lines, from the list in SPS_HOME that has its wavelengths [A] and names."""
+    path = Path(os.environ["SPS_HOME"]) / "data" / "emlines_info.dat"
+    try:
+        rows = [line.split(",", 1) for line in path.read_text().splitlines() if line.strip()]
+        listed, names = np.array([float(row[0]) for row in rows]), [row[1].strip() for row in rows]
+    except (OSError, ValueError, IndexError) as error:
+        raise UserError(f"cannot read the list of emission lines {path}: {error}. Check SPS_HOME.") from error
+    nearest = np.argmin(np.abs(np.log(listed / wavelength[:, None])), axis=1)
+    if not np.allclose(listed[nearest], wavelength, rtol=1e-5) or len(set(nearest)) < len(nearest):
+        raise UserError(f"{path} does not list the lines of this FSPS. Check that SPS_HOME is of the same version.")
+    return tuple(names[i] for i in nearest)
+
+
+def _dust_emission(sps: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the nodes in q_PAH and U_min and the emission there per mass of dust [Lsun/Hz/Msun].
+
+    Grey dust of great depth around young stars only leaves nothing of them and does not absorb what it emits, so that
+    the spectrum is that of the dust.
+    """
+    qpah, umin = DUST_NODES[_libraries(sps)["dust_emission"]]
+    emission = np.empty((len(qpah), len(umin), 2, len(sps.wavelengths)))
+    options = {"sfh": 0, "add_neb_emission": False, "add_dust_emission": True, "logzsol": 0.0}
+    _set(sps, {**options, "dust1": 200.0, "dust1_index": 0.0, "dust2": 0.0})
+    for i, j, gamma in np.ndindex(emission.shape[:3]):
+        _set(sps, {"duste_qpah": qpah[i], "duste_umin": umin[j], "duste_gamma": float(gamma)})
+        emission[i, j, gamma] = sps.get_spectrum(tage=1e-3)[1] / sps.dust_mass
+    _set(sps, {"add_dust_emission": False, "dust1": 0.0, "dust1_index": -1.0})
+    return qpah, umin, emission
+
+
+def _set(sps: Any, options: Mapping[str, object]) -> None:
+    for name, value in options.items():
+        sps.params[name] = value
+
+
+def _libraries(sps: Any) -> dict[str, str]:
+    names = (name.decode() if isinstance(name, bytes) else str(name) for name in sps.libraries)
+    return dict(zip(("isochrones", "spectra", "dust_emission"), map(str.strip, names), strict=True))
+
+
+def _provenance(sps: Any, imf_type: int) -> dict:
     """Return what the table was made of and how."""
     home = Path(os.environ["SPS_HOME"])
-    libraries = [name.decode() if isinstance(name, bytes) else str(name) for name in sps.libraries]  # type: ignore[attr-defined]
     digest = hashlib.sha256()
     for file in sorted(path for path in home.rglob("*") if path.is_file() and ".git" not in path.parts):
         digest.update(str(file.relative_to(home)).encode())
@@ -173,9 +240,10 @@ def _provenance(sps: object, imf_type: int) -> dict:
     return {
         "made_by": f"mocksed {__version__}",
         **{name: version(name) for name in ("fsps", "numpy", "h5py")},
-        "libraries": dict(zip(("isochrones", "spectra", "dust_emission"), libraries, strict=False)),
+        "libraries": _libraries(sps),
         "imf_type": imf_type,
-        "options": dict(fsps.MODEL),
+        "solar_metallicity": float(sps.solar_metallicity),
+        "options": {name: sps.params[name] for name in sps.params.ssp_params if name != "imf_type"},
         "sps_home_sha256": digest.hexdigest(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "command": "snakemake --cores 1 results/ssp/<name>.h5",

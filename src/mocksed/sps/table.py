@@ -14,8 +14,8 @@ from mocksed.storage import replacing
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
-FORMAT = 1
-"""Version of the layout of the file."""
+FORMAT = 2
+"""Version of the layout of the file: 2 has the dust emission and the names of the lines."""
 
 LYMAN_LIMIT = 912.0
 """FSPS counts photons below this wavelength as ionising [A]."""
@@ -45,12 +45,15 @@ _ARRAYS = (
     "neb_lines",
     "line_wavelength",
     "line_sigma",
+    "dust_qpah",
+    "dust_umin",
+    "dust_emission",
 )
 
 
 @dataclass(frozen=True)
 class SSPTable:
-    """Simple stellar populations of 1 Msun formed, and the nebular emission per ionising photon.
+    """Simple stellar populations of 1 Msun formed, and what gas and dust emit.
 
     Attributes
     ----------
@@ -72,6 +75,13 @@ class SSPTable:
         log10 of the luminosity per ionising photon rate [Lsun s].
     line_wavelength, line_sigma : ndarrays of shape (n_line, )
         Centre and standard deviation of the lines [A].
+    line_name : tuple of str
+        FSPS's names of the lines.
+    dust_qpah, dust_umin : ndarrays of shapes (n_qpah, ), (n_umin, )
+        Nodes of the dust emission: mass fraction of PAHs [%] and least radiation field [that of the solar
+        neighbourhood].
+    dust_emission : ndarray of shape (n_qpah, n_umin, 2, n_wave)
+        L_nu per mass of dust [Lsun/Hz/Msun]: in the least radiation field, and in fields from it to 1e6 (power law).
     provenance : dict
         Versions, libraries, options, checksum of SPS_HOME, date, command.
 
@@ -89,6 +99,10 @@ class SSPTable:
     neb_lines: Float32
     line_wavelength: Float64
     line_sigma: Float64
+    line_name: tuple[str, ...]
+    dust_qpah: Float64
+    dust_umin: Float64
+    dust_emission: Float32
     provenance: dict
 
     @property
@@ -132,6 +146,7 @@ def write(path: Path | str, table: SSPTable) -> None:
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["format"] = FORMAT
         file.attrs["provenance"] = json.dumps(table.provenance, sort_keys=True)
+        file["line_name"] = np.array(table.line_name, h5py.string_dtype())
         for name in _ARRAYS:
             data = getattr(table, name)
             packed = {"compression": "gzip", "compression_opts": 9, "shuffle": True} if data.ndim > 2 else {}
@@ -149,12 +164,25 @@ def read(path: Path | str) -> SSPTable:
     """
     try:
         with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
-                raise UserError(f"{path} is not an SSP table of format {FORMAT}. Make it anew: mocksed ssp-table.")
+            _check_format(path, file.attrs.get("format"))
             arrays = {name: file[name][()] for name in _ARRAYS}
+            line_name = tuple(file["line_name"].asstr()[()])
             provenance = json.loads(file.attrs["provenance"])
     except (OSError, KeyError) as error:
-        raise UserError(f"cannot read the SSP table {path}: {error}. Make it anew: mocksed ssp-table.") from error
+        raise UserError(f"cannot read the SSP table {path}: {error}. {_HOW_TO_MAKE}") from error
     for array in arrays.values():
         array.flags.writeable = False
-    return SSPTable(**arrays, provenance=provenance)
+    return SSPTable(**arrays, line_name=line_name, provenance=provenance)
+
+
+_HOW_TO_MAKE = (
+    "Take the table that comes with mocksed in resources/, or make one from your FSPS: remove the file and run "
+    "snakemake with sps.table below results/ssp/."
+)
+
+
+def _check_format(path: Path | str, found: object) -> None:
+    if found is None:
+        raise UserError(f"{path} is not an SSP table of mocksed. {_HOW_TO_MAKE}")
+    if found != FORMAT:
+        raise UserError(f"{path} is an SSP table of format {found}; this mocksed reads format {FORMAT}. {_HOW_TO_MAKE}")
