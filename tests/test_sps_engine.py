@@ -1,3 +1,5 @@
+import itertools
+
 import numba
 import numpy as np
 import pytest
@@ -7,9 +9,9 @@ from hypothesis import strategies as st
 from mocksed import photometry
 from mocksed.cosmology import AGE_MARGIN
 from mocksed.errors import UserError
-from mocksed.sps import engine as engine_module
-from mocksed.sps import engines, fsps, table
-from mocksed.sps.engine import Engine
+from mocksed.sps import derived, engines, fsps, table, weights
+from mocksed.sps.engine import Engine, blocks
+from mocksed.sps.model import Model
 from mocksed.sps.weights import psi_n
 
 NAMES = ("age", "tau", "log_zmet", "log_us", "dust2")
@@ -134,36 +136,23 @@ def test_without_sps_home_the_message_says_so(monkeypatch):
         fsps._population.__wrapped__(1)
 
 
-def test_derived_quantities_are_those_of_the_spectra(shipped):
-    parameters = random_parameters(300, shipped.table.log_zmet_range, seed=2)
-    weights = np.stack([photometry.band_weights(shipped.wavelength, band) for band in engine_module.bands()])
-    for nebular in (True, False):
-        derived = shipped.derived(*parameters.values(), nebular=nebular)
-        flux = shipped.spectra(*parameters.values(), nebular=nebular).astype(float) @ weights.T
-        uv1500, f125w, f160w, u, v, j = photometry.absolute_magnitude(flux / derived.mass_fraction[:, None]).T
-        assert derived.muv == pytest.approx(uv1500, abs=1e-4)
-        assert derived.beta == pytest.approx(4.43 * (f125w - f160w) - 2.0, abs=2e-3)
-        # [O III] is in V: the grid in metallicity and ionisation is fine, not exact
-        assert derived.uv == pytest.approx(u - v, abs=1e-2)
-        assert derived.vj == pytest.approx(v - j, abs=1e-2)
-        assert np.median(np.abs(derived.uv - (u - v))) < 2e-4
-        bright = shipped.derived(*parameters.values(), nebular=nebular)._asdict()
-        no_dust = shipped.derived(*(parameters | {"dust2": np.zeros(300)}).values(), nebular=nebular)
-        assert bright["muv_intrinsic"] == pytest.approx(no_dust.muv, abs=1e-6)
-
-
 def test_a_galaxy_does_not_depend_on_its_company(shipped):
     parameters = list(random_parameters(101, shipped.table.log_zmet_range, seed=3).values())
-    whole = shipped.spectra(*parameters, nebular=True)
-    derived = shipped.derived(*parameters, nebular=True)
+    parameters[2][:40] = 0.1  # more than a block between the same metallicities
+    lines = shipped.lines(*parameters)
     threads = numba.get_num_threads()
     try:
-        numba.set_num_threads(1)
-        for rows in (slice(0, 1), slice(7, 50), slice(100, 101)):
-            part = [values[rows] for values in parameters]
-            assert shipped.spectra(*part, nebular=True).tobytes() == whole[rows].tobytes()
-            for found, expected in zip(shipped.derived(*part, nebular=True), derived, strict=True):
-                assert found.tobytes() == expected[rows].tobytes()
+        for nebular in (True, False):
+            whole = shipped.spectra(*parameters, nebular=nebular)
+            derived = shipped.derived(*parameters, nebular=nebular)
+            for n_threads in (1, threads):
+                numba.set_num_threads(n_threads)
+                for rows in (slice(0, 1), slice(7, 50), slice(100, 101), slice(None, None, -1)):
+                    part = [values[rows] for values in parameters]
+                    assert shipped.spectra(*part, nebular=nebular).tobytes() == whole[rows].tobytes()
+                    assert shipped.lines(*part).tobytes() == lines[rows].tobytes()
+                    for found, expected in zip(shipped.derived(*part, nebular=nebular), derived, strict=True):
+                        assert found.tobytes() == expected[rows].tobytes()
     finally:
         numba.set_num_threads(threads)
 
@@ -186,7 +175,129 @@ def test_spectra_are_positive_and_dust_only_absorbs(shipped, age, tau, log_zmet,
     assert np.all(thick <= thin)
 
 
+@given(st.floats(0.01, 13.0), st.floats(0.1, 100.0), st.floats(-1.9, 0.19), st.floats(1e-3, 1e3))
+def test_the_emission_of_dust_conserves_energy(shipped, age, tau, log_zmet, depth):
+    warm = Engine(shipped.table, Model(add_dust_emission=True))
+    nu = table.LIGHT / shipped.wavelength
+
+    def luminosity(engine, dust2):
+        return -np.trapezoid(engine.spectra(age, tau, log_zmet, -2.0, dust2, nebular=True)[0].astype(float), nu)
+
+    depth = min(depth, 4.0)
+    bright, dark = luminosity(shipped, 0.0), luminosity(shipped, depth)
+    # FSPS stops when less than 0.01 Lsun / Msun of the emission is absorbed again
+    assert luminosity(warm, depth) == pytest.approx(bright, rel=2e-4, abs=0.02)
+    assert luminosity(warm, depth) > dark
+    assert luminosity(warm, 0.0) == bright
+
+
+def test_derived_quantities_with_dust_emission_are_those_of_the_spectra(shipped):
+    warm = Engine(shipped.table, Model(add_dust_emission=True))
+    parameters = random_parameters(20, shipped.table.log_zmet_range, seed=4)
+    found, cold = (engine.derived(*parameters.values(), nebular=True) for engine in (warm, shipped))
+    flux = warm.spectra(*parameters.values(), nebular=True) @ derived.band_weights(shipped.wavelength).T
+    v, j = photometry.absolute_magnitude(flux[:, 4:].T)
+    assert found.vj == pytest.approx(v - j, abs=1e-6)
+    assert np.all(found.vj > cold.vj - 2e-3)
+    assert found.muv_intrinsic == pytest.approx(cold.muv_intrinsic, abs=1e-6)
+
+
+def test_lines_are_those_in_the_spectrum(shipped):
+    args = (0.01, 1.0, 0.0, -2.0, 0.7)
+    lines = dict(zip(shipped.line_name, shipped.lines(*args)[0], strict=True))
+    table_ = shipped.table
+    i = shipped.line_name.index("H alpha 6563")
+    spectrum = shipped.spectra(*args, nebular=True)[0].astype(float)
+    near = np.abs(shipped.wavelength - table_.line_wavelength[i]) < 1500.0
+    centre, sigma = table_.line_wavelength[i], table_.line_sigma[i]
+    continuum = np.abs(shipped.wavelength - centre) > 7.0 * sigma
+    baseline = np.interp(shipped.wavelength, shipped.wavelength[near & continuum], spectrum[near & continuum])
+    at_line = np.abs(shipped.wavelength - centre) < 8.0 * sigma
+    nu = table.LIGHT / shipped.wavelength[at_line]
+    found = -np.trapezoid((spectrum - baseline)[at_line], nu)
+    assert found == pytest.approx(lines["H alpha 6563"], rel=0.1)  # [N II] and the slope of the continuum are in it
+
+
+def test_dust_dims_lines_as_it_dims_the_spectrum_there(shipped):
+    clear, dusty = (shipped.lines(0.01, 1.0, 0.0, -2.0, dust2)[0] for dust2 in (0.0, 1.5))
+    expected = np.exp(-1.5 * np.interp(shipped.table.line_wavelength, shipped.wavelength, shipped._dust))
+    shines = clear > 1e-20
+    assert shines.sum() > 100
+    assert (dusty / clear)[shines] == pytest.approx(expected[shines], rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "age",
+            0.0,
+            "age: 1 of 3 values are not allowed, the first 0 at index 1; expected ages above 0, up to the old",
+        ),
+        ("age", 15.0, "the oldest SSP, 14.13 Gyr"),
+        ("age", np.nan, "the first nan at index 1"),
+        ("tau", 0.0999, "expected 0.1 to 100 Gyr"),
+        ("tau", 100.1, "expected 0.1 to 100 Gyr"),
+        ("tau", np.nan, "tau"),
+        ("log_zmet", np.nan, "log_zmet"),
+        ("log_us", np.nan, "log_us"),
+        ("dust2", -1e-9, "optical depths of at least 0"),
+        ("dust2", np.inf, "dust2"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(shipped, name, value, message):
+    parameters = {"age": 1.0, "tau": 1.0, "log_zmet": 0.0, "log_us": -2.0, "dust2": 0.0}
+    parameters[name] = np.array([parameters[name], value, parameters[name]])
+    for work in (shipped.spectra, shipped.derived):
+        with pytest.raises(UserError, match=message):
+            work(*parameters.values(), nebular=True)
+    with pytest.raises(UserError, match=message):
+        shipped.lines(*parameters.values())
+
+
+def test_what_is_not_used_need_not_be_a_number(shipped):
+    assert np.all(np.isfinite(shipped.spectra(1.0, 1.0, 0.0, np.nan, 0.0, nebular=False)))
+    constant = Engine(shipped.table, Model(sfh="constant"))
+    assert constant.derived(1.0, np.nan, 0.0, -2.0, 0.0, nebular=True).log_ssfr == pytest.approx(-8.9, abs=0.2)
+
+
+def test_metallicity_and_ionisation_are_moved_into_the_table(shipped):
+    low, high = shipped.table.log_zmet_range
+    assert np.array_equal(shipped.clip_log_zmet([-9.0, 0.0, 9.0]), [low, 0.0, high])
+    assert np.array_equal(shipped.clip_log_us([-9.0, -2.0, 9.0]), [-4.0, -2.0, -1.0])
+    outside = shipped.spectra(1.0, 1.0, [-9.0, 9.0], [-9.0, 9.0], 0.0, nebular=True)
+    assert np.array_equal(outside, shipped.spectra(1.0, 1.0, [low, high], [-4.0, -1.0], 0.0, nebular=True))
+
+
+@given(st.lists(st.integers(0, 5), max_size=200), st.integers(1, 50))
+def test_blocks_hold_every_galaxy_once_and_one_cell_each(cells, size):
+    order, starts = blocks(np.array(cells, np.int64), size)
+    assert sorted(order) == list(range(len(cells)))
+    assert starts[-1] == len(cells)
+    for first, last in itertools.pairwise(starts):
+        assert 0 < last - first <= size
+        assert len({cells[g] for g in order[first:last]}) == 1
+
+
+@given(st.floats(AGE_MARGIN, 13.8), st.floats(0.1, 100.0), st.floats(0.0, 3.0))
+def test_spectra_are_linear_in_the_star_formation_history(shipped, age, tau, dust2):
+    """Two galaxies together: what SSPs weighted by the sum of both histories give."""
+    histories = [weights.history("delayed_tau", shipped.table.log_age) for _ in range(2)]
+    taus, total = (tau, 1.0), np.zeros(len(shipped.table.log_age))
+    for kind, each in zip(histories, taus, strict=True):
+        formed = np.empty(len(total))
+        weights.ssp_weights(kind, age, each, formed)
+        total += formed
+    sun = int(np.argmin(np.abs(shipped.table.log_zmet)))
+    expected = total @ shipped.table.stellar[sun].astype(float) * np.exp(-dust2 * shipped._dust)
+    zmet = shipped.table.log_zmet[sun]
+    found = shipped.spectra(age, np.array(taus), zmet, -2.0, dust2, nebular=False).astype(float).sum(axis=0)
+    optical = (shipped.wavelength > 912.0) & (shipped.wavelength < 3e5)
+    assert found[optical] == pytest.approx(expected[optical], rel=2e-5)
+
+
 def test_no_galaxies_give_no_spectra(shipped):
     empty = [np.empty(0)] * 5
+    assert shipped.lines(*empty).shape == (0, 166)
     assert shipped.spectra(*empty, nebular=True).shape == (0, 1936)
     assert all(len(values) == 0 for values in shipped.derived(*empty, nebular=False))

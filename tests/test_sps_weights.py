@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.special import expi
 
-from mocksed.sps.weights import delayed_tau_weights, psi_n, survival
+from mocksed.sps.weights import HISTORIES, history, psi_n, sfr_per_mass_formed, ssp_weights, survival
 
 LOG_AGE = np.arange(5.5, 10.151, 0.05)
 
@@ -15,33 +15,43 @@ ages = st.floats(1e-3, 13.8)
 taus = st.floats(0.1, 100.0)
 
 
-def weights(age, tau, log_age=LOG_AGE):
+SFR = {
+    "delayed_tau": lambda began, age, tau: began * np.exp((age - began) / tau - age / tau),
+    "tau": lambda began, age, tau: np.exp(-began / tau),
+    "constant": lambda began, age, tau: 1.0,
+}
+
+
+def weights(age, tau, log_age=LOG_AGE, name="delayed_tau"):
     out = np.full(len(log_age), np.nan)
-    used = delayed_tau_weights(age, tau, log_age, out)
+    used = ssp_weights(history(name, log_age), age, tau, out)
     assert np.all(out[used:] == 0.0)
     return out
 
 
-def by_adaptive_quadrature(age, tau, node):
+def by_adaptive_quadrature(age, tau, node, name, log_age):
     """Integrate the history against the hat function of one node; below the youngest node it is 1."""
-    nodes = 10.0 ** (LOG_AGE - 9.0)
+    nodes = 10.0 ** (log_age - 9.0)
 
     def integrand(lookback):
-        hat = np.interp(np.log10(lookback) + 9.0, LOG_AGE, np.eye(len(LOG_AGE))[node])
-        return (age - lookback) * np.exp((lookback - age) / tau) * hat
+        hat = np.interp(np.log10(lookback) + 9.0, log_age, np.eye(len(log_age))[node])
+        return SFR[name](age - lookback, age, tau) * hat
 
     low = 0.0 if node == 0 else nodes[node - 1]
     edges = [low, nodes[node], nodes[min(node + 1, len(nodes) - 1)]]
     pieces = [(a, min(b, age)) for a, b in itertools.pairwise(edges) if a < age and b > a]
-    total = quad(lambda t: (age - t) * np.exp((t - age) / tau), 0.0, age, epsabs=0, epsrel=1e-12, limit=500)[0]
+    total = quad(SFR[name], 0.0, age, args=(age, tau), epsabs=0, epsrel=1e-12, limit=500)[0]
     return sum(quad(integrand, a, b, epsabs=0, epsrel=1e-11, limit=200)[0] for a, b in pieces) / total
 
 
-@pytest.mark.parametrize(("age", "tau"), [(0.001, 100.0), (0.05, 0.1), (1.0, 1.0), (5.0, 10.0), (13.0, 0.5)])
-def test_weights_are_the_integrals_over_the_hat_functions(age, tau):
-    found = weights(age, tau)
-    for node in [0, 10, 30, 50, 70, 80, 86]:
-        expected = by_adaptive_quadrature(age, tau, node)
+@pytest.mark.parametrize("name", HISTORIES)
+@pytest.mark.parametrize("step", [1, 3], ids=["SSPs as of FSPS", "few SSPs"])
+@pytest.mark.parametrize(("age", "tau"), [(0.001, 100.0), (0.05, 0.1), (1.0, 1.0), (5.0, 10.0), (13.0, 0.1)])
+def test_weights_are_the_integrals_over_the_hat_functions(age, tau, step, name):
+    log_age = LOG_AGE[::step]
+    found = weights(age, tau, log_age, name)
+    for node in np.array([0, 10, 30, 51, 69, 81, 87]) // step:
+        expected = by_adaptive_quadrature(age, tau, node, name, log_age)
         assert found[node] == pytest.approx(expected, rel=1e-8, abs=1e-14)
 
 
@@ -63,9 +73,9 @@ def test_weights_agree_with_the_closed_form_of_fsps():
     assert weights(5.0, 3.0)[i] == pytest.approx((right - left) / formed, rel=1e-8)
 
 
-@given(ages, taus)
-def test_weights_are_positive_and_sum_to_one(age, tau):
-    found = weights(age, tau)
+@given(ages, taus, st.sampled_from(HISTORIES))
+def test_weights_are_positive_and_sum_to_one(age, tau, name):
+    found = weights(age, tau, name=name)
     assert np.all(found >= 0.0)
     assert found.sum() == pytest.approx(1.0, abs=1e-12)
 
@@ -92,10 +102,15 @@ def test_psi_n_tends_to_two_over_the_age():
     assert psi_n(1e-3, 100.0) == pytest.approx(2000.0, rel=1e-5)
 
 
-@given(ages, taus)
-def test_psi_n_is_the_sfr_over_the_mass_formed(age, tau):
-    mass = quad(lambda t: t * np.exp(-t / tau), 0.0, age, epsabs=0, epsrel=1e-12, limit=500)[0]
-    assert psi_n(age, tau) == pytest.approx(age * np.exp(-age / tau) / mass, rel=1e-9)
+@given(ages, taus, st.sampled_from(HISTORIES))
+def test_the_sfr_is_relative_to_the_mass_formed(age, tau, name):
+    mass = quad(SFR[name], 0.0, age, args=(age, tau), epsabs=0, epsrel=1e-12, limit=500)[0]
+    assert sfr_per_mass_formed(name, age, tau) == pytest.approx(SFR[name](age, age, tau) / mass, rel=1e-9)
+
+
+def test_the_sfr_of_arrays_has_their_shape():
+    for name in HISTORIES:
+        assert np.shape(sfr_per_mass_formed(name, np.ones(3), np.full(3, 2.0))) == (3,)
 
 
 def test_survival_is_the_weighted_mean_between_two_metallicities():

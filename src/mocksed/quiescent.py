@@ -20,7 +20,7 @@ from mocksed.parent import Sampling, draw
 from mocksed.relations import Relations
 from mocksed.rng import Stage, uniforms
 from mocksed.sps import TAU_RANGE
-from mocksed.sps.weights import psi_n
+from mocksed.sps.weights import sfr_per_mass_formed
 from mocksed.uvj import in_box
 
 if TYPE_CHECKING:
@@ -67,16 +67,16 @@ class Prior:
     scatter: Relations
 
 
-def solve_tau(age: Array, psi: Array) -> Array:
-    """Return the tau [Gyr] at which a delayed-tau history has the SFR ``psi`` [1/Gyr] per mass formed at ``age`` [Gyr].
+def solve_tau(age: Array, psi: Array, sfh: str = "delayed_tau") -> Array:
+    """Return the tau [Gyr] at which a history has the SFR ``psi`` [1/Gyr] per mass formed at ``age`` [Gyr].
 
-    At a given age the SFR rises with tau towards 2 / age; where the requested one is out of reach within `TAU_RANGE`,
-    the nearer limit is returned.
+    At a given age the SFR rises with tau, for delayed tau towards 2 / age; where the requested one is out of reach
+    within `TAU_RANGE`, the nearer limit is returned.
     """
     low, high = (np.full(np.shape(age), np.log(limit)) for limit in TAU_RANGE)
     for _ in range(40):  # halves an interval of ln(1000) to 6e-12
         middle = 0.5 * (low + high)
-        above = psi_n(age, np.exp(middle)) > psi
+        above = sfr_per_mass_formed(sfh, age, np.exp(middle)) > psi
         low, high = np.where(above, low, middle), np.where(above, middle, high)
     return np.exp(0.5 * (low + high))
 
@@ -110,7 +110,7 @@ def _try(galaxies: Mapping[str, NDArray], number: NDArray[np.int64], prior: Prio
     log_ssfr = galaxies["prop_log_sfr"] - galaxies["log_mstar"]
     mass_fraction = np.full(len(number), 0.6)
     for _ in range(3):  # the surviving fraction moves by a few per cent with tau
-        drawn["tau"] = solve_tau(drawn["age"], mass_fraction * 10.0 ** (log_ssfr + 9.0))
+        drawn["tau"] = solve_tau(drawn["age"], mass_fraction * 10.0 ** (log_ssfr + 9.0), engine.model.sfh)
         derived = engine.derived(drawn["age"], drawn["tau"], drawn["log_zmet"], -4.0, drawn["dust2"], nebular=False)
         mass_fraction = derived.mass_fraction
     drawn["missed_sfr"] = np.maximum(np.abs(derived.log_ssfr - log_ssfr) - SFR_TOLERANCE, 0.0)

@@ -1,8 +1,9 @@
 """Stellar populations: what python-fsps computes, as sums over a table that FSPS wrote once.
 
 A composite spectrum is linear in the SSPs. `table` holds the SSPs, `make_table` lets FSPS write them, `weights` turns a
-star-formation history into weights of the SSPs, `nebular` and `dust` add gas and dust, `engine` puts them together
-and `fsps` computes the same with python-fsps, the authority for every number here.
+star-formation history into weights of the SSPs, `nebular` and `dust` add gas and dust, `engine` puts them together,
+`derived` takes magnitudes and colours without the spectra, and `fsps` computes the same with python-fsps, the authority
+for every number here. `parameters` and `model` are what is asked of both.
 """
 
 TAU_RANGE = (0.1, 100.0)

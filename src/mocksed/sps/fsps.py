@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mocksed import photometry
 from mocksed.errors import UserError
-from mocksed.sps.engine import Derived, bands, derived_from
+from mocksed.sps.derived import Derived, bands, from_fluxes
 from mocksed.sps.model import DEFAULT_MODEL, Model
 
 MODEL = {
@@ -140,7 +140,7 @@ class ReferenceEngine:
             spectrum, mass[i] = self._composite(row, nebular)
             flux[i] = weights @ spectrum
             intrinsic[i] = weights[0] @ self._composite([*row[:4], 0.0], nebular)[0]
-        return derived_from(rows[:, 0], rows[:, 1], mass, flux, intrinsic)
+        return from_fluxes(self.model.sfh, rows[:, 0], rows[:, 1], mass, flux, intrinsic)
 
     def _composite(self, parameters: Sequence[float] | NDArray, nebular: bool) -> tuple[NDArray[np.float64], float]:
         age, tau, log_zmet, log_us, dust2 = (float(value) for value in parameters)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from mocksed.sps.table import LIGHT, SSPTable
 
-_LOG2_10 = np.log2(10.0)
+_LOG2_10, _LN2 = np.log2(10.0), np.log(2.0)
+_SMOOTH = 0.5  # log2: the expansion of `add_continuum` is good to 1e-6 for such a change between age nodes
 _REACH = 7.0  # standard deviations of a line that are drawn: beyond, it is below 3e-11 of the peak
 
 _F = np.float32
@@ -41,6 +42,10 @@ class NebularTables(NamedTuple):
         Nodes.
     node, fraction : ndarrays of shape (n_young, )
         Age node below each young SSP and the fraction of the way to the next one.
+    first : ndarray of shape (n_neb_age, )
+        First young SSP of each interval between age nodes, and their number.
+    smooth : ndarray of bool of shape (n_neb_age - 1, )
+        Whether the continuum changes so little in an interval that `add_continuum` may expand it.
     photons : ndarray of shape (n_zmet, n_young)
         Ionising photons [1/s] of the SSPs of 1 Msun.
     continuum, lines : ndarrays of shapes (n_gas_zmet, n_us, n_neb_age, n_wave) and (..., n_line)
@@ -54,6 +59,8 @@ class NebularTables(NamedTuple):
     log_us: NDArray[np.float64]
     node: NDArray[np.int64]
     fraction: NDArray[np.float32]
+    first: NDArray[np.int64]
+    smooth: NDArray[np.bool_]
     photons: NDArray[np.float64]
     continuum: NDArray[np.float32]
     lines: NDArray[np.float32]
@@ -67,13 +74,16 @@ def prepare(table: SSPTable) -> NebularTables:
     node = np.clip(np.searchsorted(ages, young, side="right") - 1, 0, len(ages) - 2)
     fraction = np.clip((young - ages[node]) / (ages[node + 1] - ages[node]), 0.0, 1.0)
     start, profile = line_profiles(table.wavelength, table.line_wavelength, table.line_sigma)
+    continuum = (table.neb_continuum * _LOG2_10).astype(np.float32)
     return NebularTables(
         log_zmet=table.neb_log_zmet,
         log_us=table.neb_log_us,
         node=node,
         fraction=fraction.astype(np.float32),
+        first=np.searchsorted(node, np.arange(len(ages))),
+        smooth=np.abs(np.diff(continuum, axis=2)).max(axis=(0, 1, 3)) < _SMOOTH,
         photons=table.ionising_photons(),
-        continuum=(table.neb_continuum * _LOG2_10).astype(np.float32),
+        continuum=continuum,
         lines=(table.neb_lines * _LOG2_10).astype(np.float32),
         profile_start=start,
         profile=profile,
@@ -122,6 +132,66 @@ def add_emission(
     low, high = nodes[node], nodes[node + 1]
     for i in range(len(out)):
         out[i] += exp2(offset + (_ONE - fraction) * low[i] + fraction * high[i])
+
+
+@numba.njit(cache=True, fastmath={"contract"})
+def add_continuum(
+    photons: NDArray[np.float64], neb: NebularTables, z: int, dz: np.float32, u: int, du: np.float32,
+    out: NDArray[np.float32],
+) -> None:  # fmt: skip
+    """Add to ``out`` (n_wave, ) the continuum of gas lit by SSPs with ``photons`` (n_used, ) ionising photons a second.
+
+    Between two age nodes with log2 of the emission l and h the SSPs add up to sum_a q_a 2^((1 - f_a) l + f_a h), which
+    is 2^((l + h) / 2) sum_j m_j (h - l)^j with the moments m_j = sum_a q_a ((f_a - 1/2) ln 2)^j / j!: one exponential
+    an interval instead of one an SSP, since the continuum of a photon hardly changes with age.
+    """
+    total = photons.sum()
+    if not total > 0.0:
+        return
+    offset = _F(np.log2(total))
+    a, b, c, d = (_ONE - dz) * (_ONE - du), (_ONE - dz) * du, dz * (_ONE - du), dz * du
+    n = len(out)
+    low, high = np.empty(n, np.float32), np.empty(n, np.float32)
+    for k in range(len(neb.first)):
+        t00, t01 = neb.continuum[z, u, k], neb.continuum[z, u + 1, k]
+        t10, t11 = neb.continuum[z + 1, u, k], neb.continuum[z + 1, u + 1, k]
+        for i in range(n):
+            high[i] = a * t00[i] + b * t01[i] + c * t10[i] + d * t11[i]
+        first, last = neb.first[k - 1], min(neb.first[k], len(photons))
+        if k == 0 or first >= last:
+            pass
+        elif neb.smooth[k - 1]:
+            m0, m1, m2, m3, m4 = 0.0, 0.0, 0.0, 0.0, 0.0
+            for age in range(first, last):
+                q, x = photons[age] / total, (neb.fraction[age] - 0.5) * _LN2
+                m0, m1, m2, m3, m4 = m0 + q, m1 + q * x, m2 + q * x**2, m3 + q * x**3, m4 + q * x**4
+            f0, f1, f2, f3, f4 = _F(m0), _F(m1), _F(m2 / 2.0), _F(m3 / 6.0), _F(m4 / 24.0)
+            for i in range(n):
+                change = high[i] - low[i]
+                middle = exp2(offset + _HALF * (low[i] + high[i]))
+                out[i] += middle * (f0 + change * (f1 + change * (f2 + change * (f3 + change * f4))))
+        else:
+            for age in range(first, last):
+                if photons[age] > 0.0:
+                    log2_photons, f = _F(np.log2(photons[age])), neb.fraction[age]
+                    for i in range(n):
+                        out[i] += exp2(log2_photons + (_ONE - f) * low[i] + f * high[i])
+        if k < len(neb.first) - 1 and neb.first[k] >= len(photons):
+            return
+        low, high = high, low
+
+
+@numba.njit(cache=True, fastmath={"contract"})
+def add_lines(
+    photons: NDArray[np.float64], neb: NebularTables, z: int, dz: np.float32, u: int, du: np.float32,
+    out: NDArray[np.float32],
+) -> None:  # fmt: skip
+    """Add to ``out`` (n_line, ) the luminosities of lines, arguments as for `add_continuum`; exact for each SSP."""
+    nodes = np.empty(neb.lines.shape[2:], np.float32)
+    at_nodes(neb.lines, z, dz, u, du, nodes)
+    for age in range(len(photons)):
+        if photons[age] > 0.0:
+            add_emission(np.log2(photons[age]), nodes, neb.node[age], neb.fraction[age], out)
 
 
 @numba.njit(cache=True, fastmath={"contract"})

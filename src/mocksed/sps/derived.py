@@ -1,0 +1,285 @@
+"""Quantities that follow from a few broad bands, without the spectra: the path for parent catalogues of 1e8 points.
+
+The SSPs and the gas around them are projected once on what the bands need. A band's flux behind dust is
+sum_i w_i L_i exp(-dust2 k_i); apart from exp(-dust2 k) with the mean k of the band it hardly depends on dust2 and is
+interpolated by a polynomial in it, whose coefficients are linear in L and so are tabulated for each SSP. The gas is
+tabulated per ionising photon on a refined grid of metallicity and ionisation: between its nodes it is linear.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
+
+from mocksed import photometry
+from mocksed.sps.nebular import NebularTables, add_continuum, add_lines, bracket, draw_lines, line_profiles
+from mocksed.sps.table import SSPTable
+from mocksed.sps.weights import sfr_per_mass_formed, ssp_weights, survival
+
+Array = NDArray[np.float64]
+_F = np.float32
+
+DUST2_MAX = 4.0
+"""The polynomials hold up to this dust2."""
+
+_TOLERANCE = 5e-6  # relative, of the polynomials in dust2
+_WINGS = 1e-3  # of the weight at the peak of a band: below, the polynomials may be worse
+_ZMET_STEP, _US_STEP = 0.02, 0.0625  # dex, of the grid of the gas: [O III] in V sets them, 1.5e-3 mag at worst
+_PAD = 16  # coefficients are padded to a multiple of this, for whole vector registers
+
+
+class Derived(NamedTuple):
+    """Quantities of each galaxy, per Msun of surviving mass where they scale with it; arrays of shape (n, ).
+
+    Attributes
+    ----------
+    mass_fraction : ndarray
+        Surviving mass per mass formed, remnants included.
+    log_ssfr : ndarray
+        log10 of SFR per surviving mass [1/yr].
+    muv, muv_intrinsic : ndarray
+        Mean f_nu over rest-frame 1450-1550 A of 1 Msun, AB magnitude at 10 pc, with and without dust: M_UV + 2.5 log M.
+    beta : ndarray
+        UV slope from WFC3 F125W and F160W of the galaxy placed at z = 7 (Dunlop et al. 2012).
+    uv, vj : ndarray
+        Rest-frame Bessell U - V and Bessell V - 2MASS J [AB mag].
+
+    """
+
+    mass_fraction: Array
+    log_ssfr: Array
+    muv: Array
+    muv_intrinsic: Array
+    beta: Array
+    uv: Array
+    vj: Array
+
+
+@cache
+def bands() -> tuple[photometry.Filter, ...]:
+    """Return the rest-frame bands behind the derived quantities: M_UV, F125W and F160W at z = 7, U, V, J."""
+    return (
+        photometry.top_hat("uv1500", 1450.0, 1550.0),
+        photometry.load("wfc3_ir_f125w").at_redshift(7.0),
+        photometry.load("wfc3_ir_f160w").at_redshift(7.0),
+        photometry.load("bessell_U"),
+        photometry.load("bessell_V"),
+        photometry.load("twomass_J"),
+    )
+
+
+def band_weights(wavelength: Array) -> Array:
+    """Return the weights (n_band, n_wave) of spectra in `bands`."""
+    return np.stack([photometry.band_weights(wavelength, band) for band in bands()])
+
+
+def from_fluxes(sfh: str, age: Array, tau: Array, mass_fraction: Array, flux: Array, intrinsic: Array) -> Derived:
+    """Return the derived quantities from mean L_nu [Lsun/Hz] per Msun formed in `bands`.
+
+    Parameters
+    ----------
+    sfh : str
+        Star-formation history, one of `mocksed.sps.weights.HISTORIES`.
+    age, tau, mass_fraction : ndarrays of shape (n, )
+        Age and e-folding time [Gyr]; surviving mass per mass formed.
+    flux : ndarray of shape (n, n_band)
+        In the order of `bands`.
+    intrinsic : ndarray of shape (n, )
+        Of the first band, without dust.
+
+    """
+    muv, f125w, f160w, u, v, j = photometry.absolute_magnitude(flux / mass_fraction[:, None]).T
+    return Derived(
+        mass_fraction=mass_fraction,
+        log_ssfr=np.log10(sfr_per_mass_formed(sfh, age, tau) / mass_fraction) - 9.0,
+        muv=muv,
+        muv_intrinsic=photometry.absolute_magnitude(intrinsic / mass_fraction),
+        beta=4.43 * (f125w - f160w) - 2.0,
+        uv=u - v,
+        vj=v - j,
+    )
+
+
+class BandTables(NamedTuple):
+    """Polynomials of the bands for each SSP, and for the gas; a named tuple, since numba can take one.
+
+    Attributes
+    ----------
+    k_mean : ndarray of shape (n_band, )
+        Attenuation curve in each band.
+    first : ndarray of shape (n_band + 1, )
+        First coefficient of each band, and their number.
+    stellar : ndarray of shape (n_zmet, n_age, n_coefficient)
+        Coefficients of powers of 2 dust2 / DUST2_MAX - 1, of SSPs of 1 Msun [Lsun/Hz].
+    gas_log_zmet, gas_log_us : ndarrays of shapes (n_gas_zmet, ), (n_gas_us, )
+        Refined grid.
+    gas : ndarray of shape (n_gas_zmet, n_gas_us, n_row, n_coefficient)
+        Coefficients of the gas lit by ``photon_unit`` ionising photons a second, in rows of SSPs with the same gas.
+    row : ndarray of shape (n_young, )
+        Row of each SSP.
+    photons : ndarray of shape (n_zmet, n_young)
+        Ionising photons of SSPs of 1 Msun in units of ``photon_unit``, some 1e46 a second.
+
+    """
+
+    k_mean: Array
+    first: NDArray[np.int64]
+    stellar: NDArray[np.float32]
+    gas_log_zmet: Array
+    gas_log_us: Array
+    gas: NDArray[np.float32]
+    row: NDArray[np.int64]
+    photons: Array
+
+
+def prepare(table: SSPTable, neb: NebularTables, k: Array) -> BandTables:
+    """Return the tables of `band_fluxes` for an attenuation curve ``k`` (n_wave, )."""
+    weights = band_weights(table.wavelength)
+    k_mean = weights @ k / weights.sum(axis=1)
+    polynomials = [w * _expansion(k - mean, w) for w, mean in zip(weights, k_mean, strict=True)]
+    coefficients = np.concatenate(polynomials)
+    coefficients = np.pad(coefficients, ((0, -len(coefficients) % _PAD), (0, 0)))
+    first, *_, last = np.flatnonzero(np.any(coefficients != 0.0, axis=0))
+    seen = slice(first, last + 1)
+    projection = np.ascontiguousarray(coefficients[:, seen].T, np.float32)
+
+    def project(spectra: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray((spectra.reshape(-1, len(projection)) @ projection).reshape(*spectra.shape[:-1], -1))
+
+    photon_unit = float(neb.photons.max())
+    _, of_row, row = np.unique(neb.node + neb.fraction, return_index=True, return_inverse=True)
+    gas_log_zmet, gas_log_us = _refined(neb.log_zmet, _ZMET_STEP), _refined(neb.log_us, _US_STEP)
+    gas = np.empty((len(gas_log_zmet), len(gas_log_us), len(of_row), len(coefficients)), np.float32)
+    start, profile = line_profiles(table.wavelength[seen], table.line_wavelength, table.line_sigma)
+    continuum = np.ascontiguousarray(neb.continuum[..., seen])
+    in_bands = neb._replace(continuum=continuum, profile_start=start, profile=profile)
+    spectra = np.empty((len(gas_log_us), len(of_row), len(projection)), np.float32)
+    for i, log_zmet in enumerate(gas_log_zmet):
+        _gas_spectra(log_zmet, gas_log_us, of_row, photon_unit, in_bands, spectra)
+        gas[i] = project(spectra)
+    return BandTables(
+        k_mean=k_mean,
+        first=np.cumsum([0, *map(len, polynomials)]),
+        stellar=project(table.stellar[..., seen]),
+        gas_log_zmet=gas_log_zmet,
+        gas_log_us=gas_log_us,
+        gas=gas,
+        row=row,
+        photons=neb.photons / photon_unit,
+    )
+
+
+def _expansion(dk: Array, weights: Array) -> Array:
+    """Return c, shape (n, n_wave), such that exp(-dust2 dk) is sum_j c_j t^j with t = 2 dust2 / DUST2_MAX - 1.
+
+    The polynomial interpolates at Chebyshev nodes, with as many as the values of dk need that carry the weight.
+    """
+    t = np.linspace(-1.0, 1.0, 101)[:, None]
+    used = weights > _WINGS * weights.max()
+    extremes = np.array([dk[used].min(), dk[used].max()])
+    for n in range(2, 40):
+        nodes = chebyshev.chebpts1(n)
+        inverse = np.linalg.inv(np.vander(nodes, increasing=True))
+        expected = np.exp(-0.5 * DUST2_MAX * (t + 1.0) * extremes)
+        found = (
+            np.vander(t[:, 0], n, increasing=True) @ inverse @ np.exp(-0.5 * DUST2_MAX * np.outer(nodes + 1, extremes))
+        )
+        if np.max(np.abs(found / expected - 1.0)) < _TOLERANCE:
+            break
+    dk = np.where(weights != 0.0, dk, 0.0)
+    return np.asarray(inverse @ np.exp(-0.5 * DUST2_MAX * np.outer(nodes + 1.0, dk)))
+
+
+def _refined(nodes: Array, step: float) -> Array:
+    """Return the nodes with equal steps of at most ``step`` between neighbours."""
+    steps = np.ceil(np.diff(nodes) / step - 1e-9).astype(int)
+    parts = [np.linspace(low, high, n, endpoint=False) for low, high, n in zip(nodes, nodes[1:], steps, strict=False)]
+    return np.concatenate([*parts, nodes[-1:]])
+
+
+@numba.njit(cache=True, parallel=True)
+def _gas_spectra(log_zmet, log_us, ages, n_photons, neb, out) -> None:  # type: ignore[no-untyped-def]
+    """Fill ``out`` (n_us, len(ages), n_wave) with the gas lit by some ionising photons of single SSPs."""
+    z, dz = bracket(neb.log_zmet, log_zmet)
+    for g in numba.prange(len(log_us)):
+        u, du = bracket(neb.log_us, log_us[g])
+        for row in range(len(ages)):
+            photons = np.zeros(ages[row] + 1)
+            photons[ages[row]] = n_photons
+            luminosity = np.zeros(neb.lines.shape[3], np.float32)
+            spectrum = out[g, row]
+            spectrum[:] = _F(0.0)
+            add_continuum(photons, neb, z, _F(dz), u, _F(du), spectrum)
+            add_lines(photons, neb, z, _F(dz), u, _F(du), luminosity)
+            draw_lines(luminosity, neb.profile_start, neb.profile, spectrum)
+
+
+@numba.njit(cache=True, parallel=True, fastmath={"contract"})
+def band_fluxes(  # type: ignore[no-untyped-def]
+    order, starts, age, tau, log_zmet, log_us, dust2, shines, history, zmet_nodes, ssp_mass, bands, flux, intrinsic,
+    mass,
+) -> None:  # fmt: skip
+    """Fill flux (n, n_band) [Lsun/Hz], the flux of the first band without dust (n, ) and the surviving mass (n, ).
+
+    Parameters
+    ----------
+    order, starts : ndarrays of int
+        An order of the galaxies and where blocks start in it (see `mocksed.sps.engine.blocks`).
+    age, tau, log_zmet, log_us, dust2 : ndarrays of shape (n, )
+        Parameters, within the table.
+    shines : bool
+        Whether the gas shines.
+    history : History
+        Kind of history.
+    zmet_nodes, ssp_mass : ndarrays of shapes (n_zmet, ), (n_zmet, n_age)
+        Metallicities and surviving masses of the SSPs.
+    bands : BandTables
+        From `prepare`.
+    flux, intrinsic, mass : ndarrays
+        Overwritten.
+
+    """
+    n_age, n_young, n_row, n = len(history.log_age), len(bands.row), bands.gas.shape[2], bands.stellar.shape[2]
+    for block in numba.prange(len(starts) - 1):
+        weights, photons, total = np.empty(n_age), np.empty(n_row), np.empty(n, np.float32)
+        for g in order[starts[block] : starts[block + 1]]:
+            used = ssp_weights(history, age[g], tau[g], weights)
+            z, dz = bracket(zmet_nodes, log_zmet[g])
+            mass[g] = survival(weights, used, ssp_mass[z], ssp_mass[z + 1], dz)
+            total[:] = _F(0.0)
+            for a in range(used):
+                low, high = _F(weights[a] * (1.0 - dz)), _F(weights[a] * dz)
+                below, above = bands.stellar[z, a], bands.stellar[z + 1, a]
+                for i in range(n):
+                    total[i] += low * below[i] + high * above[i]
+            if shines:
+                gas_z, gas_dz = bracket(bands.gas_log_zmet, log_zmet[g])
+                u, du = bracket(bands.gas_log_us, log_us[g])
+                photons[:] = 0.0
+                for a in range(min(used, n_young)):
+                    of_ssp = (1.0 - dz) * bands.photons[z, a] + dz * bands.photons[z + 1, a]
+                    photons[bands.row[a]] += weights[a] * of_ssp
+                rows = bands.row[min(used, n_young) - 1] + 1
+                for row in range(rows):
+                    w00, w01 = photons[row] * (1.0 - gas_dz) * (1.0 - du), photons[row] * (1.0 - gas_dz) * du
+                    w10, w11 = photons[row] * gas_dz * (1.0 - du), photons[row] * gas_dz * du
+                    f00, f01, f10, f11 = _F(w00), _F(w01), _F(w10), _F(w11)
+                    low0, low1 = bands.gas[gas_z, u, row], bands.gas[gas_z, u + 1, row]
+                    high0, high1 = bands.gas[gas_z + 1, u, row], bands.gas[gas_z + 1, u + 1, row]
+                    for i in range(n):
+                        total[i] += f00 * low0[i] + f01 * low1[i] + f10 * high0[i] + f11 * high1[i]
+            t = 2.0 * dust2[g] / DUST2_MAX - 1.0
+            for b in range(len(bands.k_mean)):
+                value = 0.0
+                for i in range(bands.first[b + 1] - 1, bands.first[b] - 1, -1):
+                    value = value * t + total[i]
+                flux[g, b] = value * np.exp(-dust2[g] * bands.k_mean[b])
+            value = 0.0
+            for i in range(bands.first[1] - 1, -1, -1):
+                value = total[i] - value
+            intrinsic[g] = value

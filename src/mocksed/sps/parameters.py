@@ -1,0 +1,57 @@
+"""The parameters of the galaxies as the engines take them: arrays of one shape, and no number that means nothing.
+
+FSPS answers such numbers silently: with a spectrum of zeros, an extrapolation, or no dust.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mocksed.errors import UserError
+from mocksed.sps import TAU_RANGE
+
+Array = NDArray[np.float64]
+
+
+def checked(
+    age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike, *,
+    nebular: bool, sfh: str, oldest: float,
+) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
+    """Return the parameters as contiguous arrays of one shape (n, ).
+
+    Parameters
+    ----------
+    age, tau, log_zmet, log_us, dust2 : array_like of shape (n, ) or ()
+        Age and e-folding time [Gyr], log10(Z/Zsun), log10 of the ionisation parameter, optical depth at 5500 A.
+    nebular : bool
+        Whether the ionisation parameter is used.
+    sfh : str
+        Star-formation history; a constant one does not use tau.
+    oldest : float
+        Age of the oldest SSP [Gyr].
+
+    Raises
+    ------
+    UserError
+        If one that is used is not a finite number, if not 0 < age <= oldest, tau is outside `TAU_RANGE` or dust2 < 0.
+
+    """
+    arrays = np.broadcast_arrays(*map(np.atleast_1d, (age, tau, log_zmet, log_us, dust2)))
+    ages, taus, log_zmets, log_uss, depths = (np.ascontiguousarray(array, np.float64) for array in arrays)
+    _check("age", ages, (ages > 0.0) & (ages <= oldest), f"ages above 0, up to the oldest SSP, {oldest:.4g} Gyr")
+    if sfh != "constant":
+        shortest, longest = TAU_RANGE
+        _check("tau", taus, (taus >= shortest) & (taus <= longest), f"{shortest:g} to {longest:g} Gyr")
+    _check("log_zmet", log_zmets, np.isfinite(log_zmets), "finite numbers")
+    if nebular:
+        _check("log_us", log_uss, np.isfinite(log_uss), "finite numbers")
+    _check("dust2", depths, (depths >= 0.0) & np.isfinite(depths), "optical depths of at least 0")
+    return ages, taus, log_zmets, log_uss, depths
+
+
+def _check(name: str, values: Array, allowed: NDArray[np.bool_], expected: str) -> None:
+    if not allowed.all():
+        rows = np.flatnonzero(~allowed)
+        raise UserError(
+            f"{name}: {len(rows)} of {len(values)} values are not allowed, the first {values[rows[0]]:g} at index "
+            f"{rows[0]}; expected {expected}."
+        )

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mocksed import photometry
+from mocksed.cosmology import AGE_MARGIN
+from mocksed.sps import derived
+from mocksed.sps.engine import Engine
+from mocksed.sps.model import Model
+
+RNG = np.random.default_rng(2)
+PARAMETERS = {
+    "age": 10 ** RNG.uniform(-3, np.log10(13.0), 2000),
+    "tau": 10 ** RNG.uniform(-1, 2, 2000),
+    "log_zmet": RNG.uniform(-1.97, 0.19, 2000),
+    "log_us": RNG.uniform(-4, -1, 2000),
+    "dust2": RNG.uniform(0, 4, 2000),
+}
+
+
+def from_spectra(engine, parameters, nebular):
+    """Return the magnitudes in the bands, per surviving mass, from the spectra."""
+    mass = engine.derived(*parameters.values(), nebular=nebular).mass_fraction
+    spectra = engine.spectra(*parameters.values(), nebular=nebular).astype(float)
+    flux = spectra @ derived.band_weights(engine.wavelength).T
+    return photometry.absolute_magnitude(flux / mass[:, None]).T
+
+
+@pytest.mark.parametrize("dust_type", ["calzetti", "cardelli", "smc", "kriek_conroy"])
+@pytest.mark.parametrize("nebular", [True, False])
+def test_derived_quantities_are_those_of_the_spectra(engine, nebular, dust_type):
+    engine = engine if dust_type == "calzetti" else Engine(engine.table, Model(dust_type=dust_type))
+    found = engine.derived(*PARAMETERS.values(), nebular=nebular)
+    uv1500, f125w, f160w, u, v, j = from_spectra(engine, PARAMETERS, nebular)
+    # [O III] is in V, and the gas is linear between the nodes of a fine grid
+    for name, expected in {"muv": uv1500, "uv": u - v, "vj": v - j}.items():
+        error = np.abs(getattr(found, name) - expected)
+        assert error.max() < (2e-3 if nebular else 3e-5), name
+        assert np.median(error) < 5e-5, name
+    assert found.beta == pytest.approx(4.43 * (f125w - f160w) - 2.0, abs=2e-3 if nebular else 1e-4)
+
+
+def test_dust_is_not_in_the_intrinsic_magnitude(engine):
+    no_dust = engine.derived(*(PARAMETERS | {"dust2": 0.0}).values(), nebular=True)
+    assert engine.derived(*PARAMETERS.values(), nebular=True).muv_intrinsic == pytest.approx(no_dust.muv, abs=2e-6)
+
+
+def test_very_much_dust_is_taken_from_the_spectra(engine):
+    parameters = {name: values[:30] for name, values in PARAMETERS.items()}
+    parameters["dust2"] = np.linspace(derived.DUST2_MAX - 0.5, 4.0 * derived.DUST2_MAX, 30)
+    found = engine.derived(*parameters.values(), nebular=True)
+    uv1500, _, _, u, v, j = from_spectra(engine, parameters, True)
+    assert found.muv == pytest.approx(uv1500, abs=1e-4)
+    assert found.uv == pytest.approx(u - v, abs=2e-3)
+    assert found.vj == pytest.approx(v - j, abs=2e-3)
+
+
+@given(st.floats(AGE_MARGIN, 13.8), st.floats(0.1, 100.0), st.floats(0.0, 8.0))
+def test_magnitudes_grow_with_dust(engine, age, tau, dust2):
+    clear, dusty = np.array(engine.derived(age, tau, 0.0, -2.5, [dust2, dust2 + 0.1], nebular=True)).T
+    names = engine.derived(age, tau, 0.0, -2.5, 0.0, nebular=True)._fields
+    change = dict(zip(names, dusty - clear, strict=True))
+    assert change["muv"] > 0.2  # k(1500 A) / k(5500 A) is 2.5
+    assert change["muv_intrinsic"] == pytest.approx(0.0, abs=1e-5)
+    assert change["mass_fraction"] == 0.0
+    assert change["log_ssfr"] == 0.0
+
+
+def test_refined_nodes_hold_the_nodes():
+    nodes = np.array([0.0, 0.5, 0.6])
+    found = derived._refined(nodes, 0.1)
+    assert np.all(np.isin(np.round(nodes, 9), np.round(found, 9)))
+    assert np.diff(found).max() <= 0.1 + 1e-9
+    assert len(found) == 7
+
+
+def test_polynomials_in_dust2_are_as_good_as_promised():
+    dk, weights = np.array([-9.0, -0.4, 0.0, 0.3]), np.array([1e-6, 1.0, 1.0, 1.0])
+    coefficients = derived._expansion(dk, weights)
+    for dust2 in np.linspace(0.0, derived.DUST2_MAX, 41):
+        powers = (2.0 * dust2 / derived.DUST2_MAX - 1.0) ** np.arange(len(coefficients))
+        assert (powers @ coefficients)[1:] == pytest.approx(np.exp(-dust2 * dk[1:]), rel=5e-6)
