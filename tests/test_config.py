@@ -1,5 +1,6 @@
 import copy
 import os
+from dataclasses import asdict, fields
 from functools import reduce
 from types import MappingProxyType
 
@@ -9,6 +10,8 @@ import yaml
 from mocksed import config
 from mocksed.errors import UserError
 from mocksed.relations import Relations
+from mocksed.sps import igm
+from mocksed.sps.model import DUST_TYPE, LIMITS, SFH, Model
 from mocksed.uvj import WILLIAMS2009
 
 
@@ -284,3 +287,29 @@ def test_defaults_of_the_schema_are_those_of_the_library(schema):
     defaults = config.load({"run": "test"}, schema)
     assert Relations.from_config(defaults["relations"]["scatter"]) == Relations()
     assert defaults["quiescent"]["uvj_box"] == dict(WILLIAMS2009)
+
+
+def test_the_options_of_the_stellar_population_model_are_those_of_the_library(schema):
+    options = yaml.safe_load(schema.read_text())["properties"]["sps"]["properties"]
+    assert {field.name: options[field.name]["default"] for field in fields(Model)} == asdict(Model())
+    assert options["sfh"]["enum"] == list(SFH)
+    assert options["dust_type"]["enum"] == list(DUST_TYPE)
+    assert {name: (options[name]["minimum"], options[name]["maximum"]) for name in LIMITS} == LIMITS
+    assert set(options["igm"]["enum"]) == {*igm.MODELS, "none"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("sfh", "burst", "expected one of delayed_tau, tau, constant"),
+        ("dust_type", "witt_gordon", "expected one of power_law, cardelli, calzetti"),
+        ("dust_index", 1.0, "expected a number from -3 to 0.4"),
+        ("uvb", -1, "expected a number from 0 to 5"),
+        ("duste_umin", 30, "expected a number from 0.1 to 25"),
+        ("igm", "madau", "expected one of madau1995, inoue2014, none"),
+    ],
+)
+def test_options_that_the_model_does_not_have_are_refused(schema, key, value, message):
+    found = problems(nested(f"sps.{key}", value), schema)
+    assert f"sps.{key}" in found
+    assert message in found

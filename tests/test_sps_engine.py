@@ -55,7 +55,7 @@ def differences_from_fsps(shipped, parameters, nebular):
     spectrum, mass = [], []
     for row, flux, fraction in zip(parameters, found, derived.mass_fraction, strict=True):
         log_us = np.clip(row[3], -4.0, -1.0)
-        expected, expected_mass = fsps.composite(*row[:3], log_us, row[4], nebular)
+        expected, expected_mass, *_ = fsps.composite(*row[:3], log_us, row[4], nebular)
         spectrum.append(np.abs(flux / expected - 1.0)[used])
         mass.append(fraction / expected_mass - 1.0)
     return np.array(spectrum), np.abs(mass)
@@ -113,27 +113,6 @@ def test_the_reference_engine_agrees(shipped, root):
 
 def shipped_path(root):
     return root / "resources/ssp_padova_kurucz_chabrier.h5"
-
-
-@pytest.mark.fsps
-@pytest.mark.parametrize("bad", [{"tau": np.nan}, {"tau": 0.001, "age": 13.0}])
-def test_what_fsps_should_refuse_is_refused(bad):
-    parameters = {"age": 1.0, "tau": 1.0, "log_zmet": 0.0, "log_us": -2.0, "dust2": 0.0, "nebular": False} | bad
-    with pytest.raises(UserError, match="FSPS returned no spectrum"):
-        fsps.composite(**parameters)
-
-
-@pytest.mark.fsps
-def test_there_is_one_population_per_process():
-    assert fsps.population() is fsps.population()
-    with pytest.raises(UserError, match="one state per process"):
-        fsps.population(0)
-
-
-def test_without_sps_home_the_message_says_so(monkeypatch):
-    monkeypatch.delenv("SPS_HOME", raising=False)
-    with pytest.raises(UserError, match="SPS_HOME"):
-        fsps._population.__wrapped__(1)
 
 
 def test_a_galaxy_does_not_depend_on_its_company(shipped):
@@ -203,27 +182,22 @@ def test_derived_quantities_with_dust_emission_are_those_of_the_spectra(shipped)
 
 
 def test_lines_are_those_in_the_spectrum(shipped):
-    args = (0.01, 1.0, 0.0, -2.0, 0.7)
-    lines = dict(zip(shipped.line_name, shipped.lines(*args)[0], strict=True))
-    table_ = shipped.table
-    i = shipped.line_name.index("H alpha 6563")
-    spectrum = shipped.spectra(*args, nebular=True)[0].astype(float)
-    near = np.abs(shipped.wavelength - table_.line_wavelength[i]) < 1500.0
-    centre, sigma = table_.line_wavelength[i], table_.line_sigma[i]
-    continuum = np.abs(shipped.wavelength - centre) > 7.0 * sigma
-    baseline = np.interp(shipped.wavelength, shipped.wavelength[near & continuum], spectrum[near & continuum])
-    at_line = np.abs(shipped.wavelength - centre) < 8.0 * sigma
-    nu = table.LIGHT / shipped.wavelength[at_line]
-    found = -np.trapezoid((spectrum - baseline)[at_line], nu)
-    assert found == pytest.approx(lines["H alpha 6563"], rel=0.1)  # [N II] and the slope of the continuum are in it
+    args, window = (0.01, 1.0, 0.0, -2.0, 0.7), (6200.0, 7000.0)
+    centre = shipped.table.line_wavelength
+    lines = shipped.lines(*args)[0][(centre > window[0]) & (centre < window[1])]  # H alpha, [N II], [S II], ...
+    wavelength, spectrum = shipped.wavelength, shipped.spectra(*args, nebular=True)[0].astype(float)
+    inside = (wavelength > window[0]) & (wavelength < window[1])
+    ends = np.array([6200.0, 7000.0])
+    continuum = np.interp(wavelength[inside], ends, np.interp(ends, wavelength, spectrum))
+    found = -np.trapezoid(spectrum[inside] - continuum, table.LIGHT / wavelength[inside])
+    assert found == pytest.approx(lines.sum(), rel=0.02)
 
 
 def test_dust_dims_lines_as_it_dims_the_spectrum_there(shipped):
     clear, dusty = (shipped.lines(0.01, 1.0, 0.0, -2.0, dust2)[0] for dust2 in (0.0, 1.5))
-    expected = np.exp(-1.5 * np.interp(shipped.table.line_wavelength, shipped.wavelength, shipped._dust))
-    shines = clear > 1e-20
-    assert shines.sum() > 100
-    assert (dusty / clear)[shines] == pytest.approx(expected[shines], rel=2e-3)
+    expected = np.interp(shipped.table.line_wavelength, shipped.wavelength, np.exp(-1.5 * shipped._dust))
+    assert np.sum(clear > 1e-20) > 100
+    assert dusty == pytest.approx(expected * clear, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +206,7 @@ def test_dust_dims_lines_as_it_dims_the_spectrum_there(shipped):
         (
             "age",
             0.0,
-            "age: 1 of 3 values are not allowed, the first 0 at index 1; expected ages above 0, up to the old",
+            "age: 1 of 3 values are not allowed, the first 0 at index 1; expected ages above 0",
         ),
         ("age", 15.0, "the oldest SSP, 14.13 Gyr"),
         ("age", np.nan, "the first nan at index 1"),

@@ -1,32 +1,40 @@
 """python-fsps, guarded: the reference for every number of the engine, slow.
 
-FSPS keeps its state in Fortran: one population per process, never two threads. It never raises on bad numbers and a
-Fortran STOP ends Python with exit status 0, so what it returns is checked, and work whose end matters runs in a child
-process.
+FSPS keeps its state in Fortran: one population per process, one call at a time, and options stay as the last call set
+them. It never raises on bad numbers and a Fortran STOP ends Python with exit status 0, so what it is given and what it
+returns is checked, and work whose end matters runs in a child process.
 """
 
+import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
+from threading import Lock
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mocksed import photometry
 from mocksed.errors import UserError
+from mocksed.sps import TAU_RANGE
 from mocksed.sps.derived import Derived, bands, from_fluxes
-from mocksed.sps.model import DEFAULT_MODEL, Model
+from mocksed.sps.model import DEFAULT_MODEL, DUST_TYPE, LIMITS, SFH, Model
 
-MODEL = {
-    "zcontinuous": 1,
-    "dust_type": 2,
-    "dust1": 0.0,
-    "add_dust_emission": False,
-    "compute_vega_mags": False,
-}
-"""Options of FSPS that all of mocksed shares: metallicity interpolated, Calzetti dust of one component."""
+Array = NDArray[np.float64]
+
+AT_CONSTRUCTION = {"zcontinuous": 1, "compute_vega_mags": False, "vactoair_flag": False, "cloudy_dust": False}
+"""Options of FSPS that cannot be changed afterwards: metallicity interpolated, AB magnitudes, wavelengths in vacuum."""
+
+ALWAYS = {"dust1": 0.0, "dust1_index": -1.0, "nebemlineinspec": True, "add_igm_absorption": False, "zred": 0.0}
+"""Options that all of mocksed shares: dust of one component, lines drawn into the spectrum, no redshift."""
+
+_SAME_NAME = ("add_dust_emission", *LIMITS)
+_LOCK = Lock()
+_YOUNGEST = 1e-6  # Gyr; FSPS takes 0 for all ages at once
 
 
 def population(imf_type: int = 1) -> Any:
@@ -53,42 +61,150 @@ def _population(imf_type: int) -> Any:
         ) from None
     if _population.cache_info().currsize:
         raise UserError("python-fsps keeps one state per process: only one imf_type can be used in it.")
-    return fsps.StellarPopulation(imf_type=imf_type, **MODEL)
+    return fsps.StellarPopulation(imf_type=imf_type, add_dust_emission=False, **AT_CONSTRUCTION)
+
+
+def libraries(sps: Any) -> dict[str, str]:
+    """Return FSPS's names of the isochrones, the spectra and the dust emission that it was compiled with."""
+    names = (name.decode().strip() for name in sps.libraries)
+    return dict(zip(("isochrones", "spectra", "dust_emission"), names, strict=True))
+
+
+@cache
+def home_sha256() -> str:
+    """Return a checksum of all files of SPS_HOME: FSPS's data change more often than its version."""
+    home = Path(os.environ["SPS_HOME"])
+    digest = hashlib.sha256()
+    for file in sorted(path for path in home.rglob("*") if path.is_file() and ".git" not in path.parts):
+        digest.update(str(file.relative_to(home)).encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def set_options(sps: Any, options: Mapping[str, object]) -> None:
+    """Set options of a population; they stay until set again."""
+    for name, value in options.items():
+        sps.params[name] = value
+
+
+def log_zmet_grid(sps: Any) -> Array:
+    """Return the metallicities of the SSPs, log10(Z/Zsun)."""
+    return np.log10(np.asarray(sps.zlegend, np.float64) / sps.solar_metallicity)
+
+
+class Composite(NamedTuple):
+    """What FSPS returns for one galaxy, per Msun formed.
+
+    Attributes
+    ----------
+    spectrum : ndarray of shape (n_wave, )
+        Rest-frame L_nu [Lsun/Hz].
+    mass : float
+        Surviving mass, remnants included [Msun].
+    sfr : float
+        Star-formation rate [Msun/yr].
+    lines : ndarray of shape (n_line, )
+        Luminosities of the emission lines behind the dust [Lsun].
+
+    """
+
+    spectrum: Array
+    mass: float
+    sfr: float
+    lines: Array
 
 
 def composite(
-    age: float, tau: float, log_zmet: float, log_us: float, dust2: float, nebular: bool, imf_type: int = 1
-) -> tuple[NDArray[np.float64], float]:
-    """Return spectrum [Lsun/Hz] and surviving mass [Msun] of a delayed-tau population of 1 Msun formed.
+    age: float,
+    tau: float,
+    log_zmet: float,
+    log_us: float,
+    dust2: float,
+    nebular: bool,
+    imf_type: int = 1,
+    model: Model = DEFAULT_MODEL,
+) -> Composite:
+    """Return what FSPS computes for a population of 1 Msun formed.
 
     Parameters
     ----------
     age, tau : float
-        [Gyr].
+        [Gyr]; ``tau`` is unused for a constant history.
     log_zmet, log_us : float
-        log10(Z/Zsun) of stars and gas, kept within the metallicities of FSPS; log10 U.
+        log10(Z/Zsun) of stars and gas, kept within the metallicities of FSPS; log10 U, kept within its nebular tables.
     dust2 : float
         Optical depth at 5500 A.
     nebular : bool
         Whether the gas shines.
+    imf_type : int
+        FSPS's ``imf_type``.
+    model : Model
+        Options beside the parameters of the galaxy.
 
     Raises
     ------
     UserError
-        If FSPS returned something that is no spectrum.
+        If a parameter is outside what FSPS can do, or FSPS returned something that is no spectrum.
 
     """
     sps = population(imf_type)
-    grid = np.log10(sps.zlegend / sps.solar_metallicity)
-    log_zmet = float(np.clip(log_zmet, grid[0], grid[-1]))
-    options = {"sfh": 4, "tau": tau, "logzsol": log_zmet, "gas_logz": log_zmet, "gas_logu": log_us, "dust2": dust2}
-    for name, value in {**options, "add_neb_emission": nebular, "nebemlineinspec": True}.items():
-        sps.params[name] = value
-    _, spectrum = sps.get_spectrum(tage=age)
-    mass = float(sps.stellar_mass)
-    if not (np.isfinite(mass) and np.all(np.isfinite(spectrum)) and spectrum.max() > 1e-60):
-        raise UserError(f"FSPS returned no spectrum for age {age} Gyr, tau {tau} Gyr, log Z {log_zmet}, dust2 {dust2}.")
-    return spectrum, mass
+    check_parameters(sps, model, nebular, age=age, tau=tau, log_zmet=log_zmet, log_us=log_us, dust2=dust2)
+    grid = log_zmet_grid(sps)
+    zmet = float(np.clip(log_zmet, grid[0], grid[-1]))
+    options = {"logzsol": zmet, "gas_logz": zmet, "dust2": float(dust2), "add_neb_emission": nebular}
+    if model.sfh != "constant":
+        options["tau"] = float(tau)
+    if nebular:
+        options["gas_logu"] = float(log_us)
+    with _LOCK:
+        set_options(sps, ALWAYS | model_options(model) | options)
+        _, spectrum = sps.get_spectrum(tage=float(age))
+        found = Composite(spectrum, float(sps.stellar_mass), float(sps.sfr), np.asarray(sps.emline_luminosity))
+    if not (np.isfinite(found.mass) and np.all(np.isfinite(spectrum)) and spectrum.max() > 1e-60):
+        raise UserError(f"FSPS returned no spectrum for age {age} Gyr, tau {tau} Gyr, log Z {zmet}, dust2 {dust2}.")
+    return found if nebular else found._replace(lines=np.zeros(len(found.lines)))
+
+
+def model_options(model: Model) -> dict[str, object]:
+    """Return FSPS's parameters for the options of a model."""
+    return {**SFH[model.sfh], "dust_type": DUST_TYPE[model.dust_type], **{n: getattr(model, n) for n in _SAME_NAME}}
+
+
+def check_parameters(sps: Any, model: Model, nebular: bool, **parameters: ArrayLike) -> None:
+    """Check what FSPS would compute with and return numbers without meaning.
+
+    Parameters
+    ----------
+    sps : fsps.StellarPopulation
+        With its ages.
+    model : Model
+        With the star-formation history.
+    nebular : bool
+        Whether the gas shines.
+    **parameters : array_like of shape (n, )
+        The parameters of the galaxies by name.
+
+    Raises
+    ------
+    UserError
+        With the first galaxy whose parameter is outside its limits.
+
+    """
+    oldest = 10.0 ** (float(np.max(sps.ssp_ages)) - 9.0)
+    limits = {"age": (_YOUNGEST, oldest), "log_zmet": (-np.inf, np.inf), "dust2": (0.0, np.inf)}
+    if model.sfh != "constant":
+        limits["tau"] = TAU_RANGE
+    if nebular:
+        limits["log_us"] = (-np.inf, np.inf)
+    for name, (low, high) in limits.items():
+        values = np.atleast_1d(np.asarray(parameters[name], np.float64))
+        good = np.isfinite(values) & (values >= low) & (values <= high)
+        if not np.all(good):
+            row = int(np.argmin(good))
+            raise UserError(
+                f"FSPS cannot compute galaxy {row} of {len(values)}: {name} is {values[row]:g}, expected a finite "
+                f"number from {low:g} to {high:.4g}. Check the parameters."
+            )
 
 
 class ReferenceEngine:
@@ -108,16 +224,23 @@ class ReferenceEngine:
         self.model = model
         sps = population(imf_type)
         self.wavelength = np.asarray(sps.wavelengths, np.float64)
-        grid = np.log10(sps.zlegend / sps.solar_metallicity)
+        self.line_wavelength = np.asarray(sps.emline_wavelengths, np.float64)
+        grid = log_zmet_grid(sps)
         self._log_zmet_range = float(grid[0]), float(grid[-1])
 
     @property
     def about(self) -> dict[str, object]:
         """What the numbers come from, for the metadata of files."""
-        libraries = [str(name, "ascii") for name in population(self._imf_type).libraries]
-        return {"engine": "fsps", "python_fsps": version("fsps"), "libraries": libraries, "imf_type": self._imf_type}
+        return {
+            "engine": "fsps",
+            "sps_model": asdict(self.model),
+            "python_fsps": version("fsps"),
+            "libraries": libraries(population(self._imf_type)),
+            "imf_type": self._imf_type,
+            "sps_home_sha256": home_sha256(),
+        }
 
-    def clip_log_zmet(self, log_zmet: ArrayLike) -> NDArray[np.float64]:
+    def clip_log_zmet(self, log_zmet: ArrayLike) -> Array:
         """Return metallicities moved into the range of FSPS, which would extrapolate."""
         return np.clip(np.asarray(log_zmet, np.float64), *self._log_zmet_range)
 
@@ -125,23 +248,44 @@ class ReferenceEngine:
         self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike, *, nebular: bool
     ) -> NDArray[np.float32]:
         """Return spectra of 1 Msun formed, rest-frame L_nu [Lsun/Hz], shape (n, n_wave)."""
-        rows = np.stack(np.broadcast_arrays(*map(np.atleast_1d, (age, tau, log_zmet, log_us, dust2))), axis=-1)
-        found = [self._composite(row, nebular)[0] for row in rows]
-        return np.reshape(found, (len(found), len(self.wavelength))).astype(np.float32)
+        rows = self._rows(age, tau, log_zmet, log_us, dust2, nebular)
+        found = [self._compute(row, nebular).spectrum for row in rows]
+        return np.reshape(found, (len(rows), len(self.wavelength))).astype(np.float32)
+
+    def lines(
+        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike, *, nebular: bool
+    ) -> Array:
+        """Return the luminosities of the lines behind the dust [Lsun] of 1 Msun formed, shape (n, n_line).
+
+        They are FSPS's ``emline_luminosity``; zero without gas.
+        """
+        rows = self._rows(age, tau, log_zmet, log_us, dust2, nebular)
+        found = [self._compute(row, nebular).lines for row in rows]
+        return np.reshape(found, (len(rows), len(self.line_wavelength)))
 
     def derived(
         self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike, *, nebular: bool
     ) -> Derived:
         """Return SFR, surviving mass, UV magnitudes and colours, from the spectra."""
-        rows = np.stack(np.broadcast_arrays(*map(np.atleast_1d, (age, tau, log_zmet, log_us, dust2))), axis=-1)
+        rows = self._rows(age, tau, log_zmet, log_us, dust2, nebular)
         weights = np.stack([photometry.band_weights(self.wavelength, band) for band in bands()])
         flux, intrinsic, mass = np.empty((len(rows), len(weights))), np.empty(len(rows)), np.empty(len(rows))
         for i, row in enumerate(rows):
-            spectrum, mass[i] = self._composite(row, nebular)
-            flux[i] = weights @ spectrum
-            intrinsic[i] = weights[0] @ self._composite([*row[:4], 0.0], nebular)[0]
+            found = self._compute(row, nebular)
+            mass[i] = found.mass
+            flux[i] = weights @ found.spectrum
+            intrinsic[i] = weights[0] @ self._compute([*row[:4], 0.0], nebular).spectrum
         return from_fluxes(self.model.sfh, rows[:, 0], rows[:, 1], mass, flux, intrinsic)
 
-    def _composite(self, parameters: Sequence[float] | NDArray, nebular: bool) -> tuple[NDArray[np.float64], float]:
-        age, tau, log_zmet, log_us, dust2 = (float(value) for value in parameters)
-        return composite(age, tau, log_zmet, log_us, dust2, nebular, self._imf_type)
+    def _rows(
+        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike, nebular: bool
+    ) -> Array:
+        """Return the checked parameters, shape (n, 5)."""
+        arrays = np.broadcast_arrays(*map(np.atleast_1d, (age, tau, log_zmet, log_us, dust2)))
+        named = dict(zip(("age", "tau", "log_zmet", "log_us", "dust2"), arrays, strict=True))
+        check_parameters(population(self._imf_type), self.model, nebular, **named)
+        return np.stack(arrays, axis=-1).astype(np.float64)
+
+    def _compute(self, row: Sequence[float] | Array, nebular: bool) -> Composite:
+        age, tau, log_zmet, log_us, dust2 = (float(value) for value in row)
+        return composite(age, tau, log_zmet, log_us, dust2, nebular, self._imf_type, self.model)

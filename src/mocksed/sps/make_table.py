@@ -5,11 +5,9 @@ it, divided by the rate of ionising photons. FSPS interpolates the logarithm of 
 nodes in (gas metallicity, age, ionisation); only the positions of these nodes are read from SPS_HOME.
 """
 
-import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -85,11 +83,10 @@ def extract(imf_type: int = 1) -> SSPTable:
 
     """
     sps = fsps.population(imf_type)
-    for name, value in {"sfh": 0, "dust2": 0.0, "add_neb_emission": False}.items():
-        sps.params[name] = value
+    fsps.set_options(sps, fsps.ALWAYS | {"sfh": 0, "dust2": 0.0, "add_neb_emission": False})
     wavelength = np.asarray(sps.wavelengths, np.float64)
     log_age = np.asarray(sps.log_age, np.float64)
-    log_zmet = np.log10(sps.zlegend / sps.solar_metallicity)
+    log_zmet = fsps.log_zmet_grid(sps)
     stellar = np.empty((len(log_zmet), len(log_age), len(wavelength)))
     mass = np.empty((len(log_zmet), len(log_age)))
     with progress(len(log_zmet), "metallicities", "stars") as bar:
@@ -164,7 +161,7 @@ def _nebular_nodes(sps: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], 
 
     The table of lines has a comment, the wavelengths, and then pairs of lines: (log Z, age, log U), luminosities.
     """
-    path = Path(os.environ["SPS_HOME"]) / "nebular" / f"ZAU_ND_{_libraries(sps)['isochrones']}.lines"
+    path = Path(os.environ["SPS_HOME"]) / "nebular" / f"ZAU_ND_{fsps.libraries(sps)['isochrones']}.lines"
     try:
         nodes = np.array([line.split() for line in path.read_text().splitlines()[2::2]], np.float64)
     except (OSError, ValueError) as error:
@@ -209,42 +206,27 @@ def _dust_emission(sps: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], 
     Grey dust of great depth around young stars only leaves nothing of them and does not absorb what it emits, so that
     the spectrum is that of the dust.
     """
-    qpah, umin = DUST_NODES[_libraries(sps)["dust_emission"]]
+    qpah, umin = DUST_NODES[fsps.libraries(sps)["dust_emission"]]
     emission = np.empty((len(qpah), len(umin), 2, len(sps.wavelengths)))
     options = {"sfh": 0, "add_neb_emission": False, "add_dust_emission": True, "logzsol": 0.0}
-    _set(sps, {**options, "dust1": 200.0, "dust1_index": 0.0, "dust2": 0.0})
+    fsps.set_options(sps, {**options, "dust1": 200.0, "dust1_index": 0.0, "dust2": 0.0})
     for i, j, gamma in np.ndindex(emission.shape[:3]):
-        _set(sps, {"duste_qpah": qpah[i], "duste_umin": umin[j], "duste_gamma": float(gamma)})
+        fsps.set_options(sps, {"duste_qpah": qpah[i], "duste_umin": umin[j], "duste_gamma": float(gamma)})
         emission[i, j, gamma] = sps.get_spectrum(tage=1e-3)[1] / sps.dust_mass
-    _set(sps, {"add_dust_emission": False, "dust1": 0.0, "dust1_index": -1.0})
+    fsps.set_options(sps, {"add_dust_emission": False, "dust1": 0.0, "dust1_index": -1.0})
     return qpah, umin, emission
-
-
-def _set(sps: Any, options: Mapping[str, object]) -> None:
-    for name, value in options.items():
-        sps.params[name] = value
-
-
-def _libraries(sps: Any) -> dict[str, str]:
-    names = (name.decode() if isinstance(name, bytes) else str(name) for name in sps.libraries)
-    return dict(zip(("isochrones", "spectra", "dust_emission"), map(str.strip, names), strict=True))
 
 
 def _provenance(sps: Any, imf_type: int) -> dict:
     """Return what the table was made of and how."""
-    home = Path(os.environ["SPS_HOME"])
-    digest = hashlib.sha256()
-    for file in sorted(path for path in home.rglob("*") if path.is_file() and ".git" not in path.parts):
-        digest.update(str(file.relative_to(home)).encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
     return {
         "made_by": f"mocksed {__version__}",
         **{name: version(name) for name in ("fsps", "numpy", "h5py")},
-        "libraries": _libraries(sps),
+        "libraries": fsps.libraries(sps),
         "imf_type": imf_type,
         "solar_metallicity": float(sps.solar_metallicity),
         "options": {name: sps.params[name] for name in sps.params.ssp_params if name != "imf_type"},
-        "sps_home_sha256": digest.hexdigest(),
+        "sps_home_sha256": fsps.home_sha256(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "command": "snakemake --cores 1 results/ssp/<name>.h5",
         "mantissa_bits": _STELLAR_BITS,
@@ -261,7 +243,7 @@ def _verify(table: SSPTable, imf_type: int) -> None:
         for _ in range(4):
             age, tau = 10 ** rng.uniform(-2.0, 1.1), 10 ** rng.uniform(-1.0, 2.0)
             zmet, us, dust2 = rng.uniform(*table.log_zmet_range), rng.uniform(-4.0, -1.0), rng.uniform(0.0, 2.0)
-            expected, mass = fsps.composite(age, tau, zmet, us, dust2, nebular, imf_type)
+            expected, mass, *_ = fsps.composite(age, tau, zmet, us, dust2, nebular, imf_type)
             args = [np.array([value]) for value in (age, tau, zmet, us, dust2)]
             found = engine.spectra(*args, nebular=nebular)[0]
             found_mass = engine.derived(*args, nebular=nebular).mass_fraction[0]

@@ -6,6 +6,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from mocksed.errors import UserError, suggestion
+
+SFH: dict[str, dict[str, float]] = {
+    "delayed_tau": {"sfh": 4, "const": 0.0},
+    "tau": {"sfh": 1, "const": 0.0},
+    "constant": {"sfh": 1, "const": 1.0},
+}
+"""Star-formation histories, and FSPS's parameters for them."""
+
+DUST_TYPE = {"power_law": 0, "cardelli": 1, "calzetti": 2, "kriek_conroy": 4, "smc": 5, "reddy": 6}
+"""Attenuation curves, and FSPS's numbers of them."""
+
+LIMITS = {
+    "dust_index": (-3.0, 0.4),  # above, the bump of Kriek & Conroy would turn negative
+    "mwr": (2.0, 6.0),
+    "uvb": (0.0, 5.0),
+    "duste_qpah": (0.0, 10.0),
+    "duste_umin": (0.1, 25.0),  # above, FSPS reads beyond the end of its table
+    "duste_gamma": (0.0, 1.0),
+}
+"""Ranges of the numbers."""
+
 
 @dataclass(frozen=True)
 class Model:
@@ -27,6 +49,11 @@ class Model:
     duste_qpah, duste_umin, duste_gamma : float
         PAH mass fraction [%], minimum radiation field and fraction of dust in stronger fields of that emission.
 
+    Raises
+    ------
+    UserError
+        If there is no such history or curve, or a number is outside `LIMITS`.
+
     """
 
     sfh: str = "delayed_tau"
@@ -38,6 +65,18 @@ class Model:
     duste_qpah: float = 3.5
     duste_umin: float = 1.0
     duste_gamma: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name, known in {"sfh": SFH, "dust_type": DUST_TYPE}.items():
+            value = getattr(self, name)
+            if value not in known:
+                raise UserError(
+                    f"there is no {name} {value!r}{suggestion(str(value), known)}; expected {', '.join(known)}"
+                )
+        for name, (low, high) in LIMITS.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UserError(f"{name} is {value}; expected a number from {low:g} to {high:g}")
 
     @classmethod
     def from_config(cls, sps: Mapping[str, Any]) -> Model:
