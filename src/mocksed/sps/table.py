@@ -1,6 +1,8 @@
 """The SSP table: what FSPS wrote, read once and shared read-only."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,17 +164,30 @@ def read(path: Path | str) -> SSPTable:
         If the file is missing, damaged or not a table of this format.
 
     """
-    try:
-        with h5py.File(path, "r") as file:
-            _check_format(path, file.attrs.get("format"))
-            arrays = {name: file[name][()] for name in _ARRAYS}
-            line_name = tuple(file["line_name"].asstr()[()])
-            provenance = json.loads(file.attrs["provenance"])
-    except (OSError, KeyError) as error:
-        raise UserError(f"cannot read the SSP table {path}: {error}. {_HOW_TO_MAKE}") from error
+    with _open(path) as file:
+        arrays = {name: file[name][()] for name in _ARRAYS}
+        line_name = tuple(file["line_name"].asstr()[()])
+        provenance = json.loads(file.attrs["provenance"])
     for array in arrays.values():
         array.flags.writeable = False
     return SSPTable(**arrays, line_name=line_name, provenance=provenance)
+
+
+def read_wavelength(path: Path | str) -> Float64:
+    """Return the wavelengths of a table [A] and read nothing else; errors as in `read`."""
+    with _open(path) as file:
+        return np.asarray(file["wavelength"])
+
+
+@contextmanager
+def _open(path: Path | str) -> Iterator[h5py.File]:
+    """Yield the open file of a table; what is wrong with it is a `UserError`."""
+    try:
+        with h5py.File(path, "r") as file:
+            _check_format(path, file.attrs.get("format"))
+            yield file
+    except (OSError, KeyError) as error:
+        raise UserError(f"cannot read the SSP table {path}: {error}. {_HOW_TO_MAKE}") from error
 
 
 _HOW_TO_MAKE = (
