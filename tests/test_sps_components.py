@@ -1,10 +1,10 @@
-"""Nebular kernels, dust, intergalactic medium, and the table's own functions."""
+"""Nebular kernels, and the table's own functions."""
 
 import numpy as np
 import pytest
 
 from mocksed.errors import UserError
-from mocksed.sps import dust, fsps, igm, make_table, nebular, table
+from mocksed.sps import make_table, nebular, table
 
 
 def test_exp2_is_good_to_single_precision(monkeypatch):
@@ -46,49 +46,6 @@ def test_a_line_at_the_end_of_the_spectrum_stays_inside():
 def test_bracket_does_not_extrapolate(value, expected):
     found = nebular.bracket.py_func(np.array([0.0, 1.0, 3.0]), value)
     assert found == pytest.approx(expected)
-
-
-def test_calzetti_is_one_at_5500_and_falls_to_the_red():
-    wavelength = np.geomspace(912.0, 5e4, 500)
-    curve = dust.calzetti(wavelength)
-    assert dust.calzetti(5500.0) == pytest.approx(1.0, abs=0.01)
-    # Calzetti et al. (2000) eq 4 with R_V = 4.05: k'(1600 A) = 9.97, k'(12000 A) = 1.70 (k' = 1.78 k / 0.44 / 4.05 ...)
-    assert dust.calzetti(1600.0) * 4.05 == pytest.approx(9.97, abs=0.1)
-    assert np.all(np.diff(curve) <= 1e-3)
-    assert dust.calzetti(3.2e4) == 0.0
-
-
-def test_no_absorption_at_redshift_zero_or_redward_of_lyman_alpha():
-    wavelength = np.geomspace(100.0, 1e5, 1000)
-    seen = igm.madau1995(wavelength, [0.0, 3.0])
-    assert seen.shape[1] == np.sum(wavelength <= igm.LYMAN_ALPHA)
-    assert np.all(seen[0] == 1.0)
-    assert np.all((seen[1] >= 0.0) & (seen[1] < 1.0))
-
-
-def test_transmission_falls_with_redshift():
-    seen = igm.madau1995(np.linspace(950.0, 1215.0, 50), np.linspace(0.1, 10.0, 30))
-    assert np.all(np.diff(seen, axis=0) < 0.0)
-
-
-@pytest.mark.fsps
-@pytest.mark.parametrize("redshift", [0.5, 3.0, 7.0, 11.0])
-def test_igm_is_that_of_fsps(redshift):
-    sps = fsps.population()
-    options = {"sfh": 4, "tau": 1.0, "dust2": 0.0, "add_neb_emission": False, "logzsol": 0.0}
-    for name, value in options.items():
-        sps.params[name] = value
-    try:
-        sps.params["zred"] = redshift
-        wavelength, without = sps.get_spectrum(tage=0.3)
-        without = without.copy()
-        sps.params["add_igm_absorption"] = True
-        _, absorbed = sps.get_spectrum(tage=0.3)
-    finally:
-        sps.params["zred"], sps.params["add_igm_absorption"] = 0.0, False
-    seen = igm.madau1995(wavelength, [redshift])[0]
-    assert np.allclose(seen, (absorbed / without)[: len(seen)], rtol=2e-6, atol=1e-7)
-    assert np.all((absorbed / without)[len(seen) :] == 1.0)
 
 
 def test_hat_functions_are_linear_interpolation():

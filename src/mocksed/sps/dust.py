@@ -87,8 +87,9 @@ def cardelli(wavelength: ArrayLike, mwr: float, uvb: float) -> Array:
         b = np.polyval([0.374, -0.42, 4.257, 13.67], y)
         return np.asarray(a + b / mwr)
 
-    near = np.min(x, where=x >= 3.3, initial=np.inf, keepdims=True)
-    missing = (near / x) ** 6 * (optical(near) - ultraviolet(near)) if np.isfinite(near[0]) else 0.0
+    beyond = x[x >= 3.3]
+    joint = np.array([beyond.min() if 0 < beyond.size < x.size else 3.3])
+    missing = (joint / x) ** 6 * (optical(joint) - ultraviolet(joint))
     return np.select(
         [x > 12.0, x >= 8.0, x >= 5.9, x >= 3.3, x >= 1.1, x >= 0.1],
         [

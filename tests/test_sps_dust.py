@@ -1,0 +1,181 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mocksed.errors import UserError
+from mocksed.sps import dust, fsps, table
+from mocksed.sps.model import DEFAULT_MODEL, DUST_TYPE, Model
+
+WAVELENGTH = np.geomspace(912.0, 3e5, 2000)
+
+MODELS = [
+    Model(dust_type="power_law"),
+    Model(dust_type="power_law", dust_index=-1.3),
+    Model(dust_type="cardelli"),
+    Model(dust_type="cardelli", mwr=5.0, uvb=0.0),
+    Model(dust_type="cardelli", mwr=2.2, uvb=2.5),
+    Model(dust_type="calzetti"),
+    Model(dust_type="kriek_conroy"),
+    Model(dust_type="kriek_conroy", dust_index=0.2),
+    Model(dust_type="smc"),
+    Model(dust_type="reddy"),
+]
+
+
+@pytest.fixture(scope="module")
+def shipped(root):
+    return table.read(root / "resources/ssp_padova_kurucz_chabrier.h5")
+
+
+def test_every_curve_of_the_model_is_there():
+    assert set(dust.CURVES) == set(DUST_TYPE)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_curves_are_one_at_5500_and_absorb_more_in_the_blue(model):
+    curve = dust.curve(WAVELENGTH, model)
+    assert curve.shape == WAVELENGTH.shape
+    assert np.interp(5500.0, WAVELENGTH, curve) == pytest.approx(1.0, abs=0.02)
+    assert np.interp(1500.0, WAVELENGTH, curve) > np.interp(4400.0, WAVELENGTH, curve) > 1.0
+    # that of Reddy et al. crosses zero shortly before its end at 2.85 um
+    assert np.all(curve >= (-0.02 if model.dust_type == "reddy" else 0.0))
+
+
+def test_calzetti_is_that_of_the_paper():
+    """Calzetti et al. (2000), eq 4: k'(1600 A) = 9.97 and k'(1.2 um) = 1.42, R_V = 4.05."""
+    assert dust.calzetti([1600.0, 12000.0]) * 4.05 == pytest.approx([9.97, 1.42], abs=0.01)
+    assert dust.calzetti(3.2e4) == 0.0
+    assert np.all(np.diff(dust.calzetti(WAVELENGTH)) < 7e-3)  # the two parts do not quite meet at 6300 A
+
+
+@pytest.mark.parametrize(
+    ("x", "expected"),
+    [(2.78, 1.569), (2.27, 1.337), (1.43, 0.751), (1.11, 0.479), (0.80, 0.282), (0.63, 0.190), (0.46, 0.114)],
+)
+def test_cardelli_is_that_of_the_paper(x, expected):
+    """Cardelli, Clayton & Mathis (1989), table 3: A(lambda) / A(V) of the bands UBRIJHK for R_V = 3.1."""
+    assert dust.cardelli(np.array([1e4 / x]), 3.1, 1.0)[0] == pytest.approx(expected, abs=0.015)
+
+
+def test_the_bump_is_at_2175_and_goes():
+    near = WAVELENGTH[(WAVELENGTH > 1900.0) & (WAVELENGTH < 2600.0)]
+    with_bump, without = dust.cardelli(near, 3.1, 1.0), dust.cardelli(near, 3.1, 0.0)
+    assert near[np.argmax(with_bump - without)] == pytest.approx(2175.0, abs=30.0)
+    assert np.all(np.diff(without) < 0.0)
+    kriek, calzetti = dust.kriek_conroy(near, 0.0), dust.calzetti(near)
+    assert near[np.argmax(kriek - calzetti)] == pytest.approx(2175.0, abs=5.0)
+    assert (kriek - calzetti).max() * 4.05 == pytest.approx(0.85, abs=0.01)
+
+
+@pytest.mark.parametrize("limit", [1e5, 1e4 / 1.1, 1e4 / 3.3, 1e4 / 5.9, 1250.0, 1e4 / 12.0])
+def test_cardelli_has_no_steps_in_the_optical_and_ultraviolet(limit):
+    wavelength = np.geomspace(limit / 1.1, limit * 1.1, 2001)
+    step = np.abs(np.diff(dust.cardelli(wavelength, 3.1, 0.3))).max()
+    assert step < 0.03  # FSPS's cut at 10 um, and the joint at 1700 A for a bump that is not that of the paper
+
+
+def test_smc_is_linear_between_the_measurements():
+    found = dust.smc([500.0, 1160.0, 5500.0, 8100.0, 9400.0, 21980.0, 22000.0])
+    assert found == pytest.approx([6.992, 6.992, 1.0, 0.567, 0.567 - 0.436 * 13 / 44, 0.016, 0.0])
+
+
+def test_reddy_is_constant_below_1500_and_meets_at_6000():
+    curve = dust.reddy(WAVELENGTH)
+    assert len(set(curve[WAVELENGTH < 1500.0])) == 1
+    assert np.abs(np.diff(curve)).max() < 0.02
+    assert np.all(curve[WAVELENGTH > 28500.0] == 0.0)
+    assert len(dust.reddy([2e4])) == 1  # a grid that has none of its limits
+
+
+@pytest.mark.fsps
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_curves_are_those_of_fsps(model):
+    sps = fsps.population()
+    parameters = {"age": 0.1, "tau": 1.0, "log_zmet": 0.0, "log_us": -2.0, "nebular": False, "model": model}
+    without, behind = (fsps.composite(**parameters, dust2=dust2).spectrum for dust2 in (0.0, 1.3))
+    used = (sps.wavelengths >= 912.0) & (sps.wavelengths <= 3e5)
+    expected = (behind / without)[used]
+    assert np.exp(-1.3 * dust.curve(sps.wavelengths, model))[used] == pytest.approx(expected, rel=1e-5)
+
+
+# Emission
+
+
+@pytest.mark.parametrize(("qpah", "umin", "gamma"), [(0, 0, 0.0), (3, 10, 0.0), (6, 21, 1.0), (2, 5, 0.3)])
+def test_at_the_nodes_the_emission_is_that_of_the_table(shipped, qpah, umin, gamma):
+    model = Model(duste_qpah=shipped.dust_qpah[qpah], duste_umin=shipped.dust_umin[umin], duste_gamma=gamma)
+    low, high = shipped.dust_emission[qpah, umin].astype(np.float64)
+    expected = (1.0 - gamma) * low + gamma * high
+    found = dust.emission(shipped, model)
+    assert found / found.max() == pytest.approx(expected / expected.max(), rel=1e-6)
+
+
+def test_between_the_nodes_the_emission_is_linear_per_mass_of_dust(shipped):
+    qpah, umin = shipped.dust_qpah[3:5].mean(), shipped.dust_umin[8:10].mean()
+    expected = shipped.dust_emission[3:5, 8:10, 0].mean(axis=(0, 1), dtype=np.float64)
+    found = dust.emission(shipped, Model(duste_qpah=qpah, duste_umin=umin, duste_gamma=0.0))
+    assert found / found.max() == pytest.approx(expected / expected.max(), rel=1e-6)
+
+
+def test_what_is_outside_the_nodes_counts_as_the_nearest(shipped):
+    for outside, inside in [(0.0, shipped.dust_qpah[0]), (9.0, shipped.dust_qpah[-1])]:
+        found, expected = (dust.emission(shipped, Model(duste_qpah=qpah)) for qpah in (outside, inside))
+        assert np.array_equal(found, expected)
+
+
+def test_the_emission_has_unit_luminosity_and_shifts_as_it_should(shipped):
+    nu = table.LIGHT / shipped.wavelength
+    cold, warm, bare = (
+        dust.emission(shipped, Model(**options))
+        for options in ({"duste_umin": 0.5}, {"duste_umin": 20.0}, {"duste_qpah": 0.47})
+    )
+    for found in (cold, warm, bare):
+        assert np.all(found >= 0.0)
+        assert -np.trapezoid(found, nu) == pytest.approx(1.0, rel=1e-12)
+        assert np.all(found[shipped.wavelength < 9900.0] == 0.0)
+    peak = shipped.wavelength[np.argmax(cold)], shipped.wavelength[np.argmax(warm)]
+    assert 3e6 > peak[0] > peak[1] > 5e5
+    pah = np.argmin(np.abs(shipped.wavelength - 7.7e4))
+    assert dust.emission(shipped, DEFAULT_MODEL)[pah] > 3.0 * bare[pah]
+
+
+def test_without_emission_in_the_table_the_message_says_so(shipped):
+    none = replace(shipped, dust_emission=np.empty((0, 0, 2, 1936), np.float32))
+    with pytest.raises(UserError, match="no dust emission"):
+        dust.emission(none, DEFAULT_MODEL)
+
+
+def with_emission(wavelength, spectrum, dust2, model, template):
+    """Return a spectrum behind dust that emits what it absorbs, as FSPS's ``add_dust.f90``."""
+    nu = table.LIGHT / wavelength
+    through = np.exp(-dust2 * dust.curve(wavelength, model))
+    seen, left = spectrum * through, -np.trapezoid(spectrum * (1.0 - through), nu)
+    first = True
+    while left > 1e-2 or first:
+        emitted = left * template
+        seen = seen + emitted * through
+        left, first = -np.trapezoid(emitted * (1.0 - through), nu), False
+    return seen
+
+
+@pytest.mark.fsps
+@pytest.mark.parametrize(
+    ("age", "dust2", "options"),
+    [
+        (0.01, 0.1, {}),
+        (0.01, 4.0, {}),
+        (1.0, 1.0, {"duste_qpah": 2.1, "duste_umin": 13.0, "duste_gamma": 0.3}),
+        (1.0, 2.0, {"duste_qpah": 7.0, "duste_umin": 25.0, "duste_gamma": 1.0, "dust_type": "smc"}),
+        (10.0, 1.0, {"duste_qpah": 0.1, "duste_umin": 0.1, "duste_gamma": 0.0, "dust_type": "power_law"}),
+    ],
+)
+def test_emission_and_energy_balance_are_those_of_fsps(shipped, age, dust2, options):
+    model = Model(add_dust_emission=True, **options)
+    parameters = {"age": age, "tau": 1.0, "log_zmet": -0.3, "log_us": -2.0, "nebular": True}
+    bare = fsps.composite(**parameters, dust2=0.0).spectrum
+    expected = fsps.composite(**parameters, dust2=dust2, model=model).spectrum
+    wavelength = fsps.population().wavelengths
+    found = with_emission(wavelength, bare, dust2, model, dust.emission(shipped, model))
+    used = wavelength >= 912.0
+    assert found[used] == pytest.approx(expected[used], rel=2e-5)
