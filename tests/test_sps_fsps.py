@@ -61,9 +61,9 @@ def test_what_fsps_would_take_for_a_number_is_refused_before_it_is_called(fake, 
         fsps.composite(**GOOD | {name: value}, nebular=True)
     several = {key: np.array([good, good]) for key, good in GOOD.items()}
     several[name] = np.array([GOOD[name], value])
-    for method in ("spectra", "lines", "derived"):
+    for method, options in {"spectra": {"nebular": True}, "derived": {"nebular": True}, "lines": {}}.items():
         with pytest.raises(UserError, match=f"galaxy 1 of 2: {name} is "):
-            getattr(fsps.ReferenceEngine(), method)(**several, nebular=True)
+            getattr(fsps.ReferenceEngine(), method)(**several, **options)
     assert fake.calls == 0
 
 
@@ -110,7 +110,7 @@ def test_metallicities_are_moved_into_the_grid(fake):
 def test_no_galaxies_need_no_fsps(fake):
     empty = [np.empty(0)] * 5
     assert fsps.ReferenceEngine().spectra(*empty, nebular=True).shape == (0, 50)
-    assert fsps.ReferenceEngine().lines(*empty, nebular=True).shape == (0, 1)
+    assert fsps.ReferenceEngine().lines(*empty).shape == (0, 1)
 
 
 def test_without_sps_home_the_message_says_so(monkeypatch):
@@ -190,12 +190,13 @@ def test_dust_emits_what_it_absorbs():
 def test_lines_are_behind_the_dust():
     reference = fsps.ReferenceEngine()
     parameters = {key: np.array([value, value]) for key, value in GOOD.items()} | {"dust2": np.array([0.0, 0.8])}
-    clear, dusty = reference.lines(**parameters, nebular=True)
+    clear, dusty = reference.lines(**parameters)
     assert clear.shape == reference.line_wavelength.shape
     attenuation = np.exp(-0.8 * dust.curve(reference.wavelength, DEFAULT_MODEL))
     expected = clear * np.interp(reference.line_wavelength, reference.wavelength, attenuation)
     assert dusty == pytest.approx(expected, rel=1e-5)
-    assert np.all(reference.lines(**parameters, nebular=False) == 0.0)
+    assert len(reference.line_name) == len(clear)
+    assert reference.clip_log_us([-9.0, -2.0, 1.0]).tolist() == [-4.0, -2.0, -1.0]
 
 
 @pytest.mark.fsps

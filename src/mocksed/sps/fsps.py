@@ -9,7 +9,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
@@ -90,6 +90,34 @@ def set_options(sps: Any, options: Mapping[str, object]) -> None:
 def log_zmet_grid(sps: Any) -> Array:
     """Return the metallicities of the SSPs, log10(Z/Zsun)."""
     return np.log10(np.asarray(sps.zlegend, np.float64) / sps.solar_metallicity)
+
+
+def nebular_nodes(sps: Any) -> tuple[Array, Array, Array]:
+    """Read the nodes of the nebular tables from SPS_HOME: log Z, log age [yr], log U.
+
+    The table of lines has a comment, the wavelengths, and then pairs of lines: (log Z, age, log U), luminosities.
+    """
+    path = Path(os.environ["SPS_HOME"]) / "nebular" / f"ZAU_ND_{libraries(sps)['isochrones']}.lines"
+    try:
+        nodes = np.array([line.split() for line in path.read_text().splitlines()[2::2]], np.float64)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the nebular table {path}: {error}. Check SPS_HOME.") from error
+    log_zmet, age, log_us = (np.unique(column) for column in nodes.T)
+    return log_zmet, np.log10(age), log_us
+
+
+def line_names(wavelength: Array) -> tuple[str, ...]:
+    """Return FSPS's names of the lines, from the list in SPS_HOME that has its wavelengths [A] and names."""
+    path = Path(os.environ["SPS_HOME"]) / "data" / "emlines_info.dat"
+    try:
+        rows = [line.split(",", 1) for line in path.read_text().splitlines() if line.strip()]
+        listed, names = np.array([float(row[0]) for row in rows]), [row[1].strip() for row in rows]
+    except (OSError, ValueError, IndexError) as error:
+        raise UserError(f"cannot read the list of emission lines {path}: {error}. Check SPS_HOME.") from error
+    nearest = np.argmin(np.abs(np.log(listed / wavelength[:, None])), axis=1)
+    if not np.allclose(listed[nearest], wavelength, rtol=1e-5) or len(set(nearest)) < len(nearest):
+        raise UserError(f"{path} does not list the lines of this FSPS. Check that SPS_HOME is of the same version.")
+    return tuple(names[i] for i in nearest)
 
 
 class Composite(NamedTuple):
@@ -228,6 +256,16 @@ class ReferenceEngine:
         grid = log_zmet_grid(sps)
         self._log_zmet_range = float(grid[0]), float(grid[-1])
 
+    @cached_property
+    def line_name(self) -> tuple[str, ...]:
+        """FSPS's names of the lines."""
+        return line_names(self.line_wavelength)
+
+    @cached_property
+    def _log_us_range(self) -> tuple[float, float]:
+        log_us = nebular_nodes(population(self._imf_type))[2]
+        return float(log_us[0]), float(log_us[-1])
+
     @property
     def about(self) -> dict[str, object]:
         """What the numbers come from, for the metadata of files."""
@@ -244,6 +282,10 @@ class ReferenceEngine:
         """Return metallicities moved into the range of FSPS, which would extrapolate."""
         return np.clip(np.asarray(log_zmet, np.float64), *self._log_zmet_range)
 
+    def clip_log_us(self, log_us: ArrayLike) -> Array:
+        """Return ionisation parameters moved into the range of FSPS's nebular tables, as FSPS does."""
+        return np.clip(np.asarray(log_us, np.float64), *self._log_us_range)
+
     def spectra(
         self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike, *, nebular: bool
     ) -> NDArray[np.float32]:
@@ -252,15 +294,13 @@ class ReferenceEngine:
         found = [self._compute(row, nebular).spectrum for row in rows]
         return np.reshape(found, (len(rows), len(self.wavelength))).astype(np.float32)
 
-    def lines(
-        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike, *, nebular: bool
-    ) -> Array:
+    def lines(self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike) -> Array:
         """Return the luminosities of the lines behind the dust [Lsun] of 1 Msun formed, shape (n, n_line).
 
-        They are FSPS's ``emline_luminosity``; zero without gas.
+        They are FSPS's ``emline_luminosity``.
         """
-        rows = self._rows(age, tau, log_zmet, log_us, dust2, nebular)
-        found = [self._compute(row, nebular).lines for row in rows]
+        rows = self._rows(age, tau, log_zmet, log_us, dust2, nebular=True)
+        found = [self._compute(row, nebular=True).lines for row in rows]
         return np.reshape(found, (len(rows), len(self.line_wavelength)))
 
     def derived(

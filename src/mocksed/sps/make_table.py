@@ -96,7 +96,7 @@ def extract(imf_type: int = 1) -> SSPTable:
             mass[i] = sps.stellar_mass
             bar.update(1)
 
-    neb_log_zmet, neb_log_age, neb_log_us = _nebular_nodes(sps)
+    neb_log_zmet, neb_log_age, neb_log_us = fsps.nebular_nodes(sps)
     young = log_age <= neb_log_age[-1]
     hats = hat_functions(log_age[young], neb_log_age)
     sun = int(np.argmin(np.abs(log_zmet)))
@@ -133,7 +133,7 @@ def extract(imf_type: int = 1) -> SSPTable:
         neb_lines=round_mantissa(lines, _LOG_BITS),
         line_wavelength=line_wavelength,
         line_sigma=_line_sigma(wavelength, np.asarray(sps.resolutions), line_wavelength),
-        line_name=_line_names(line_wavelength),
+        line_name=fsps.line_names(line_wavelength),
         dust_qpah=dust_qpah,
         dust_umin=dust_umin,
         dust_emission=round_mantissa(dust_emission, _STELLAR_BITS),
@@ -156,20 +156,6 @@ def round_mantissa(values: NDArray, bits: int) -> NDArray[np.float32]:
     return ((raw + half) >> drop << drop).view(np.float32)
 
 
-def _nebular_nodes(sps: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Read the nodes of the nebular tables from SPS_HOME: log Z, log age [yr], log U.
-
-    The table of lines has a comment, the wavelengths, and then pairs of lines: (log Z, age, log U), luminosities.
-    """
-    path = Path(os.environ["SPS_HOME"]) / "nebular" / f"ZAU_ND_{fsps.libraries(sps)['isochrones']}.lines"
-    try:
-        nodes = np.array([line.split() for line in path.read_text().splitlines()[2::2]], np.float64)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read the nebular table {path}: {error}. Check SPS_HOME.") from error
-    log_zmet, age, log_us = (np.unique(column) for column in nodes.T)
-    return log_zmet, np.log10(age), log_us
-
-
 def _at_nodes(hats: NDArray[np.float64], per_photon: NDArray[np.float64]) -> NDArray[np.float64]:
     """Solve for the logarithms at the age nodes whose interpolation gives ``per_photon`` at the SSP ages."""
     with np.errstate(divide="ignore"):
@@ -184,20 +170,6 @@ def _line_sigma(
     i = np.clip(np.searchsorted(wavelength, lines, side="right") - 1, 0, len(wavelength) - 2)
     two_pixels = (wavelength[i + 1] - wavelength[i]) * 2.0 / 2.355
     return np.asarray(np.maximum(two_pixels, lines * np.abs(resolution[i]) / (LIGHT * 1e-13)))
-
-
-def _line_names(wavelength: NDArray[np.float64]) -> tuple[str, ...]:
-    """Return FSPS's names of the lines, from the list in SPS_HOME that has its wavelengths [A] and names."""
-    path = Path(os.environ["SPS_HOME"]) / "data" / "emlines_info.dat"
-    try:
-        rows = [line.split(",", 1) for line in path.read_text().splitlines() if line.strip()]
-        listed, names = np.array([float(row[0]) for row in rows]), [row[1].strip() for row in rows]
-    except (OSError, ValueError, IndexError) as error:
-        raise UserError(f"cannot read the list of emission lines {path}: {error}. Check SPS_HOME.") from error
-    nearest = np.argmin(np.abs(np.log(listed / wavelength[:, None])), axis=1)
-    if not np.allclose(listed[nearest], wavelength, rtol=1e-5) or len(set(nearest)) < len(nearest):
-        raise UserError(f"{path} does not list the lines of this FSPS. Check that SPS_HOME is of the same version.")
-    return tuple(names[i] for i in nearest)
 
 
 def _dust_emission(sps: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

@@ -179,6 +179,12 @@ def read_wavelength(path: Path | str) -> Float64:
         return np.asarray(file["wavelength"])
 
 
+def read_lines(path: Path | str) -> tuple[tuple[str, ...], Float64]:
+    """Return FSPS's names and the wavelengths [A] of the lines of a table alone; errors as in `read`."""
+    with _open(path) as file:
+        return tuple(file["line_name"].asstr()[()]), np.asarray(file["line_wavelength"])
+
+
 @contextmanager
 def _open(path: Path | str) -> Iterator[h5py.File]:
     """Yield the open file of a table; what is wrong with it is a `UserError`."""
