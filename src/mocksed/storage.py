@@ -11,9 +11,11 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -22,6 +24,9 @@ from mocksed.columns import column
 from mocksed.errors import UserError
 
 ROW_GROUP = 65_536
+
+PARQUET = {"compression": "zstd", "write_page_checksum": True}
+"""How files are written: a checksum of each page tells a damaged file from another result."""
 
 
 @contextmanager
@@ -110,11 +115,20 @@ def write_table(
     """Write columns (see `to_table`) or a finished Arrow table to a Parquet file, whole or not at all."""
     table = columns if isinstance(columns, pa.Table) else to_table(columns, metadata)
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, row_group_size=ROW_GROUP, compression="zstd")
+        pq.write_table(table, temporary, row_group_size=ROW_GROUP, **PARQUET)
 
 
-def read_table(path: Path | str, columns: Sequence[str] | None = None) -> pa.Table:
+def read_table(path: Path | str, columns: Sequence[str] | None = None, where: pc.Expression | None = None) -> pa.Table:
     """Read a Parquet file that the pipeline wrote.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    columns : sequence of str, optional
+        What to read, by default all.
+    where : pyarrow.compute.Expression, optional
+        Condition on the rows; row groups whose statistics rule it out are not read.
 
     Raises
     ------
@@ -127,9 +141,10 @@ def read_table(path: Path | str, columns: Sequence[str] | None = None) -> pa.Tab
         missing = [name for name in columns or () if name not in present]
         if missing:
             raise UserError(f"{path} has no column '{missing[0]}'. Remove it and run again: it will be made anew.")
-        return pq.read_table(path, columns=list(columns) if columns is not None else None)
+        wanted = list(columns) if columns is not None else None
+        return pq.read_table(path, columns=wanted, filters=where, page_checksum_verification=True)
     except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(f"cannot read {path}: {error}. Remove it and run again: it will be made anew.") from error
+        raise _unreadable(path, error) from error
 
 
 def read_arrays(path: Path | str, columns: Sequence[str]) -> dict[str, NDArray]:
@@ -150,10 +165,39 @@ def _to_numpy(array: pa.Array) -> NDArray:
     return array.to_numpy(zero_copy_only=False)
 
 
-def metadata(path: Path | str) -> dict[str, object]:
-    """Return the metadata that `write_table` stored with a file."""
-    stored = pq.read_schema(path).metadata or {}
-    return {key.decode(): json.loads(value) for key, value in stored.items() if key != b"ARROW:schema"}
+def metadata(path: Path | str) -> dict[str, Any]:
+    """Return the metadata that `write_table` stored with a file.
+
+    Raises
+    ------
+    UserError
+        If it is missing or damaged.
+
+    """
+    try:
+        stored = pq.read_schema(path).metadata or {}
+        return {key.decode(): json.loads(value) for key, value in stored.items() if key != b"ARROW:schema"}
+    except (OSError, pa.ArrowInvalid, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def read_json(path: Path | str) -> Any:
+    """Read JSON that the pipeline wrote.
+
+    Raises
+    ------
+    UserError
+        If it is missing or damaged.
+
+    """
+    try:
+        return json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path | str, error: Exception) -> UserError:
+    return UserError(f"cannot read {path}: {error}. Remove it and run again: it will be made anew.")
 
 
 def write_json(path: Path | str, content: object) -> None:
