@@ -1,0 +1,236 @@
+"""Filter curves: those of astro-sedpy and speclite by name, and the user's own files.
+
+The files of both packages are read where they are installed, without importing the packages: that takes over a second,
+for which every job and every look at a config would wait.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mocksed.errors import UserError, suggestion
+
+Array = NDArray[np.float64]
+
+TABLES = (".ecsv", ".fits", ".fit", ".fits.gz", ".vot", ".xml")
+"""Endings of filter files that astropy reads, units included; all others are text."""
+
+_LOWEST = 1e-5  # of the maximum; less is cut off at both ends, as astro-sedpy does
+_SHORTEST = 1000.0  # a filter that ends blueward of this [A] is taken for one in nm or um
+_EXPECTED = "expected two columns, wavelength [A] and transmission per photon"
+
+
+@dataclass(frozen=True, eq=False)
+class Filter:
+    """A transmission curve for photons, linear between its points and zero beyond them.
+
+    Attributes
+    ----------
+    name : str
+        Name of the filter.
+    wavelength : ndarray of shape (n, )
+        [A], increasing.
+    transmission : ndarray of shape (n, )
+        Photons detected per photon, any normalisation.
+
+    Raises
+    ------
+    UserError
+        If this is no transmission curve: fewer than two points, anything infinite or NaN, wavelengths that are not
+        positive or do not increase, transmission that is negative or zero everywhere.
+
+    """
+
+    name: str
+    wavelength: Array
+    transmission: Array
+
+    def __post_init__(self) -> None:
+        if problem := _problem(self.wavelength, self.transmission):
+            raise UserError(f"filter '{self.name}': {problem}.")
+
+    @property
+    def pivot(self) -> float:
+        """Pivot wavelength [A]: f_lambda = c f_nu / pivot^2 of the mean fluxes in the filter."""
+        x, t = self.wavelength, self.transmission
+        return float(np.sqrt(np.trapezoid(t * x, x) / np.trapezoid(t / x, x)))
+
+    def at_redshift(self, redshift: float) -> "Filter":
+        """Return the rest-frame filter that sees what this one sees of a source at the redshift."""
+        return replace(self, name=f"{self.name}_z{redshift:g}", wavelength=self.wavelength / (1.0 + redshift))
+
+
+def _problem(wavelength: Array, transmission: Array) -> str | None:
+    """Return what makes two arrays no transmission curve."""
+    if wavelength.shape != transmission.shape or wavelength.ndim != 1 or len(wavelength) < 2:
+        return f"{wavelength.shape} wavelengths and {transmission.shape} transmissions, expected two or more of each"
+    bad = ~(np.isfinite(wavelength) & np.isfinite(transmission))
+    if bad.any():
+        return f"point {np.argmax(bad) + 1} of {len(bad)} is NaN or infinite"
+    if wavelength[0] <= 0.0:
+        return f"the first wavelength is {wavelength[0]:g} A, expected positive ones"
+    falls = np.diff(wavelength) <= 0.0
+    if falls.any():
+        i = np.argmax(falls)
+        return f"wavelengths must increase, but {wavelength[i + 1]:g} A follows {wavelength[i]:g} A"
+    if transmission.min() < 0.0:
+        i = np.argmin(transmission)
+        return f"the transmission is negative at {wavelength[i]:g} A, {transmission[i]:g}; set such noise to 0"
+    return None if transmission.max() > 0.0 else "the transmission is zero everywhere"
+
+
+def top_hat(name: str, low: float, high: float) -> Filter:
+    """Return a filter between two wavelengths [A] whose flux is the mean f_nu over wavelength."""
+    wavelength = np.array([low, high])
+    return Filter(name, wavelength, wavelength)
+
+
+@cache
+def available() -> Mapping[str, Path]:
+    """Return the file of every filter that is known by name, those of astro-sedpy and speclite."""
+    return {
+        path.name.removesuffix(ending): path
+        for package, ending in (("sedpy", ".par"), ("speclite", ".ecsv"))
+        for path in sorted(_data_folder(package).glob(f"*{ending}"))
+    }
+
+
+def _data_folder(package: str) -> Path:
+    """Return the folder of a package's filters, without importing it."""
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(f"the package '{package}' is missing, which has filter curves. Install mocksed again.")
+    return Path(spec.submodule_search_locations[0], "data", "filters")
+
+
+@cache
+def load(name: str) -> Filter:
+    """Return a filter of astro-sedpy or speclite by its name.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+
+    """
+    known = available()
+    if name not in known:
+        raise UserError(
+            f"filter '{name}' is not known{suggestion(name, known)}; expected one of the {len(known)} filters of "
+            "astro-sedpy and speclite, which `mocksed filters` lists."
+        )
+    path = known[name]
+    # astro-sedpy's files can have further columns, and noise below zero, which it leaves out as well
+    columns = _read_table(name, path) if path.suffix == ".ecsv" else np.loadtxt(path, usecols=(0, 1), unpack=True)
+    wavelength, transmission = np.compress(columns[1] >= 0.0, columns, axis=1)
+    return Filter(name, *_trimmed(wavelength, transmission))
+
+
+def read(name: str, path: Path | str) -> Filter:
+    """Return the user's own filter.
+
+    Parameters
+    ----------
+    name : str
+        Name to give it.
+    path : path
+        Text with two columns, wavelength [A] and transmission per photon, and comments after '#'; or, by its ending
+        (`TABLES`), an ECSV, FITS or VOTable file with such columns, whose unit of wavelength is heeded.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, has other than two columns, or holds no transmission curve in angstroms.
+
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"filter '{name}': {path} is not a file; {_EXPECTED}.")
+    wavelength, transmission = _read_table(name, path) if path.name.endswith(TABLES) else _read_text(name, path)
+    if problem := _problem(wavelength, transmission):
+        raise UserError(f"filter '{name}': {path}: {problem}.")
+    wavelength, transmission = _trimmed(wavelength, transmission)
+    if wavelength[-1] < _SHORTEST:
+        unit = "um" if wavelength[-1] < 100.0 else "nm"
+        raise UserError(
+            f"filter '{name}': {path} reaches from {wavelength[0]:g} to {wavelength[-1]:g}, which looks like {unit}; "
+            "expected wavelengths in angstroms, or an ECSV file that names the unit."
+        )
+    return Filter(name, wavelength, transmission)
+
+
+def _read_text(name: str, path: Path) -> tuple[Array, Array]:
+    try:
+        rows = np.loadtxt(path, ndmin=2)
+    except (OSError, ValueError) as error:  # also what is not text
+        reason = str(error).removesuffix(".")
+        raise UserError(f"filter '{name}': cannot read {path}: {reason}; {_EXPECTED}, comments after '#'.") from error
+    if rows.shape[1] != 2 or not len(rows):
+        raise UserError(f"filter '{name}': {path} has {rows.shape[1]} columns of {len(rows)} numbers; {_EXPECTED}.")
+    return rows[:, 0], rows[:, 1]
+
+
+def _read_table(name: str, path: Path) -> tuple[Array, Array]:
+    from astropy import units  # takes a second to import, and few have such files
+    from astropy.table import Table
+
+    try:
+        table = Table.read(path)
+    except Exception as error:  # astropy's readers raise many kinds
+        raise UserError(f"filter '{name}': cannot read {path}: {error}; {_EXPECTED}.") from error
+    if len(table.columns) != 2:
+        raise UserError(f"filter '{name}': {path} has the columns {', '.join(table.colnames)}; {_EXPECTED}.")
+    wavelength, transmission = table.columns.values()
+    try:
+        scale = (wavelength.unit or units.AA).to(units.AA)
+        columns = tuple(np.ma.filled(np.ma.asarray(c, np.float64), np.nan) for c in (wavelength, transmission))
+    except (units.UnitConversionError, TypeError, ValueError) as error:
+        raise UserError(f"filter '{name}': {path}: {error}; {_EXPECTED}.") from error
+    return columns[0] * scale, columns[1]
+
+
+def _trimmed(wavelength: Array, transmission: Array) -> tuple[Array, Array]:
+    """Cut off what hardly transmits at both ends, but for one point: a filter reaches as far as it matters."""
+    inside = np.flatnonzero(transmission > _LOWEST * transmission.max())
+    kept = slice(max(inside[0] - 1, 0), inside[-1] + 2)
+    return wavelength[kept], transmission[kept]
+
+
+def select(names: Iterable[str], files: Mapping[str, Path | str] | None = None) -> tuple[Filter, ...]:
+    """Return filters by their names: the user's own ones from their files, all others as `load` does."""
+    files = files or {}
+    return tuple(read(name, files[name]) if name in files else load(name) for name in names)
+
+
+def unreachable(band: Filter, wavelength: Array, redshift: Sequence[float]) -> str | None:
+    """Return what is wrong with a filter that looks beyond the spectra of some galaxies, None if it does not.
+
+    Parameters
+    ----------
+    band : Filter
+        In the observed frame.
+    wavelength : ndarray of shape (n_wave, )
+        Of the spectra, rest frame [A]; only the first and the last one matter.
+    redshift : sequence of float
+        Lowest and highest redshift of the galaxies; 0, 0 for magnitudes in the rest frame.
+
+    """
+    lowest, highest = band.wavelength[-1] / wavelength[-1] - 1.0, band.wavelength[0] / wavelength[0] - 1.0
+    if lowest <= redshift[0] and redshift[1] <= highest:
+        return None
+    problem = (
+        f"filter '{band.name}' ({band.wavelength[0]:.0f} to {band.wavelength[-1]:.0f} A) reaches beyond the spectra, "
+        f"{wavelength[0]:g} to {wavelength[-1]:g} A in the rest frame"
+    )
+    if redshift[1] == 0.0:
+        return problem
+    seen = redshift[1] if redshift[1] > highest else redshift[0]
+    lowest, highest = max(math.ceil(1e2 * lowest) / 1e2, 0.0), math.floor(1e2 * highest) / 1e2
+    usable = f"from redshift {lowest:g} to {highest:g}" if lowest <= highest else "at no redshift"
+    return f"{problem}, at redshift {seen:g}; it can be used {usable}"
