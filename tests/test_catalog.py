@@ -1,12 +1,14 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 from astropy import units as u
 from numpy.testing import assert_allclose, assert_array_equal
 from sedpy.observate import Filter
 
-from mocksed import catalog, parent
+from mocksed import catalog, filters, parent, storage
 from mocksed.columns import Flag
 from mocksed.cosmology import age_max, cosmology
+from mocksed.errors import UserError
 from mocksed.neighbours import METRICS
 from mocksed.relations import Relations
 from mocksed.sps import igm
@@ -53,7 +55,8 @@ def assigned(own):
 
 def build(own, engine, star_forming=None, quiescent=None):
     default = assigned(own)
-    return own | catalog.build(own, star_forming or default[0], quiescent or default[1], engine=engine, metric=METRIC)
+    parts = star_forming or default[0], quiescent or default[1]
+    return own | catalog.build(own, *parts, engine=engine, metric=METRIC)
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +117,7 @@ def test_no_galaxies(engine):
     own = galaxies(0)
     columns = build(own, engine)
     assert all(len(values) == 0 for values in columns.values())
-    magnitudes = catalog.apparent_magnitudes(columns, FILTERS, engine=engine, cosmo=COSMO, igm_model="madau1995")
-    assert [len(values) for values in magnitudes.values()] == [0, 0, 0]
+    assert [len(values) for values in magnitudes(columns, engine).values()] == [0, 0, 0]
 
 
 def test_a_perfect_assignment_has_no_distance(built, engine):
@@ -140,8 +142,27 @@ def test_metallicities_outside_the_table(engine):
     assert clipped.tolist() == [True, False, False, True]
 
 
-def magnitudes(columns, engine, filters=FILTERS, model="madau1995"):
-    return catalog.apparent_magnitudes(columns, filters, engine=engine, cosmo=COSMO, igm_model=model)
+def magnitudes(columns, engine, names=FILTERS, rest_frame=(), model="madau1995"):
+    return catalog.magnitudes(
+        columns, filters.select(names), filters.select(rest_frame), engine=engine, cosmo=COSMO, igm_model=model
+    )
+
+
+def l_nu_of(row, built, engine):
+    """The spectrum of one galaxy [erg/s/Hz]."""
+    log_us = -4.0 if built["quiescent"][row] else built["log_us"][row]
+    age, tau, log_zmet, dust2 = (built[name][row] for name in ("age", "tau", "log_zmet", "dust2"))
+    l_nu = engine.spectra(age, tau, log_zmet, log_us, dust2, nebular=not built["quiescent"][row])[0].astype(float)
+    return l_nu * 10.0 ** built["log_mstar"][row] / built["mass_fraction"][row] * 3.839e33
+
+
+def ab_magnitude(name, wavelength, f_nu):
+    """The AB magnitude of f_nu [erg/s/cm^2/Hz] by a sum over a fine grid."""
+    curve = Filter(name)
+    fine = np.geomspace(curve.wavelength[0], curve.wavelength[-1], 100_001)
+    photons = np.interp(fine, curve.wavelength, curve.transmission) / fine
+    flux = np.interp(np.log(fine), np.log(wavelength), f_nu)
+    return -2.5 * np.log10(np.trapezoid(flux * photons, fine) / np.trapezoid(photons, fine)) - 48.6
 
 
 @pytest.mark.parametrize("model", ["madau1995", "none"])
@@ -150,24 +171,46 @@ def test_apparent_magnitudes_are_integrals_over_the_observed_spectrum(built, eng
     rows = np.flatnonzero((built["redshift"] < 4.0) | built["quiescent"])[:12]
     assert set(built["quiescent"][rows]) == {True, False}
     for row in rows:
-        is_quiescent, z = built["quiescent"][row], built["redshift"][row]
-        log_us = -4.0 if is_quiescent else built["log_us"][row]
-        age, tau, log_zmet, dust2 = (built[name][row] for name in ("age", "tau", "log_zmet", "dust2"))
-        l_nu = engine.spectra(age, tau, log_zmet, log_us, dust2, nebular=not is_quiescent)[0].astype(float)
-        l_nu *= 10.0 ** built["log_mstar"][row] / built["mass_fraction"][row] * 3.839e33
-        if model != "none":
-            seen = igm.madau1995(engine.wavelength, [z])[0]
-            l_nu[: len(seen)] *= seen
+        z = built["redshift"][row]
+        l_nu = l_nu_of(row, built, engine)
+        seen = igm.transmission(model, engine.wavelength, [z])[0]
+        l_nu[: len(seen)] *= seen
         distance = COSMO.luminosity_distance(z).to_value(u.cm)
         f_nu = (1.0 + z) * l_nu / (4.0 * np.pi * distance**2)
         for name in FILTERS:
-            curve = Filter(name)
-            observed = np.geomspace(curve.wavelength[0], curve.wavelength[-1], 100_001)
-            photons = np.interp(observed, curve.wavelength, curve.transmission) / observed
-            flux = np.interp(np.log(observed), np.log(engine.wavelength * (1.0 + z)), f_nu)
-            mean = np.trapezoid(flux * photons, observed) / np.trapezoid(photons, observed)
-            expected = -2.5 * np.log10(mean) - 48.6
+            expected = ab_magnitude(name, engine.wavelength * (1.0 + z), f_nu)
             assert_allclose(found[f"mag_{name}"][row], expected, rtol=0, atol=1e-4)
+
+
+def test_rest_frame_magnitudes_are_integrals_over_the_emitted_spectrum(built, engine):
+    names = ("bessell_U", "twomass_J", "sdss_g0")
+    found = magnitudes(built, engine, rest_frame=names)
+    assert list(found) == [*(f"mag_{name}" for name in FILTERS), *(f"absmag_{name}" for name in names)]
+    ten_parsec = 3.08568e19  # cm
+    for row in (np.flatnonzero(built["quiescent"])[0], np.flatnonzero(~built["quiescent"])[0]):
+        f_nu = l_nu_of(row, built, engine) / (4.0 * np.pi * ten_parsec**2)
+        for name in names:
+            expected = ab_magnitude(name, engine.wavelength, f_nu)
+            assert_allclose(found[f"absmag_{name}"][row], expected, rtol=0, atol=1e-4)
+    alone = magnitudes(built, engine, (), names)
+    assert list(alone) == [f"absmag_{name}" for name in names]
+    for name, values in alone.items():
+        assert values.tobytes() == found[name].tobytes()
+
+
+def test_rest_frame_colours_are_those_of_the_engine(built, engine):
+    found = magnitudes(built, engine, (), ("bessell_U", "bessell_V", "twomass_J"))
+    u_band, v_band, j_band = found.values()
+    assert_allclose(u_band - v_band, built["uv"], rtol=0, atol=2e-3)
+    assert_allclose(v_band - j_band, built["vj"], rtol=0, atol=2e-3)
+
+
+def test_magnitudes_are_columns_of_floats_with_a_unit(built, engine):
+    table = storage.to_table(magnitudes(built, engine, rest_frame=("bessell_V",)))
+    for name in ("mag_sdss_g0", "absmag_bessell_V"):
+        assert table.schema.field(name).type == pa.float32()
+        assert table.schema.field(name).metadata[b"unit"] == b"mag(AB)"
+        assert name.split("_", 1)[1].encode() in table.schema.field(name).metadata[b"description"]
 
 
 def test_no_filters(built, engine):
@@ -184,26 +227,51 @@ def test_the_same_galaxy_farther_off(built, engine):
     assert_allclose(far - near, 5.0 * np.log10(float(ratio)), rtol=0, atol=0.1)
 
 
+def test_a_more_massive_galaxy_is_brighter(built, engine):
+    both = [
+        magnitudes(built | {"log_mstar": built["log_mstar"] + dex}, engine, rest_frame=("bessell_V",))
+        for dex in (0.0, 1.0)
+    ]
+    for name in both[0]:
+        assert_allclose(both[1][name], both[0][name] - 2.5, rtol=0, atol=2e-5)
+
+
 def test_the_intergalactic_medium_absorbs_blueward_of_lyman_alpha_only(built, engine):
     columns = built | {"redshift": np.full(60, 5.0)}
-    filters = ("sdss_g0", "sdss_r0", "jwst_f200w")  # below 5550 A, around 6200 A, at 2 um: Lyman alpha is at 7294 A
-    on, off = (np.array(list(magnitudes(columns, engine, filters, model).values())) for model in ("madau1995", "none"))
-    assert np.all(on[0] > off[0] + 1.0)
-    assert np.all(on[1] > off[1] + 0.3)
-    assert_array_equal(on[2], off[2])
+    names = ("sdss_g0", "sdss_r0", "jwst_f200w")  # below 5550 A, around 6200 A, at 2 um: Lyman alpha is at 7294 A
+    on, off = (magnitudes(columns, engine, names, names, model) for model in ("madau1995", "none"))
+    assert np.all(on["mag_sdss_g0"] > off["mag_sdss_g0"] + 1.0)
+    assert np.all(on["mag_sdss_r0"] > off["mag_sdss_r0"] + 0.3)
+    assert_array_equal(on["mag_jwst_f200w"], off["mag_jwst_f200w"])
+    for name in names:
+        assert_array_equal(on[f"absmag_{name}"], off[f"absmag_{name}"])
 
 
-def test_nothing_received_is_nan(built, engine):
-    """Far in the ultraviolet, beyond the wavelengths of the spectra."""
-    columns = built | {"redshift": np.full(60, 60.0)}
-    found = magnitudes(columns, engine, ("galex_FUV",))["mag_galex_FUV"]
-    assert np.all(np.isnan(found))
+def test_nothing_received_is_missing(built, engine):
+    """Gas leaves nothing of the ionising light that the filter sees; without it, and without stars, neither."""
+    columns = built | {"redshift": np.full(60, 20.0)}
+    found = magnitudes(columns, engine, ("bessell_U",))["mag_bessell_U"]  # below 200 A
+    assert np.all(np.isnan(found[~built["quiescent"]]))
+    nearby = magnitudes(built | {"redshift": np.zeros(60)}, engine, ("bessell_U",), ("bessell_U",))
+    assert np.all(np.isnan(nearby["mag_bessell_U"]))
+    assert np.all(np.isfinite(nearby["absmag_bessell_U"]))
+
+
+def test_filters_beyond_the_spectra_are_an_error_before_any_work(built, engine, monkeypatch):
+    monkeypatch.setattr(catalog, "spectra", None)
+    columns = built | {"redshift": np.linspace(0.1, 16.0, 60)}
+    with pytest.raises(UserError, match=r"'galex_FUV' .*at redshift 16; it can be used from redshift 0 to 12.4\."):
+        magnitudes(columns, engine, ("sdss_g0", "galex_FUV"))
+    monkeypatch.setattr(engine, "wavelength", engine.wavelength[engine.wavelength > 2000.0])
+    with pytest.raises(UserError, match=r"'galex_FUV' .*2003.71 to 9.95959e\+07 A in the rest frame\."):
+        magnitudes(columns, engine, (), ("galex_FUV",))
 
 
 def test_blocks_do_not_matter(built, engine, monkeypatch):
     def everything():
         spectra = [flux for _, flux in catalog.spectra(built, engine)]
-        return np.concatenate(spectra).tobytes(), [v.tobytes() for v in magnitudes(built, engine).values()]
+        found = magnitudes(built, engine, rest_frame=("bessell_U",))
+        return np.concatenate(spectra).tobytes(), [values.tobytes() for values in found.values()]
 
     whole = everything()
     for size in (1, 7, 60):

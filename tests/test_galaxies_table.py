@@ -435,7 +435,7 @@ def test_header(folder, check):
     refuses(r"no column 'qqq' \(galaxies.table.keep\)", keep=["qqq"])
     refuses(r"quiescent.from is column, but galaxies.table.columns.quiescent", quiescent={"from": "column"})
     refuses(r"quiescent.from is ssfr, but galaxies.table.columns.ssfr", quiescent={"from": "ssfr"})
-    for name in ("age", "mag_f200w", "redshift", "quiescent"):
+    for name in ("age", "mag_f200w", "absmag_V", "line_halpha", "redshift", "quiescent"):
         refuses(rf"'{name}' has a name that the catalogue needs.*Rename it.*keep", columns() | {name: np.ones(N)})
     for name in ("t.fits", "t.hdf5", "t.h5"):
         refuses(

@@ -1,17 +1,20 @@
 import re
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 from sedpy.observate import Filter as SedpyFilter
+from sedpy.observate import getSED
 
-from mocksed import photometry
 from mocksed.errors import UserError
-from mocksed.photometry import Filter, absolute_magnitude, band_weights, load, top_hat
+from mocksed.filters import Filter, load, top_hat
+from mocksed.photometry import absolute_magnitude, apparent_magnitude, band_weights, check_reach, mean_fluxes
 
-NAMES = ("bessell_U", "bessell_V", "twomass_J", "jwst_f277w", "sdss_g0", "galex_FUV")
+NAMES = ("bessell_U", "bessell_V", "twomass_J", "jwst_f277w", "sdss_g0", "galex_FUV", "jwst_f410m", "Euclid-VIS")
 BANDS = {name: load(name) for name in NAMES}
 LSUN, TEN_PARSEC, LIGHT = 3.839e33, 3.08568e19, 2.9979e18  # erg/s, cm, A/s
 
@@ -22,9 +25,17 @@ def grid(n=3000):
 
 def mean(band, function):
     """The mean of a function of wavelength for photons, over a fine grid."""
-    wavelength = np.linspace(band.wavelength[0], band.wavelength[-1], 400_001)
+    wavelength = np.unique(np.concatenate([np.linspace(*band.wavelength[[0, -1]], 400_001), band.wavelength]))
     photons = np.interp(wavelength, band.wavelength, band.transmission) / wavelength
     return np.trapezoid(function(wavelength) * photons, wavelength) / np.trapezoid(photons, wavelength)
+
+
+def linear(wavelength, spectrum):
+    """A spectrum that is linear in the logarithm of the wavelength between its nodes."""
+    return lambda x: np.interp(np.log(x), np.log(wavelength), spectrum)
+
+
+# Weights
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -38,51 +49,47 @@ def test_weights_sum_to_one_on_any_grid(name, n):
 def test_exact_for_a_spectrum_linear_in_the_logarithm(name, n):
     wavelength, band = grid(n), BANDS[name]
     found = band_weights(wavelength, band) @ (3.0 + 2.0 * np.log(wavelength))
-    assert_allclose(found, mean(band, lambda x: 3.0 + 2.0 * np.log(x)), rtol=1e-7)
+    assert_allclose(found, mean(band, lambda x: 3.0 + 2.0 * np.log(x)), rtol=1e-8)
 
 
 @given(st.integers(0, 2999), st.sampled_from(NAMES))
 def test_weights_lie_within_the_filter(node, name):
     wavelength, band = grid(), BANDS[name]
     weights = band_weights(wavelength, band)
-    low, high = band.wavelength[band.transmission > 0][[0, -1]]
-    near = wavelength[max(node - 1, 0)] < high * 1.01 and wavelength[min(node + 1, 2999)] > low * 0.99
+    low, high = band.wavelength[[0, -1]]
+    near = wavelength[max(node - 1, 0)] < high and wavelength[min(node + 1, 2999)] > low
     assert weights[node] == 0.0 or near
     assert weights[node] >= -1e-12
-
-
-def test_zero_magnitude_is_3631_jansky():
-    """At 10 pc, of L_nu = 4 pi d^2 f_nu."""
-    per_f_nu = 4.0 * np.pi * TEN_PARSEC**2 / LSUN
-    assert_allclose(absolute_magnitude(10.0 ** (-0.4 * 48.60) * per_f_nu), 0.0, atol=1e-12)
-    weights = band_weights(grid(), BANDS["bessell_V"])
-    flat = np.full(3000, 3631e-23 * per_f_nu)
-    assert_allclose(absolute_magnitude(weights @ flat), 0.0, atol=1e-4)  # 48.60 is rounded
-    assert_allclose(absolute_magnitude(weights @ (100.0 * flat)), -5.0, atol=1e-4)
-
-
-def test_no_light_has_no_magnitude():
-    assert absolute_magnitude(np.array([0.0, -1.0])).tolist() == [np.inf, np.inf]
-    found = photometry.apparent_magnitude(np.array([[0.0], [1.0]]), np.zeros(2), np.array([40.0, 40.0]))
-    assert np.isnan(found[0, 0])
-    assert np.isfinite(found[1, 0])
-
-
-def test_apparent_magnitudes_are_redshifted_and_farther_off():
-    l_nu = np.array([[1e20, 3e20], [1e22, 1e22]])
-    found = photometry.apparent_magnitude(l_nu, np.array([0.0, 3.0]), np.array([5.0, 42.0]))
-    expected = absolute_magnitude(l_nu) + np.array([[5.0], [42.0 - 2.5 * np.log10(4.0)]])
-    assert_allclose(found, expected, rtol=1e-14)
 
 
 def test_top_hat_is_the_mean_over_wavelength():
     band = top_hat("uv", 1450.0, 1550.0)
     wavelength = np.linspace(1000.0, 2000.0, 20_001)
-    half_a_step = 0.5e-4  # of the table in ln(wavelength), to which the edges are known
     # linear in wavelength, so the mean is the value in the middle
-    assert_allclose(band_weights(wavelength, band) @ wavelength, 1500.0, rtol=half_a_step)
+    assert_allclose(band_weights(wavelength, band) @ wavelength, 1500.0, rtol=1e-8)
     square = (1550.0**3 - 1450.0**3) / 300.0
-    assert_allclose(band_weights(wavelength, band) @ wavelength**2, square, rtol=2 * half_a_step)
+    assert_allclose(band_weights(wavelength, band) @ wavelength**2, square, rtol=1e-8)
+
+
+def test_a_filter_may_end_where_the_spectrum_does():
+    wavelength = np.array([1000.0, 1300.0, 2000.0])
+    for low, high in ((1000.0, 2000.0), (1000.0, 1300.0), (1300.0, 2000.0), (1001.0, 1002.0)):
+        weights = band_weights(wavelength, top_hat("edge", low, high))
+        assert_allclose(weights.sum(), 1.0, rtol=1e-12)
+        assert_allclose(weights @ np.log(wavelength), mean(top_hat("edge", low, high), np.log), rtol=1e-9)
+
+
+# Fluxes
+
+
+@given(st.integers(2, 400), st.integers(0, 2**32), st.sampled_from(NAMES), st.floats(0.0, 1.5))
+def test_fluxes_are_integrals_over_the_observed_spectrum(n_wave, seed, name, redshift):
+    """On any grid, however coarse or uneven, and for any spectrum."""
+    rng = np.random.default_rng(seed)
+    wavelength = np.sort(np.concatenate([[500.0, 100_000.0], np.exp(rng.uniform(*np.log([500.0, 1e5]), n_wave - 2))]))
+    spectrum = rng.uniform(0.0, 1.0, n_wave)
+    found = mean_fluxes(wavelength, spectrum[None], [BANDS[name]], np.array([redshift]))[0, 0]
+    assert_allclose(found, mean(BANDS[name], linear(wavelength * (1.0 + redshift), spectrum)), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("redshift", [0.0, 1.0, 7.0])
@@ -98,51 +105,152 @@ def test_a_filter_at_a_redshift_sees_the_rest_frame(redshift):
         return 1.0 + np.sin(5.0 * np.log(x))
 
     found = band_weights(wavelength, rest) @ spectrum(wavelength)
-    assert_allclose(found, mean(band, lambda x: spectrum(x / (1.0 + redshift))), rtol=1e-4)
+    assert_allclose(found, mean(band, lambda x: spectrum(x / (1.0 + redshift))), rtol=1e-5)
 
 
-def test_redshifted_fluxes_are_those_of_the_shifted_filters():
+def test_fluxes_are_those_of_the_shifted_filters():
     wavelength, rng = grid(), np.random.default_rng(0)
-    redshift = np.array([0.0, 1.2, 3.0])  # at 1.2 the absorption ends within V
+    redshift = np.array([0.0, 1.2, 1.6])  # at 1.2 the absorption ends within V
     spectra = rng.uniform(0.5, 2.0, (3, 3000)).astype(np.float32)
     seen = rng.random((3, 900)).astype(np.float32)
-    names = ("jwst_f277w", "bessell_V", "sdss_g0", "bessell_V")  # they overlap
-    found = photometry.redshifted_fluxes(wavelength, spectra, redshift, seen, names)
+    bands = [BANDS[name] for name in ("jwst_f277w", "bessell_V", "sdss_g0", "bessell_V")]  # they overlap
+    found = mean_fluxes(wavelength, spectra, bands, redshift, seen)
     absorbed = spectra.astype(float)
     absorbed[:, :900] *= seen
     for row, z in enumerate(redshift):
-        for column, name in enumerate(names):
-            expected = band_weights(wavelength, BANDS[name].at_redshift(z)) @ absorbed[row]
-            assert_allclose(found[row, column], expected, rtol=1e-4)
-    assert photometry.redshifted_fluxes(wavelength, spectra, redshift, seen, ()).shape == (3, 0)
+        for column, band in enumerate(bands):
+            assert_allclose(
+                found[row, column], band_weights(wavelength, band.at_redshift(z)) @ absorbed[row], rtol=1e-5
+            )
+    in_rest_frame = mean_fluxes(wavelength, spectra, bands)
+    assert_allclose(in_rest_frame, spectra @ np.stack([band_weights(wavelength, b) for b in bands]).T, rtol=1e-6)
+    assert mean_fluxes(wavelength, spectra, [], redshift, seen).shape == (3, 0)
+    assert mean_fluxes(wavelength, spectra[:0], bands).shape == (0, 4)
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_every_galaxy_is_what_it_is_alone_with_any_number_of_threads():
+    wavelength, rng = grid(), np.random.default_rng(0)
+    redshift, spectra = rng.uniform(0.0, 1.6, 40), rng.random((40, 3000)).astype(np.float32)
+    seen = rng.random((40, 500)).astype(np.float32)
+    bands = list(BANDS.values())
+    together = mean_fluxes(wavelength, spectra, bands, redshift, seen)
+    for i in range(40):
+        alone = mean_fluxes(wavelength, spectra[i : i + 1], bands[i % 8 :], redshift[i : i + 1], seen[i : i + 1])
+        assert alone.tobytes() == together[i, i % 8 :].tobytes()
+    threads = numba.get_num_threads()
+    try:
+        numba.set_num_threads(1)
+        assert mean_fluxes(wavelength, spectra, bands, redshift, seen).tobytes() == together.tobytes()
+    finally:
+        numba.set_num_threads(threads)
+
+
+def test_nothing_is_received_where_there_is_only_rounding():
+    wavelength = np.geomspace(1000.0, 2000.0, 400)
+    band = Filter("opaque beyond 1600", np.array([1340.0, 1500.0, 1600.0, 1800.0]), np.array([0.0, 0.3, 0.0, 0.0]))
+    spectra = 1e20 * np.stack([wavelength > 1700.0, wavelength > 1590.0, wavelength < 1300.0])
+    dark, bright, blue = mean_fluxes(wavelength, spectra, [band])[:, 0]
+    assert dark == blue == 0.0
+    assert bright > 1e16
+
+
+# Magnitudes
+
+any_spectrum = arrays(np.float64, 60, elements=st.floats(1e-3, 1e3))
+
+
+@given(any_spectrum, st.floats(1e-6, 1e6), st.sampled_from(NAMES))
+def test_a_brighter_spectrum_is_brighter_by_its_factor(spectrum, factor, name):
+    wavelength = grid(60)
+    both = mean_fluxes(wavelength, np.stack([spectrum, factor * spectrum]), [BANDS[name]])[:, 0]
+    assert_allclose(np.diff(absolute_magnitude(both)), -2.5 * np.log10(factor), rtol=0, atol=1e-11)
+
+
+@given(st.floats(1e-10, 1e30), st.sampled_from(NAMES), st.floats(0.0, 1.5))
+def test_a_flat_spectrum_has_the_same_magnitude_in_every_filter(level, name, redshift):
+    flux = mean_fluxes(grid(60), np.full((1, 60), level), [BANDS[name]], np.array([redshift]))
+    assert_allclose(flux, level, rtol=1e-12)
+
+
+@given(any_spectrum, st.floats(1e-6, 1e6), st.sampled_from(NAMES))
+def test_the_normalisation_of_a_filter_does_not_matter(spectrum, factor, name):
+    band = BANDS[name]
+    scaled = Filter("scaled", band.wavelength, factor * band.transmission)
+    found = mean_fluxes(grid(60), spectrum[None], [band, scaled])[0]
+    assert_allclose(found[1], found[0], rtol=1e-11)
+
+
+@given(any_spectrum, any_spectrum, st.sampled_from(NAMES))
+def test_fluxes_add_up(one, other, name):
+    fluxes = mean_fluxes(grid(60), np.stack([one, other, one + other]), [BANDS[name]])[:, 0]
+    assert_allclose(fluxes[0] + fluxes[1], fluxes[2], rtol=1e-11)
+
+
+@given(any_spectrum, st.sampled_from(NAMES))
+def test_a_mean_lies_between_the_faintest_and_the_brightest(spectrum, name):
+    flux = mean_fluxes(grid(60), spectrum[None], [BANDS[name]])[0, 0]
+    assert spectrum.min() * (1.0 - 1e-9) <= flux <= spectrum.max() * (1.0 + 1e-9)
+
+
+def test_zero_magnitude_is_3631_jansky():
+    """At 10 pc, of L_nu = 4 pi d^2 f_nu."""
+    per_f_nu = 4.0 * np.pi * TEN_PARSEC**2 / LSUN
+    assert_allclose(absolute_magnitude(10.0 ** (-0.4 * 48.60) * per_f_nu), 0.0, atol=1e-12)
+    weights = band_weights(grid(), BANDS["bessell_V"])
+    flat = np.full(3000, 3631e-23 * per_f_nu)
+    assert_allclose(absolute_magnitude(weights @ flat), 0.0, atol=1e-4)  # 48.60 is rounded
+    assert_allclose(absolute_magnitude(weights @ (100.0 * flat)), -5.0, atol=1e-4)
+
+
+def test_no_light_and_no_distance_have_no_magnitude():
+    assert np.all(np.isnan(absolute_magnitude(np.array([0.0, -1.0]))))
+    found = apparent_magnitude(
+        np.array([[0.0], [1.0], [1.0]]), np.array([1.0, 1.0, 0.0]), np.array([44.0, 44.0, -np.inf])
+    )
+    assert np.isnan(found).ravel().tolist() == [True, False, True]
+
+
+def test_apparent_magnitudes_are_redshifted_and_farther_off():
+    l_nu = np.array([[1e20, 3e20], [1e22, 1e22]])
+    found = apparent_magnitude(l_nu, np.array([0.001, 3.0]), np.array([28.0, 42.0]))
+    expected = absolute_magnitude(l_nu) + np.array([[28.0 - 2.5 * np.log10(1.001)], [42.0 - 2.5 * np.log10(4.0)]])
+    assert_allclose(found, expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", NAMES[:-1])
 @pytest.mark.parametrize("slope", [-2.0, 0.0, 1.0])
 def test_ab_magnitudes_of_sedpy(name, slope):
+    """Sedpy's zero point is 3631 Jy and its speed of light 2.998e18 A/s, which are 2e-5 and 4e-5 mag."""
     wavelength = np.geomspace(500.0, 100_000.0, 20_000)
     l_nu = 1e-3 * (wavelength / 5000.0) ** (2.0 + slope)
     f_lambda = l_nu * LSUN / (4.0 * np.pi * TEN_PARSEC**2) * LIGHT / wavelength**2
-    found = absolute_magnitude(band_weights(wavelength, BANDS[name]) @ l_nu)
-    assert_allclose(found, SedpyFilter(name).ab_mag(wavelength, f_lambda), rtol=0, atol=2e-3)
+    found = absolute_magnitude(mean_fluxes(wavelength, l_nu[None], [BANDS[name]]))[0]
+    assert_allclose(found, getSED(wavelength, f_lambda, [SedpyFilter(name)]), rtol=0, atol=1e-3)
+
+
+# Filters beyond the spectra
 
 
 @pytest.mark.parametrize(("low", "high"), [(1500.0, 1e5), (500.0, 1700.0)])
 def test_a_filter_beyond_the_wavelengths_is_named(low, high):
-    limits = re.escape(f"{low:g} to {high:g} A")
-    with pytest.raises(UserError, match=f"'galex_FUV' reaches beyond the wavelengths .* {limits}"):
-        band_weights(np.array([low, 1600.0, high]), BANDS["galex_FUV"])
+    wavelength, band = np.array([low, 1600.0, high]), BANDS["galex_FUV"]
+    limits = re.escape(f"{low:g} to {high:g} A in the rest frame")
+    match = rf"'galex_FUV' \(1340 to 1810 A\) reaches beyond the spectra, {limits}.$"
+    with pytest.raises(UserError, match=match):
+        band_weights(wavelength, band)
+    with pytest.raises(UserError, match=match):
+        mean_fluxes(wavelength, np.ones((1, 3)), [band])
 
 
-def test_an_unknown_filter_is_named():
-    with pytest.raises(UserError, match="'hst_typo'"):
-        load("hst_typo")
-
-
-def test_filters_are_those_of_sedpy():
-    assert set(NAMES) < set(photometry.available())
-    band = load("twomass_J")
-    assert isinstance(band, Filter)
-    assert band.name == "twomass_J"
-    assert_array_equal(band.wavelength, SedpyFilter("twomass_J").wavelength)
-    assert np.all(np.diff(band.wavelength) > 0.0)
+def test_a_filter_beyond_the_wavelengths_at_a_redshift():
+    wavelength, band = np.geomspace(100.0, 6e4, 50), BANDS["galex_FUV"]
+    spectra = np.ones((3, 50))
+    limit = band.wavelength[0] / 100.0 - 1.0
+    assert_allclose(mean_fluxes(wavelength, spectra, [band], np.array([0.1, 2.0, limit])), 1.0, rtol=1e-9)
+    with pytest.raises(UserError, match=r"at redshift 13; it can be used from redshift 0 to 12.4\."):
+        mean_fluxes(wavelength, spectra, [band], np.array([0.1, 13.0, 2.0]))
+    with pytest.raises(UserError, match=r"'spitzer_mips_24'.* at redshift 0.1; .*from redshift 4.\d\d to 1799"):
+        check_reach([load("spitzer_mips_24")], wavelength, np.array([9.0, 0.1]))
+    with pytest.raises(UserError, match="it can be used at no redshift"):
+        check_reach([load("spitzer_mips_24")], np.array([2e5, 2.1e5]), np.array([0.1]))
+    check_reach([band], np.array([3e4, 6e4]), np.array([]))

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from mocksed import photometry
 from mocksed.assign import PARAMETERS, PROPOSED
-from mocksed.columns import Flag, magnitude_column
+from mocksed.columns import Flag, magnitude_column, rest_frame_column
 from mocksed.cosmology import distance_modulus
+from mocksed.filters import Filter
 from mocksed.jobs import Progress
 from mocksed.neighbours import Metric
 from mocksed.sps import igm
@@ -127,40 +128,57 @@ def spectra(
             progress.update(len(flux))
 
 
-def apparent_magnitudes(
+def magnitudes(
     columns: Mapping[str, NDArray],
-    filters: Sequence[str],
+    filters: Sequence[Filter],
+    rest_frame: Sequence[Filter] = (),
     *,
     engine: Engine | ReferenceEngine,
     cosmo: FlatLambdaCDM,
     igm_model: str,
     progress: Progress | None = None,
-) -> dict[str, Array]:
-    """Return the apparent AB magnitudes of a catalogue, one column for each filter.
+) -> dict[str, NDArray[np.float32]]:
+    """Return the AB magnitudes of a catalogue, one column for each filter.
 
     Parameters
     ----------
     columns : mapping of str to ndarray of shape (n, )
         As for `spectra`, and ``redshift``.
-    filters : sequence of str
-        Names of astro-sedpy filters.
+    filters : sequence of Filter
+        Filters of the apparent magnitudes, which the intergalactic medium dims.
+    rest_frame : sequence of Filter
+        Filters of the absolute magnitudes, in the rest frame.
     engine : Engine or ReferenceEngine
         The stellar population model.
     cosmo : FlatLambdaCDM
         Cosmology of the distances.
     igm_model : str
-        "madau1995" or "none".
+        A name that `mocksed.sps.igm.transmission` takes.
     progress : Progress, optional
         Told of the galaxies that are done.
 
+    Returns
+    -------
+    dict of ndarrays of shape (n, )
+        NaN where nothing is received, and for apparent magnitudes at redshift 0.
+
+    Raises
+    ------
+    UserError
+        If a filter reaches beyond the spectra of a galaxy.
+
     """
-    magnitudes = np.empty((len(columns["redshift"]), len(filters)))
-    for block, flux in spectra(columns, engine, progress) if filters else ():
+    wavelength = engine.wavelength
+    photometry.check_reach(filters, wavelength, columns["redshift"])
+    photometry.check_reach(rest_frame, wavelength)
+    apparent, absolute = (
+        np.empty((len(bands), len(columns["redshift"])), np.float32) for bands in (filters, rest_frame)
+    )
+    for block, flux in spectra(columns, engine, progress) if filters or rest_frame else ():
+        absolute[:, block] = photometry.absolute_magnitude(photometry.mean_fluxes(wavelength, flux, rest_frame)).T
         redshift = columns["redshift"][block]
-        if igm_model == "none":
-            seen = np.empty((len(redshift), 0), np.float32)
-        else:
-            seen = igm.madau1995(engine.wavelength, redshift)
-        l_nu = photometry.redshifted_fluxes(engine.wavelength, flux, redshift, seen, tuple(filters))
-        magnitudes[block] = photometry.apparent_magnitude(l_nu, redshift, distance_modulus(cosmo, redshift))
-    return {magnitude_column(name): magnitudes[:, i] for i, name in enumerate(filters)}
+        seen = igm.transmission(igm_model, wavelength, redshift)
+        l_nu = photometry.mean_fluxes(wavelength, flux, filters, redshift, seen)
+        apparent[:, block] = photometry.apparent_magnitude(l_nu, redshift, distance_modulus(cosmo, redshift)).T
+    names = [magnitude_column(band.name) for band in filters] + [rest_frame_column(band.name) for band in rest_frame]
+    return dict(zip(names, [*apparent, *absolute], strict=True))

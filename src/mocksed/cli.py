@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     add_command(commands, "check", check, "check a config and print 'ok'")
     add_command(commands, "report-path", report_path, "print where the HTML report of a config goes")
     add_command(commands, "plan", plan, "print what a run will need: jobs, memory, core-hours and disk of each rule")
+    add_command(commands, "filters", list_filters, "print the filters that are known by name", configfile=False)
     add_command(
         commands, "config-docs", config_docs, "print the reference of the config, as Markdown", configfile=False
     )
@@ -76,6 +77,15 @@ def plan(args: argparse.Namespace) -> None:
         print(f"{rule:12s} {need.jobs:6d} {need.memory_mb / 1e3:21.1f} {need.core_hours:11.2f} {need.disk_gb:10.2f}")
     jobs, hours, disk = (sum(getattr(n, name) for n in needs.values()) for name in ("jobs", "core_hours", "disk_gb"))
     print(f"{'all':12s} {jobs:6d} {max(n.memory_mb for n in needs.values()) / 1e3:21.1f} {hours:11.2f} {disk:10.2f}")
+
+
+def list_filters(args: argparse.Namespace) -> None:
+    """Print the filters that are known by name."""
+    from mocksed import filters  # no other command reads curves
+
+    print(f"{'filter':28s} {'pivot [A]':>10s} {'from':>10s} {'to':>10s}")
+    for band in map(filters.load, filters.available()):
+        print(f"{band.name:28s} {band.pivot:10.0f} {band.wavelength[0]:10.0f} {band.wavelength[-1]:10.0f}")
 
 
 def config_docs(args: argparse.Namespace) -> None:

@@ -53,7 +53,10 @@ COLUMNS: dict[str, Column] = {
     # spectra
     "spectrum": Column(pa.list_(_f4), "Lsun/Hz", "rest-frame L_nu of the galaxy (Lsun = 3.839e33 erg/s)"),
 }
-"""Every named column; apparent magnitudes come from `magnitude_column`."""
+"""Every named column; those of magnitudes are made by `magnitude_column` and `rest_frame_column`."""
+
+PREFIXES = ("mag_", "absmag_", "line_")
+"""How the names of columns begin that the configuration adds."""
 
 
 def magnitude_column(filter_name: str) -> str:
@@ -61,10 +64,17 @@ def magnitude_column(filter_name: str) -> str:
     return f"mag_{filter_name}"
 
 
+def rest_frame_column(filter_name: str) -> str:
+    """Return the name of the column with the absolute magnitude in a filter in the rest frame."""
+    return f"absmag_{filter_name}"
+
+
 def column(name: str) -> Column | None:
     """Return what is known of a column, None for one that passed through from the user's table."""
     if name.startswith("mag_"):
-        return Column(_f8, "mag(AB)", f"apparent magnitude in {name[4:]}, IGM absorption included")
+        return Column(_f4, "mag(AB)", f"apparent magnitude in {name[4:]}, with dust and intergalactic absorption")
+    if name.startswith("absmag_"):
+        return Column(_f4, "mag(AB)", f"absolute magnitude in {name[7:]} in the rest frame, with dust")
     return COLUMNS.get(name)
 
 
@@ -92,4 +102,4 @@ FLAG_DESCRIPTIONS = {
 }
 
 RESERVED = frozenset(COLUMNS) - {"galaxy_id", "redshift", "log_mstar", "quiescent", "ra", "dec"}
-"""Names that a user's pass-through column may not carry (nor any starting with ``mag_``)."""
+"""Names that a user's pass-through column may not carry (nor any starting with one of `PREFIXES`)."""

@@ -148,6 +148,8 @@ def _fill(value: Any, node: Node) -> Any:
     if isinstance(value, dict):
         for option in node.get("oneOf", ()):
             node = option if option.get("type") == "object" else node
+        if isinstance(free := node.get("additionalProperties"), dict):
+            return {key: _fill(item, free) for key, item in value.items()}
         filled = {}
         for key, child in node.get("properties", {}).items():
             if key in value or "default" in child:
@@ -275,6 +277,8 @@ def _type_words(kind: str, node: Node) -> str:
     match kind:
         case "object" if node.get("maxProperties") == 1:
             return f"exactly one of {', '.join(node['properties'])}"
+        case "object" if isinstance(free := node.get("additionalProperties"), dict):
+            return f"a mapping of names to {_words(free)}"
         case "object":
             return f"a mapping with the keys {', '.join(node['properties'])}"
         case "array":
@@ -347,15 +351,40 @@ def _check_redshift_bins(config: dict[str, Any]) -> Iterator[str]:
 
 
 def _check_filters(config: dict[str, Any]) -> Iterator[str]:
-    from mocksed.photometry import available  # astro-sedpy takes a second to import
+    from mocksed import filters  # most commands do without
 
-    known = available()
-    for name in _get(config, "photometry.filters"):
-        if name not in known:
-            yield (
-                f"photometry.filters: {_show(name)} is not allowed{_suggest(name, known)}; expected names of "
-                f"astro-sedpy's {len(known)} filters (sedpy.observate.list_available_filters())"
-            )
+    photometry, known = config["photometry"], filters.available()
+    files = photometry["filter_files"]
+    for name in files:
+        if name in known:
+            yield f"photometry.filter_files.{name}: there is a filter of that name ({known[name]}); expected a new name"
+        if name not in photometry["filters"] + photometry["rest_frame"]:
+            yield f"photometry.filter_files.{name}: not used; name it in photometry.filters or photometry.rest_frame"
+    source, wavelength = config["galaxies"]["source"], _wavelength(config)
+    remedies = {"filters": f"leave it out or change galaxies.{source}.redshift", "rest_frame": "leave it out"}
+    redshifts = {"filters": config["galaxies"][source]["redshift"], "rest_frame": (0.0, 0.0)}
+    for key, remedy in remedies.items():
+        for name in photometry[key]:
+            try:
+                (band,) = filters.select([name], files)
+            except UserError as error:
+                yield f"photometry.{key}: {str(error).removesuffix('.')}"
+                continue
+            if wavelength is not None and (problem := filters.unreachable(band, wavelength, redshifts[key])):
+                yield f"photometry.{key}: {problem}; {remedy}"
+
+
+def _wavelength(config: dict[str, Any]) -> Any:
+    """Return the wavelengths of the spectra [A], None as long as they are not known."""
+    from mocksed.sps.table import read_wavelength
+
+    table = Path(_get(config, "sps.table"))
+    if _get(config, "sps.engine") != "table" or not table.is_file():
+        return None
+    try:
+        return read_wavelength(table)
+    except UserError:
+        return None  # who reads the table will say so
 
 
 def _check_table(config: dict[str, Any]) -> Iterator[str]:

@@ -54,6 +54,7 @@ rule catalog:
         star_forming=rules.assign.output,
         quiescent=rules.quiescent.output,
         ssp_table=SSP_TABLE,
+        filter_files=list(cfg["photometry"]["filter_files"].values()),
     output:
         f"{R}/catalog/{{shard}}.parquet",
     log:
@@ -66,7 +67,7 @@ rule catalog:
     params:
         metric=cfg["neighbours"]["metric"],
         sps=cfg["sps"],
-        filters=cfg["photometry"]["filters"],
+        photometry=cfg["photometry"],
         about={key: cfg[key] for key in ("run", "seed", "cosmology")},
     message:
         "catalogue {wildcards.shard}"

@@ -1,6 +1,6 @@
-"""Put both classes together and compute their derived quantities and apparent magnitudes."""
+"""Put both classes together and compute their derived quantities and magnitudes."""
 
-from mocksed import catalog, storage
+from mocksed import catalog, filters, storage
 from mocksed.cosmology import cosmology
 from mocksed.jobs import job, progress
 from mocksed.neighbours import METRICS
@@ -17,9 +17,10 @@ with job(snakemake.log[0], snakemake.threads):
     engine = engines.of(params.sps)
     columns = galaxies | catalog.build(galaxies, star_forming, quiescent, engine=engine, metric=METRICS[params.metric])
     with progress(len(table), "galaxies", "magnitudes") as bar:
-        columns |= catalog.apparent_magnitudes(
+        columns |= catalog.magnitudes(
             columns,
-            params.filters,
+            filters.select(params.photometry["filters"], params.photometry["filter_files"]),
+            filters.select(params.photometry["rest_frame"], params.photometry["filter_files"]),
             engine=engine,
             cosmo=cosmology(**params.about["cosmology"]),
             igm_model=params.sps["igm"],

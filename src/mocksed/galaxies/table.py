@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mocksed import rng, storage
-from mocksed.columns import RESERVED
+from mocksed.columns import PREFIXES, RESERVED
 from mocksed.errors import UserError
 from mocksed.galaxies.mass_functions import quiescent_fraction
 from mocksed.galaxies.readers import CHUNK_ROWS, Table, open_table
@@ -174,11 +174,10 @@ def _passing_through(spec: TableSpec, roles: Mapping[str, str], table: Table) ->
             _check_present(spec, table, name, "galaxies.table.keep")
     names = [name for name in names if name not in replaced]
     for name in names:
-        if name in RESERVED or name in STANDARD or name.startswith("mag_"):
+        if name in RESERVED or name in STANDARD or name.startswith(PREFIXES):
             raise UserError(
-                f"{spec.path}: column '{name}' has a name that the catalogue needs for its own"
-                f"{' magnitudes (mag_...)' if name.startswith('mag_') else ' column'}. Rename it, or list the columns "
-                f"that pass through in galaxies.table.keep without it{_clash_hint(name)}."
+                f"{spec.path}: column '{name}' has a name that the catalogue needs for its own columns. Rename it, or "
+                f"list the columns that pass through in galaxies.table.keep without it{_clash_hint(name)}."
             )
     return names
 
