@@ -143,9 +143,19 @@ def test_shipped_configs_load(project, schema, root, name):
         (
             "photometry.filters",
             ["jwst_f090"],
-            '"jwst_f090" is not allowed, did you mean jwst_f090w?; expected names of',
+            "photometry.filters: filter 'jwst_f090' is not known, did you mean jwst_f090w?; expected one of",
         ),
+        ("photometry.rest_frame", ["bessel_V"], "photometry.rest_frame: filter 'bessel_V' is not known, did you mean"),
         ("photometry.filters", ["a", "a"], "photometry.filters: a given more than once"),
+        (
+            "photometry.filter_files",
+            {"mine": 3},
+            "filter_files.mine: 3 is not allowed; expected text that is not",
+        ),
+        ("photometry.filter_files", {"a b": "x"}, 'filter_files: "a b" is not allowed; expected a name of letters'),
+        ("photometry.filter_files", [1], "filter_files: [1] is not allowed; expected a mapping of names to text"),
+        ("photometry.filter_files", {"mine": "x.dat"}, "filter_files.mine: not used; name it in photometry.filters or"),
+        ("photometry.filter_files", {"bessell_V": "x.dat"}, "filter_files.bessell_V: there is a filter of that name"),
         ("galaxies.source", "table", "galaxies.table.path: null is not allowed with galaxies.source table"),
         ("galaxies", {"source": "table", "table": {"path": "no.fits"}}, 'galaxies.table.path: "no.fits" is not a file'),
         (
@@ -161,6 +171,46 @@ def test_a_mistake_is_named_with_key_value_and_what_is_allowed(project, schema, 
     message = problems(nested(key, value), schema)
     assert words in message
     assert "Traceback" not in message
+
+
+def test_filters_of_ones_own(project, schema):
+    photometry = {"filters": ["jwst_f090w", "mine"], "rest_frame": [], "filter_files": {"mine": "mine.dat"}}
+    raw = nested("photometry", photometry)
+    assert "photometry.filters: filter 'mine': mine.dat is not a file" in problems(raw, schema)
+    (project / "mine.dat").write_text("4000 1\n4000 1\n")
+    assert "'mine': mine.dat: wavelengths must increase, but 4000 A follows 4000 A" in problems(raw, schema)
+    (project / "mine.dat").write_text("4000 1\n5000 1\n")
+    assert config.load(raw, schema)["photometry"] == photometry
+
+
+@pytest.mark.parametrize("source", ["lightcone", "table"])
+def test_filters_beyond_the_spectra(project, schema, root, source):
+    table = config.load({"run": "test"}, schema)["sps"]["table"]
+    (project / table).unlink()
+    (project / table).symlink_to(root / table)
+    raw = nested("photometry.filters", ["galex_FUV", "jwst_f090w"])
+    raw["galaxies"] = {"source": source, source: {"redshift": [0, 12.39]}}
+    raw["galaxies"].setdefault("table", {})["path"] = "survey.fits"
+    config.load(raw, schema)
+    raw["galaxies"][source]["redshift"] = [0, 12.41]
+    message = problems(raw, schema)
+    assert "photometry.filters: filter 'galex_FUV' (1340 to 1810 A) reaches beyond the spectra, 100 to 9.9" in message
+    assert (
+        f"at redshift 12.41; it can be used from redshift 0 to 12.4; leave it out or change galaxies.{source}"
+        in message
+    )
+    (project / "soft.dat").write_text("50 1\n1200 1\n")
+    raw["photometry"] = {"filters": [], "rest_frame": ["soft"], "filter_files": {"soft": "soft.dat"}}
+    assert "photometry.rest_frame: filter 'soft' (50 to 1200 A) reaches beyond the spectra" in problems(raw, schema)
+    config.load(raw | {"sps": {"engine": "fsps"}}, schema)  # whose wavelengths are its own
+
+
+@pytest.mark.parametrize("source", ["lightcone", "table"])
+def test_the_default_filters_can_be_used_at_every_default_redshift(project, schema, root, source):
+    (project / "resources").rename(project / "empty")
+    (project / "resources").symlink_to(root / "resources")
+    config.load({"run": "test", "galaxies": {"source": source, "table": {"path": "survey.fits"}}}, schema)
+    config.load({"run": "test", "galaxies": {"lightcone": {"redshift": [0, config.LIGHTCONE_MAX_REDSHIFT]}}}, schema)
 
 
 @pytest.mark.parametrize(("origin", "column"), [("column", "quiescent"), ("ssfr", "ssfr")])
