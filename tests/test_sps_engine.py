@@ -77,9 +77,7 @@ def differences_from_fsps(engine, parameters, nebular):
 @pytest.mark.fsps
 @pytest.mark.slow
 def test_everything_is_as_fsps_computes_it(engine):
-    # 2000 sets of 40 metallicities: a new one costs FSPS half a second
     parameters = np.stack(list(random_parameters(2000, engine.table.log_zmet_range).values()), axis=1)
-    parameters[:, 2] = np.repeat(parameters[:40, 2], 50)
     well_conditioned = parameters[:, 1] / parameters[:, 0] < 1e3
     for nebular in (True, False):
         found = differences_from_fsps(engine, parameters, nebular)
@@ -88,8 +86,9 @@ def test_everything_is_as_fsps_computes_it(engine):
         assert found.spectrum[well_conditioned].max() < 1e-4
         assert np.median(found.spectrum) < 1e-5
         assert found.lines.max() < 1e-3
-        assert found.mass.max() < 1e-6
-        assert found.sfr.max() < 1e-6
+        for ratio in (found.mass, found.sfr):
+            assert ratio[well_conditioned].max() < 1e-6
+            assert ratio.max() < 1e-5
 
 
 @pytest.mark.fsps
