@@ -20,9 +20,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from mocksed import photometry
 from mocksed.errors import UserError
-from mocksed.sps import TAU_RANGE
 from mocksed.sps.derived import Derived, bands, from_fluxes
 from mocksed.sps.model import DEFAULT_MODEL, DUST_TYPE, LIMITS, SFH, Model
+from mocksed.sps.parameters import checked
 
 Array = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ ALWAYS = {"dust1": 0.0, "dust1_index": -1.0, "nebemlineinspec": True, "add_igm_a
 
 _SAME_NAME = ("add_dust_emission", *LIMITS)
 _LOCK = Lock()
-_YOUNGEST = 1e-6  # Gyr; FSPS takes 0 for all ages at once
+_DATA = ("ISOCHRONES", "SPECTRA", "data", "dust", "nebular")  # folders of SPS_HOME that FSPS reads
 
 
 def population(imf_type: int = 1) -> Any:
@@ -72,12 +72,13 @@ def libraries(sps: Any) -> dict[str, str]:
 
 @cache
 def home_sha256() -> str:
-    """Return a checksum of all files of SPS_HOME: FSPS's data change more often than its version."""
+    """Return a checksum of the data in SPS_HOME: they change more often than FSPS's version."""
     home = Path(os.environ["SPS_HOME"])
     digest = hashlib.sha256()
-    for file in sorted(path for path in home.rglob("*") if path.is_file() and ".git" not in path.parts):
-        digest.update(str(file.relative_to(home)).encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    for path in sorted(path for folder in _DATA for path in (home / folder).rglob("*") if path.is_file()):
+        digest.update(str(path.relative_to(home)).encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
 
@@ -95,14 +96,22 @@ def log_zmet_grid(sps: Any) -> Array:
 def nebular_nodes(sps: Any) -> tuple[Array, Array, Array]:
     """Read the nodes of the nebular tables from SPS_HOME: log Z, log age [yr], log U.
 
-    The table of lines has a comment, the wavelengths, and then pairs of lines: (log Z, age, log U), luminosities.
+    The table of lines has a comment, the wavelengths, and then for each node log Z, age, log U and the luminosities.
+
+    Raises
+    ------
+    UserError
+        If the table is not there or not that of this FSPS.
+
     """
     path = Path(os.environ["SPS_HOME"]) / "nebular" / f"ZAU_ND_{libraries(sps)['isochrones']}.lines"
+    n_line = len(sps.emline_wavelengths)
     try:
-        nodes = np.array([line.split() for line in path.read_text().splitlines()[2::2]], np.float64)
+        numbers = np.array(path.read_text().partition("\n")[2].split(), np.float64)
+        nodes = [np.unique(column) for column in numbers[n_line:].reshape(-1, 3 + n_line).T[:3]]
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read the nebular table {path}: {error}. Check SPS_HOME.") from error
-    log_zmet, age, log_us = (np.unique(column) for column in nodes.T)
+    log_zmet, age, log_us = nodes
     return log_zmet, np.log10(age), log_us
 
 
@@ -176,7 +185,7 @@ def composite(
 
     """
     sps = population(imf_type)
-    check_parameters(sps, model, nebular, age=age, tau=tau, log_zmet=log_zmet, log_us=log_us, dust2=dust2)
+    checked(age, tau, log_zmet, log_us, dust2, nebular=nebular, sfh=model.sfh, oldest=oldest_age(sps))
     grid = log_zmet_grid(sps)
     zmet = float(np.clip(log_zmet, grid[0], grid[-1]))
     options = {"logzsol": zmet, "gas_logz": zmet, "dust2": float(dust2), "add_neb_emission": nebular}
@@ -198,41 +207,9 @@ def model_options(model: Model) -> dict[str, object]:
     return {**SFH[model.sfh], "dust_type": DUST_TYPE[model.dust_type], **{n: getattr(model, n) for n in _SAME_NAME}}
 
 
-def check_parameters(sps: Any, model: Model, nebular: bool, **parameters: ArrayLike) -> None:
-    """Check what FSPS would compute with and return numbers without meaning.
-
-    Parameters
-    ----------
-    sps : fsps.StellarPopulation
-        With its ages.
-    model : Model
-        With the star-formation history.
-    nebular : bool
-        Whether the gas shines.
-    **parameters : array_like of shape (n, )
-        The parameters of the galaxies by name.
-
-    Raises
-    ------
-    UserError
-        With the first galaxy whose parameter is outside its limits.
-
-    """
-    oldest = 10.0 ** (float(np.max(sps.ssp_ages)) - 9.0)
-    limits = {"age": (_YOUNGEST, oldest), "log_zmet": (-np.inf, np.inf), "dust2": (0.0, np.inf)}
-    if model.sfh != "constant":
-        limits["tau"] = TAU_RANGE
-    if nebular:
-        limits["log_us"] = (-np.inf, np.inf)
-    for name, (low, high) in limits.items():
-        values = np.atleast_1d(np.asarray(parameters[name], np.float64))
-        good = np.isfinite(values) & (values >= low) & (values <= high)
-        if not np.all(good):
-            row = int(np.argmin(good))
-            raise UserError(
-                f"FSPS cannot compute galaxy {row} of {len(values)}: {name} is {values[row]:g}, expected a finite "
-                f"number from {low:g} to {high:.4g}. Check the parameters."
-            )
+def oldest_age(sps: Any) -> float:
+    """Return the age of the oldest SSP [Gyr]; FSPS would extrapolate beyond."""
+    return float(10.0 ** (np.max(sps.ssp_ages) - 9.0))
 
 
 class ReferenceEngine:
@@ -321,10 +298,9 @@ class ReferenceEngine:
         self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike, nebular: bool
     ) -> Array:
         """Return the checked parameters, shape (n, 5)."""
-        arrays = np.broadcast_arrays(*map(np.atleast_1d, (age, tau, log_zmet, log_us, dust2)))
-        named = dict(zip(("age", "tau", "log_zmet", "log_us", "dust2"), arrays, strict=True))
-        check_parameters(population(self._imf_type), self.model, nebular, **named)
-        return np.stack(arrays, axis=-1).astype(np.float64)
+        oldest = oldest_age(population(self._imf_type))
+        arrays = checked(age, tau, log_zmet, log_us, dust2, nebular=nebular, sfh=self.model.sfh, oldest=oldest)
+        return np.stack(arrays, axis=-1)
 
     def _compute(self, row: Sequence[float] | Array, nebular: bool) -> Composite:
         age, tau, log_zmet, log_us, dust2 = (float(value) for value in row)

@@ -1,13 +1,20 @@
-"""Let FSPS write the SSP table.
+"""Let FSPS write the SSP table, at its own ages, metallicities and wavelengths.
 
 Everything is taken from what python-fsps returns: the stars from runs without gas, the nebular emission from runs with
-it, divided by the rate of ionising photons. FSPS interpolates the logarithm of the nebular emission linearly between
-nodes in (gas metallicity, age, ionisation); only the positions of these nodes are read from SPS_HOME.
+it, divided by the rate of ionising photons, the dust emission from stars behind dust that leaves nothing else. FSPS
+interpolates the logarithm of the nebular emission linearly between nodes in (gas metallicity, age, ionisation); only
+the positions of these nodes and the names of the lines are read from SPS_HOME.
+
+Isochrones, spectra and dust emission are those that python-fsps was compiled with (``FFLAGS``, e.g. ``-DMIST=1
+-DMILES=1 -DC3K_LR=0``); the IMF is an option. Nothing is resampled: with MIST and MILES there are 13 metallicities, 107
+ages and 5994 wavelengths, and what reads the table takes memory and time in proportion to the wavelengths.
 """
 
+import logging
 import os
 import subprocess
 import sys
+from collections import deque
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,19 +27,24 @@ from mocksed import __version__
 from mocksed.errors import UserError
 from mocksed.jobs import log, progress
 from mocksed.sps import fsps
+from mocksed.sps.model import DEFAULT_MODEL, Model
 from mocksed.sps.table import LIGHT, LYMAN_LIMIT, SSPTable, ionising_photons, read, write
+from mocksed.storage import replacing
 
-
-def _single(*values: float) -> NDArray[np.float64]:
-    """Return constants as Fortran takes those written without exponent D."""
-    return np.array(values, np.float32).astype(np.float64)
-
+Array = NDArray[np.float64]
 
 _FLOOR = -95.0  # FSPS's own floor for log10 of the nebular tables
 _STELLAR_BITS = 16  # of the mantissa: 8e-6, below any use, and the file is smaller by a third
 _LOG_BITS = 20
+_LAST_LINES = 5  # of what FSPS wrote, for the message when it stopped
 
-DUST_NODES: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {
+
+def _single(*values: float) -> Array:
+    """Return constants as Fortran takes those written without exponent D."""
+    return np.array(values, np.float32).astype(np.float64)
+
+
+DUST_NODES: dict[str, tuple[Array, Array]] = {
     "DL07": (
         _single(0.47, 1.12, 1.77, 2.50, 3.19, 3.90, 4.58),
         _single(0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 0.8, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 8.0, 12.0, 15.0,
@@ -44,8 +56,10 @@ DUST_NODES: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {
                 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0, 17.0, 20.0, 25.0, 30.0, 35.0, 40.0, 50.0, 80.0),
     ),
 }  # fmt: skip
-"""Nodes of FSPS's dust emission in q_PAH [%] and U_min, by library (``sps_vars.f90``; written there in single
-precision)."""
+"""Nodes of FSPS's dust emission in q_PAH [%] and U_min, by library (``sps_vars.f90``)."""
+
+WITH_GAS = ("pdva", "mist", "prsc", "bpss")
+"""Isochrones for which FSPS has nebular tables; with the others, what it returns for gas means nothing."""
 
 
 def make(path: Path | str, imf_type: int = 1) -> None:
@@ -59,18 +73,45 @@ def make(path: Path | str, imf_type: int = 1) -> None:
         If FSPS is not there, stops, or does not agree with what was written.
 
     """
-    fsps_is_usable = [sys.executable, "-c", "import fsps"]
-    if not os.environ.get("SPS_HOME") or subprocess.run(fsps_is_usable, capture_output=True, check=False).returncode:
+    usable = subprocess.run(_command("import fsps"), capture_output=True, text=True, check=False)
+    if usable.returncode or not os.environ.get("SPS_HOME"):
+        reason = usable.stderr.strip().rpartition("\n")[2] or "SPS_HOME is not set"
         raise UserError(
-            f"{path} must be made by FSPS, but python-fsps cannot be imported or SPS_HOME is not set. Install it "
-            "(pip install '.[fsps]', SPS_HOME at a clone of FSPS) or use the shipped table: sps.table in the config."
+            f"{path} must be made by FSPS, but python-fsps cannot be imported: {reason}. Install it (pip install "
+            "'.[fsps]', SPS_HOME at a clone of FSPS) or use the shipped table: sps.table in the config."
         )
-    command = [sys.executable, "-m", "mocksed.sps.make_table", str(path), str(imf_type)]
-    started = datetime.now(UTC).timestamp()
-    child = subprocess.run(command, check=False)
-    if child.returncode or not Path(path).exists() or Path(path).stat().st_mtime < started - 1.0:
-        raise UserError(f"FSPS ended before {path} was written (status {child.returncode}); its last lines say why.")
-    read(path)
+    with replacing(path) as temporary:
+        temporary.unlink()
+        code = "import sys; from mocksed.sps.make_table import child; child(sys.argv[1], int(sys.argv[2]))"
+        status, last_lines = _run(_command(code, str(temporary), str(imf_type)))
+        if status or not temporary.exists():
+            raise UserError(f"FSPS ended before {path} was written (status {status}). It wrote last:\n{last_lines}")
+        read(temporary)
+
+
+def child(path: str, imf_type: int) -> None:
+    """Write the table: what the child process of `make` does."""
+    log.addHandler(logging.StreamHandler(sys.stdout))
+    log.setLevel(logging.INFO)
+    try:
+        write(path, extract(imf_type))
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def _command(code: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", code, *arguments]
+
+
+def _run(command: list[str]) -> tuple[int, str]:
+    """Run a command, pass on to the log what it writes, and return its status and last lines."""
+    last: deque[str] = deque(maxlen=_LAST_LINES)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            log.info("%s", line.rstrip())
+            last.append(f"  {line.rstrip()}")
+    return process.returncode, "\n".join(last)
 
 
 def extract(imf_type: int = 1) -> SSPTable:
@@ -79,46 +120,21 @@ def extract(imf_type: int = 1) -> SSPTable:
     Raises
     ------
     UserError
-        If FSPS is not there or its composite spectra do not agree with sums over the table.
+        If FSPS is not there, has no nebular emission, or its composite spectra do not agree with sums over the table.
 
     """
     sps = fsps.population(imf_type)
-    fsps.set_options(sps, fsps.ALWAYS | {"sfh": 0, "dust2": 0.0, "add_neb_emission": False})
+    isochrones = fsps.libraries(sps)["isochrones"]
+    if isochrones not in WITH_GAS:
+        raise UserError(
+            f"FSPS has no nebular emission for its isochrones {isochrones}, which galaxies with young stars need. "
+            f"Compile python-fsps with others: {', '.join(WITH_GAS)}."
+        )
     wavelength = np.asarray(sps.wavelengths, np.float64)
-    log_age = np.asarray(sps.log_age, np.float64)
-    log_zmet = fsps.log_zmet_grid(sps)
-    stellar = np.empty((len(log_zmet), len(log_age), len(wavelength)))
-    mass = np.empty((len(log_zmet), len(log_age)))
-    with progress(len(log_zmet), "metallicities", "stars") as bar:
-        for i, value in enumerate(log_zmet):
-            sps.params["logzsol"] = value
-            stellar[i] = sps.get_spectrum(tage=0.0)[1]
-            mass[i] = sps.stellar_mass
-            bar.update(1)
-
-    neb_log_zmet, neb_log_age, neb_log_us = fsps.nebular_nodes(sps)
-    young = log_age <= neb_log_age[-1]
-    hats = hat_functions(log_age[young], neb_log_age)
-    sun = int(np.argmin(np.abs(log_zmet)))
-    photons = ionising_photons(wavelength, stellar[sun, young])
-    behind_limit = np.where(wavelength <= LYMAN_LIMIT, 0.0, stellar[sun, young])
-    shape = (len(neb_log_zmet), len(neb_log_us), len(neb_log_age))
-    continuum, lines = np.empty((*shape, len(wavelength))), np.empty((*shape, len(sps.emline_wavelengths)))
-    sps.params["logzsol"] = log_zmet[sun]
-    sps.params["add_neb_emission"] = True
-    sps.params["nebemlineinspec"] = False
-    with progress(shape[0] * shape[1], "models", "gas") as bar:
-        for i, gas_logz in enumerate(neb_log_zmet):
-            for j, gas_logu in enumerate(neb_log_us):
-                sps.params["gas_logz"], sps.params["gas_logu"] = gas_logz, gas_logu
-                spectrum = sps.get_spectrum(tage=0.0)[1][young]
-                glow = spectrum - behind_limit
-                glow[glow < 1e-10 * behind_limit] = 0.0  # what the subtraction cannot resolve does not matter either
-                continuum[i, j] = _at_nodes(hats, glow / photons[:, None])
-                lines[i, j] = _at_nodes(hats, sps.emline_luminosity[young] / photons[:, None])
-                bar.update(1)
-
     line_wavelength = np.asarray(sps.emline_wavelengths, np.float64)
+    log_zmet = fsps.log_zmet_grid(sps)
+    log_age, stellar, mass = _stars(sps, log_zmet)
+    neb_log_zmet, neb_log_us, neb_log_age, continuum, lines = _gas(sps, log_zmet, log_age, stellar)
     dust_qpah, dust_umin, dust_emission = _dust_emission(sps)
     table = SSPTable(
         wavelength=wavelength,
@@ -143,7 +159,7 @@ def extract(imf_type: int = 1) -> SSPTable:
     return table
 
 
-def hat_functions(x: NDArray[np.float64], nodes: NDArray[np.float64]) -> NDArray[np.float64]:
+def hat_functions(x: Array, nodes: Array) -> Array:
     """Return the weights of linear interpolation, shape (len(x), len(nodes)), constant beyond the end nodes."""
     return np.stack([np.interp(x, nodes, unit) for unit in np.eye(len(nodes))], axis=1)
 
@@ -156,36 +172,75 @@ def round_mantissa(values: NDArray, bits: int) -> NDArray[np.float32]:
     return ((raw + half) >> drop << drop).view(np.float32)
 
 
-def _at_nodes(hats: NDArray[np.float64], per_photon: NDArray[np.float64]) -> NDArray[np.float64]:
+def _stars(sps: Any, log_zmet: Array) -> tuple[Array, Array, Array]:
+    """Return log10 of the ages [yr], the spectra (n_zmet, n_age, n_wave) and the surviving mass (n_zmet, n_age)."""
+    no_gas_or_dust = {"add_neb_emission": False, "add_dust_emission": False, "dust2": 0.0}
+    fsps.set_options(sps, fsps.ALWAYS | no_gas_or_dust | {"sfh": 0})
+    stellar, mass = [], []
+    with progress(len(log_zmet), "metallicities", "stars") as bar:
+        for value in log_zmet:
+            sps.params["logzsol"] = value
+            stellar.append(sps.get_spectrum(tage=0.0)[1])
+            mass.append(sps.stellar_mass)
+            bar.update(1)
+    return np.asarray(sps.log_age, np.float64), np.array(stellar), np.array(mass)
+
+
+def _gas(sps: Any, log_zmet: Array, log_age: Array, stellar: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """Return the nodes in log Z, log U and log age [yr], and there log10 of continuum and lines per ionising photon."""
+    neb_log_zmet, neb_log_age, neb_log_us = fsps.nebular_nodes(sps)
+    wavelength = np.asarray(sps.wavelengths, np.float64)
+    young = log_age <= neb_log_age[-1]
+    hats = hat_functions(log_age[young], neb_log_age)
+    if np.linalg.svd(hats, compute_uv=False)[-1] < 0.1 or len(hats) < len(neb_log_age):
+        # too few young SSPs to tell what FSPS has at its nodes; at the SSPs themselves is as good
+        neb_log_age = log_age[young]
+        hats = np.eye(len(neb_log_age))
+    sun = int(np.argmin(np.abs(log_zmet)))
+    photons = ionising_photons(wavelength, stellar[sun, young])
+    behind_limit = np.where(wavelength <= LYMAN_LIMIT, 0.0, stellar[sun, young])
+    continuum, lines = [], []
+    fsps.set_options(sps, {"logzsol": log_zmet[sun], "add_neb_emission": True, "nebemlineinspec": False})
+    with progress(len(neb_log_zmet) * len(neb_log_us), "models", "gas") as bar:
+        for gas_logz in neb_log_zmet:
+            for gas_logu in neb_log_us:
+                fsps.set_options(sps, {"gas_logz": gas_logz, "gas_logu": gas_logu})
+                glow = sps.get_spectrum(tage=0.0)[1][young] - behind_limit
+                glow[glow < 1e-10 * behind_limit] = 0.0  # what the subtraction cannot resolve does not matter either
+                continuum.append(_at_nodes(hats, glow / photons[:, None]))
+                lines.append(_at_nodes(hats, sps.emline_luminosity[young] / photons[:, None]))
+                bar.update(1)
+    shape = (len(neb_log_zmet), len(neb_log_us), len(neb_log_age), -1)
+    return neb_log_zmet, neb_log_us, neb_log_age, np.reshape(continuum, shape), np.reshape(lines, shape)
+
+
+def _at_nodes(hats: Array, per_photon: Array) -> Array:
     """Solve for the logarithms at the age nodes whose interpolation gives ``per_photon`` at the SSP ages."""
     with np.errstate(divide="ignore"):
         logs = np.maximum(np.log10(np.maximum(per_photon, 0.0)), _FLOOR)
     return np.asarray(np.linalg.lstsq(hats, logs, rcond=None)[0], np.float64)
 
 
-def _line_sigma(
-    wavelength: NDArray[np.float64], resolution: NDArray[np.float64], lines: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _line_sigma(wavelength: Array, resolution: Array, lines: Array) -> Array:
     """Return the width of the lines [A] as FSPS sets it: two pixels at half maximum or the library's resolution."""
     i = np.clip(np.searchsorted(wavelength, lines, side="right") - 1, 0, len(wavelength) - 2)
     two_pixels = (wavelength[i + 1] - wavelength[i]) * 2.0 / 2.355
     return np.asarray(np.maximum(two_pixels, lines * np.abs(resolution[i]) / (LIGHT * 1e-13)))
 
 
-def _dust_emission(sps: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _dust_emission(sps: Any) -> tuple[Array, Array, Array]:
     """Return the nodes in q_PAH and U_min and the emission there per mass of dust [Lsun/Hz/Msun].
 
     Grey dust of great depth around young stars only leaves nothing of them and does not absorb what it emits, so that
-    the spectrum is that of the dust.
+    the spectrum is that of the dust. Of a library whose nodes are not known there is no emission.
     """
-    qpah, umin = DUST_NODES[fsps.libraries(sps)["dust_emission"]]
+    qpah, umin = DUST_NODES.get(fsps.libraries(sps)["dust_emission"], (np.empty(0), np.empty(0)))
     emission = np.empty((len(qpah), len(umin), 2, len(sps.wavelengths)))
-    options = {"sfh": 0, "add_neb_emission": False, "add_dust_emission": True, "logzsol": 0.0}
-    fsps.set_options(sps, {**options, "dust1": 200.0, "dust1_index": 0.0, "dust2": 0.0})
+    around_young_stars = {"dust1": 200.0, "dust1_index": 0.0, "dust2": 0.0}
+    fsps.set_options(sps, {"sfh": 0, "add_neb_emission": False, "add_dust_emission": True, **around_young_stars})
     for i, j, gamma in np.ndindex(emission.shape[:3]):
         fsps.set_options(sps, {"duste_qpah": qpah[i], "duste_umin": umin[j], "duste_gamma": float(gamma)})
         emission[i, j, gamma] = sps.get_spectrum(tage=1e-3)[1] / sps.dust_mass
-    fsps.set_options(sps, {"add_dust_emission": False, "dust1": 0.0, "dust1_index": -1.0})
     return qpah, umin, emission
 
 
@@ -209,25 +264,27 @@ def _verify(table: SSPTable, imf_type: int) -> None:
     """Compare composites over the table with those of FSPS."""
     from mocksed.sps.engine import Engine
 
-    engine = Engine(table)
     rng = np.random.default_rng(1)
-    for nebular in (True, False):
-        for _ in range(4):
-            age, tau = 10 ** rng.uniform(-2.0, 1.1), 10 ** rng.uniform(-1.0, 2.0)
-            zmet, us, dust2 = rng.uniform(*table.log_zmet_range), rng.uniform(-4.0, -1.0), rng.uniform(0.0, 2.0)
-            expected, mass, *_ = fsps.composite(age, tau, zmet, us, dust2, nebular, imf_type)
-            args = [np.array([value]) for value in (age, tau, zmet, us, dust2)]
-            found = engine.spectra(*args, nebular=nebular)[0]
-            found_mass = engine.derived(*args, nebular=nebular).mass_fraction[0]
-            used = (table.wavelength > LYMAN_LIMIT) & (table.wavelength < 3e5)
-            worst = float(np.max(np.abs(found / expected - 1.0)[used], initial=abs(found_mass / mass - 1.0)))
-            log.info("check: nebular %s, age %.3g Gyr, tau %.3g Gyr: largest difference %.1e", nebular, age, tau, worst)
+    models = [DEFAULT_MODEL] * 4
+    if table.dust_emission.size:
+        models += [
+            Model(add_dust_emission=True, duste_qpah=qpah, duste_umin=umin, duste_gamma=gamma)
+            for qpah, umin, gamma in rng.uniform((0.3, 0.1, 0.0), (5.0, 25.0, 1.0), (2, 3))
+        ]
+    used = (table.wavelength > LYMAN_LIMIT) & (table.wavelength < 3e7)
+    oldest = table.log_age[-1] - 9.0
+    for model in models:
+        engine = Engine(table, model)
+        for nebular in (True, False):
+            age, tau = 10 ** rng.uniform(-2.0, oldest), 10 ** rng.uniform(-1.0, 2.0)
+            zmet, us, dust2 = rng.uniform(*table.log_zmet_range), rng.uniform(-4.0, -1.0), rng.uniform(0.1, 2.0)
+            expected = fsps.composite(age, tau, zmet, us, dust2, nebular, imf_type, model)
+            found = engine.spectra(age, tau, zmet, us, dust2, nebular=nebular)[0]
+            mass = engine.derived(age, tau, zmet, us, dust2, nebular=nebular).mass_fraction[0]
+            worst = float(
+                np.max(np.abs(found / expected.spectrum - 1.0)[used], initial=abs(mass / expected.mass - 1.0))
+            )
+            log.info("check: nebular %s, dust emission %s, age %.3g Gyr, tau %.3g Gyr: largest difference %.1e",
+                     nebular, model.add_dust_emission, age, tau, worst)  # fmt: skip
             if not worst < 1e-3:
                 raise UserError(f"the table does not reproduce FSPS: {worst:.1e} at age {age} Gyr, tau {tau} Gyr.")
-
-
-if __name__ == "__main__":
-    from mocksed.jobs import job
-
-    with job():
-        write(sys.argv[1], extract(int(sys.argv[2])))

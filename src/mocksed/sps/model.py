@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -67,16 +67,16 @@ class Model:
     duste_gamma: float = 0.01
 
     def __post_init__(self) -> None:
-        for name, known in {"sfh": SFH, "dust_type": DUST_TYPE}.items():
+        choices: dict[str, Collection[str]] = {"sfh": SFH, "dust_type": DUST_TYPE}
+        for name, known in choices.items():
             value = getattr(self, name)
             if value not in known:
-                raise UserError(
-                    f"there is no {name} {value!r}{suggestion(str(value), known)}; expected {', '.join(known)}"
-                )
+                near = suggestion(str(value), known)
+                raise UserError(f"there is no {name} {value!r}{near}; expected one of {', '.join(known)}.")
         for name, (low, high) in LIMITS.items():
             value = getattr(self, name)
             if not low <= value <= high:
-                raise UserError(f"{name} is {value}; expected a number from {low:g} to {high:g}")
+                raise UserError(f"{name} is {value}; expected a number from {low:g} to {high:g}.")
 
     @classmethod
     def from_config(cls, sps: Mapping[str, Any]) -> Model:
