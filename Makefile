@@ -36,7 +36,7 @@ run: env
 test: lint
 	$(BIN)/pytest
 
-bench: env
+bench: env .venv/.bench
 	$(BIN)/python -m benchmarks
 
 lint: env
@@ -56,19 +56,29 @@ docs: env
 env: .venv/.installed
 
 # uv installs in 5 s what takes pip 40 s; pip is there for machines on which uv does not work, e.g. with a pip mirror.
+define INSTALL
+($(BIN)/pip install --quiet uv==$(UV_VERSION) && \
+  VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --require-hashes -r $(1)) || \
+  $(BIN)/pip install --quiet --require-hashes -r $(1)
+endef
+
 .venv/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: Python 3.11 or newer is needed; name one: make PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	($(BIN)/pip install --quiet uv==$(UV_VERSION) && \
-	  VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock) || \
-	  $(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(call INSTALL,requirements.lock)
 	$(BIN)/pip install --quiet --no-deps --editable .
 	touch $@
+
+# Without what it compares with, the benchmark measures mocksed alone.
+.venv/.bench: requirements-bench.lock .venv/.installed
+	@{ $(call INSTALL,$<); } && touch $@ || echo "DSPS cannot be installed: its rows will say so" >&2
 
 lock: env
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 pyproject.toml --group dev --generate-hashes \
 	  -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group bench --constraints requirements.lock \
+	  --generate-hashes -o requirements-bench.lock
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,92 +1,96 @@
-"""Measure the hot paths side by side in one process on one core: `make bench`.
+"""Measure the hot paths beside python-fsps and DSPS, print the table and write it to results.txt: `make bench`.
 
-Every figure is the median of several runs. python-fsps is measured where it is installed.
+Each kind of measurement has its own process, so that cores and threads are settled before anything is imported.
 """
 
 import os
-import time
-from collections.abc import Callable
+import pickle
+import platform
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-import numba
-import numpy as np
-from threadpoolctl import threadpool_limits
+from benchmarks.report import Row, Section, Spread, render
 
-from mocksed import assign, catalog, parent, quiescent
-from mocksed.cosmology import age_max, cosmology
-from mocksed.neighbours import METRICS, Neighbours
-from mocksed.relations import Relations
-from mocksed.sps import fsps, table
-from mocksed.sps.engine import Engine
-from mocksed.uvj import WILLIAMS2009
-
-TABLE = Path(__file__).parents[1] / "resources/ssp_padova_kurucz_chabrier.h5"
-FILTERS = [f"jwst_f{band}" for band in ("070w", "090w", "115w", "150w", "200w", "277w", "356w", "410m", "444w", "480m")]
-REPEATS = 5
+MAX_LOAD = 0.5
+RESULTS = Path(__file__).parent / "results.txt"
+PACKAGES = ("mocksed", "numpy", "numba", "fsps", "dsps", "jax")
+MEMORY = {"spectra": 100_000, "derived quantities": 1_000_000, "ten magnitudes": 1_000_000}
+"""Galaxies of the processes whose memory is measured."""
 
 
-def median_time(work: Callable[[], object]) -> float:
-    """Return the median time of a call [s], after one that compiles."""
-    work()
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
+def measured(module: str, *arguments: object, cores: int) -> Any:
+    """Return what a module of this package measures in a process of its own on so many cores, a thread on each."""
+    mine = os.sched_getaffinity(0)
+    names = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    environment = os.environ | dict.fromkeys(names, str(cores)) | {"JAX_PLATFORMS": "cpu"}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "measured")
+        command = [sys.executable, "-m", f"benchmarks.{module}", str(path), *map(str, arguments)]
+        os.sched_setaffinity(0, sorted(mine)[-cores:])  # a child inherits it; libraries count cores when imported
+        try:
+            subprocess.run(command, env=environment, check=True, stdout=sys.stderr)
+        finally:
+            os.sched_setaffinity(0, mine)
+        return pickle.loads(path.read_bytes())
+
+
+def memory(cores: int) -> Section:
+    """Return the rows of peak memory: after a tenth of the galaxies, and after all."""
+    rows = []
+    for name, n in MEMORY.items():
+        tell(f"memory: {name}")
+        for count, peak in zip((n // 10, n), measured("memory", name, n // 10, n, cores=cores), strict=True):
+            rows.append(Row(f"{name} of {count:,} galaxies", Spread(peak, peak, peak), at_most=1000.0))
+    return Section("peak memory of a process [MB], galaxies in blocks of 50,000", rows)
+
+
+def threads(cores: int) -> Section:
+    """Return the rows of two threads against one."""
+    title = "two threads against one: how many times quicker, each ratio within one round"
+    if cores < 2:
+        return Section(title, [Row("spectra", None, at_least=1.7, missing="one core")])
+    tell("threads")
+    return Section(title, measured("threads", cores=2))
+
+
+def provenance(cores: int) -> str:
+    """Return on what machine and with which versions this was measured."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    found = [f"{name} {installed(name)}" for name in PACKAGES]
+    return f"{cpu}, {cores} cores; python {platform.python_version()}, {', '.join(found)}\n"
+
+
+def installed(package: str) -> str:
+    """Return the version of a package."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def tell(what: str) -> None:
+    """Say what is being measured."""
+    print(f"measuring {what}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    """Print the table."""
-    numba.set_num_threads(1)
-    engine, cosmo, scatter = Engine(table.read(TABLE)), cosmology(), Relations()
-    rng = np.random.default_rng(1)
-    n = 2000
-    redshift, log_mstar, ids = rng.uniform(0.1, 8.0, n), rng.uniform(8.0, 11.0, n), np.arange(n)
-    parameters = {
-        "age": age_max(cosmo, redshift) * rng.uniform(0.01, 1.0, n),
-        "tau": 10 ** rng.uniform(-1, 2, n),
-        "log_zmet": rng.uniform(-1.9, 0.19, n),
-        "log_us": rng.uniform(-4, -1, n),
-        "dust2": rng.uniform(0, 2, n),
-    }
-    columns = parameters | {"redshift": redshift, "log_mstar": log_mstar, "quiescent": np.zeros(n, bool)}
-    columns["mass_fraction"] = engine.derived(*parameters.values(), nebular=True).mass_fraction
-    points = parent.evaluate(
-        parent.sample(np.arange(300_000), parent.PRESETS["star_forming"]["default"], quiescent=False, seed=1,
-                      cosmo=cosmo, scatter=scatter),
-        engine, quiescent=False,
-    )  # fmt: skip
-    metric = METRICS["default"]
-    search = Neighbours(metric.coordinates(points), points["age"])
-    proposal = assign.propose(ids, log_mstar, redshift, seed=1, scatter=scatter)
-    targets = metric.coordinates(proposal | {"redshift": redshift, "log_mstar": log_mstar})
-    galaxies = {"galaxy_id": ids, "redshift": redshift / 4.0, "log_mstar": log_mstar}
-    prior = quiescent.Prior(parent.PRESETS["quiescent"]["default"], WILLIAMS2009, 200, 1, cosmo, scatter)
-
-    rows: list[tuple[str, float]] = [
-        ("spectra, gas and dust", median_time(lambda: engine.spectra(*parameters.values(), nebular=True)) / n),
-        ("spectra, stars and dust", median_time(lambda: engine.spectra(*parameters.values(), nebular=False)) / n),
-        ("derived quantities", median_time(lambda: engine.derived(*parameters.values(), nebular=True)) / n),
-        (f"{len(FILTERS)} apparent magnitudes", median_time(
-            lambda: catalog.apparent_magnitudes(columns, FILTERS, engine=engine, cosmo=cosmo, igm_model="madau1995")
-        ) / n),
-        ("10 neighbours of 3e5 points", median_time(
-            lambda: search.nearest_allowed(targets, 10, age_max(cosmo, redshift))) / n),
-        ("quiescent galaxy, z < 2", median_time(lambda: quiescent.assign(galaxies, prior, engine)) / n),
-    ]  # fmt: skip
-    reference = None
-    if os.environ.get("SPS_HOME"):
-        few = np.stack(list(parameters.values()), axis=1)[:40]
-        fixed = few * [1, 1, 0, 1, 1]  # one metallicity, so that its SSPs are cached: FSPS at its quickest
-        reference = median_time(lambda: [fsps.composite(*row, True) for row in fixed]) / len(few)
-        rows.append(("python-fsps, warm", reference))
-    print(f"{'one core, median of ' + str(REPEATS) + ' runs':32s} {'us a galaxy':>12s} {'python-fsps / this':>20s}")
-    for name, seconds in rows:
-        ratio = f"{reference / seconds:20.0f}" if reference else f"{'-':>20s}"
-        print(f"{name:32s} {seconds * 1e6:12.1f} {ratio}")
+    """Print the table and write it."""
+    cores = len(os.sched_getaffinity(0))
+    busy = os.getloadavg()[0]
+    if busy > MAX_LOAD:
+        tell(f"on a busy machine (load {busy:.1f}): times, and above all two threads, will look worse than they are")
+    tell("times")
+    sections = measured("speed", cores=1)
+    sections += [memory(cores), threads(cores)]
+    text = provenance(cores) + "\n" + render(sections)
+    print(text)
+    RESULTS.write_text(text)
 
 
 if __name__ == "__main__":
-    with threadpool_limits(1):
-        main()
+    main()

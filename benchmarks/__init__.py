@@ -1,0 +1,1 @@
+"""What `make bench` measures; its last results are in results.txt."""

@@ -1,0 +1,73 @@
+"""Galaxies to compute, every parameter spread over its range, and what is computed of them."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mocksed import catalog, config, filters
+from mocksed.cosmology import age_max, cosmology
+from mocksed.sps.engine import Engine
+
+ROOT = Path(__file__).parents[1]
+TABLE = ROOT / "resources/ssp_padova_kurucz_chabrier.h5"
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
+PARAMETERS = ("age", "tau", "log_zmet", "log_us", "dust2")
+NIRCAM = [f"jwst_f{band}" for band in ("070w", "090w", "115w", "150w", "200w", "277w", "356w", "410m", "444w", "480m")]
+
+Columns = dict[str, NDArray]
+
+
+def galaxies(n: int, seed: int = 1) -> Columns:
+    """Return the columns that spectra and magnitudes need, arrays of shape (n, )."""
+    rng = np.random.default_rng(seed)
+    redshift = rng.uniform(0.1, 8.0, n)
+    return {
+        "redshift": redshift,
+        "log_mstar": rng.uniform(8.0, 11.0, n),
+        "quiescent": np.zeros(n, bool),
+        "mass_fraction": np.full(n, 0.6),
+        "age": age_max(cosmology(), redshift) * rng.uniform(0.01, 1.0, n),
+        "tau": 10.0 ** rng.uniform(-1.0, 2.0, n),
+        "log_zmet": rng.uniform(-1.9, 0.19, n),
+        "log_us": rng.uniform(-4.0, -1.0, n),
+        "dust2": rng.uniform(0.0, 2.0, n),
+    }
+
+
+def parameters(columns: Columns) -> tuple[NDArray, ...]:
+    """Return the arguments of the engine."""
+    return tuple(columns[name] for name in PARAMETERS)
+
+
+@cache
+def default_filters() -> tuple[str, ...]:
+    """Return the filters of a config that names none."""
+    return tuple(config.load({"run": "benchmark"}, SCHEMA)["photometry"]["filters"])
+
+
+def spectra(engine: Engine, columns: Columns) -> None:
+    """Compute spectra in the blocks of the pipeline, and keep none."""
+    for _ in catalog.spectra(columns, engine):
+        pass
+
+
+def derived(engine: Engine, columns: Columns) -> None:
+    """Compute the derived quantities."""
+    engine.derived(*parameters(columns), nebular=True)
+
+
+def magnitudes(engine: Engine, columns: Columns, names: Sequence[str] = NIRCAM) -> None:
+    """Compute apparent magnitudes behind the intergalactic medium."""
+    bands = [filters.load(name) for name in names]
+    catalog.magnitudes(columns, bands, engine=engine, cosmo=cosmology(), igm_model="madau1995")
+
+
+WORK: dict[str, Callable[[Engine, Columns], None]] = {
+    "spectra": spectra,
+    "derived quantities": derived,
+    "ten magnitudes": magnitudes,
+}
+"""What memory and threads are measured with."""

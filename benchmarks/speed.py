@@ -1,0 +1,184 @@
+"""Times of a galaxy, everything in one process on one core: run by `python -m benchmarks`."""
+
+import pickle
+import sys
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import rivals, sample
+from benchmarks.report import Row, Section, Spread, spread
+from benchmarks.timing import Contestant, interleaved
+from mocksed import assign, parent, quiescent
+from mocksed.cosmology import age_max, cosmology
+from mocksed.errors import UserError
+from mocksed.neighbours import METRICS, Neighbours
+from mocksed.relations import Relations
+from mocksed.sps import fsps, table
+from mocksed.sps.engine import Engine
+from mocksed.uvj import WILLIAMS2009
+
+Array = NDArray[np.float64]
+
+ROUNDS = 9
+N_SPECTRA, N_MAGNITUDES, N_DERIVED, N_FSPS, N_PRODUCT = 4096, 2048, 20_000, 25, 1024
+CALL_SIZES = (1, 16, 256)
+N_SEARCHES, N_QUIESCENT, N_PARENT = 2000, 400, 300_000
+
+
+def main() -> list[Section]:
+    """Return the sections of the table."""
+    engine = Engine(table.read(sample.TABLE))
+    contestants = ours(engine) | pipeline(engine)
+    have_fsps, have_dsps = fsps_works(), find_spec("dsps") is not None
+    if have_fsps:
+        few = sample.parameters(sample.galaxies(N_FSPS))
+        contestants |= {"fsps warm": rivals.fsps_warm(few), "fsps cold": rivals.fsps_cold(few)}
+    if have_dsps:
+        galaxies = rivals.dsps_galaxies(engine.table, N_PRODUCT)
+        contestants |= {
+            "dsps single": rivals.dsps_contestant(engine.table, double=False),
+            "dsps double": rivals.dsps_contestant(engine.table, double=True),
+            "dsps product": Contestant(rivals.dsps(engine.table, galaxies, double=False, own_product=True), N_PRODUCT),
+        }
+    seconds = interleaved(contestants, ROUNDS)
+    return [times(seconds), ratios(seconds), differences(engine, have_fsps, have_dsps)]
+
+
+def fsps_works() -> bool:
+    """Return whether python-fsps and its data are there."""
+    try:
+        fsps.population()
+    except UserError:
+        return False
+    return True
+
+
+def ours(engine: Engine) -> dict[str, Contestant]:
+    """Return what the stellar population engine does."""
+    columns = sample.galaxies(N_SPECTRA)
+    spectra = sample.parameters(columns)
+    some = {name: values[:N_MAGNITUDES] for name, values in columns.items()}
+    many = sample.galaxies(N_DERIVED)
+
+    def in_calls_of(n: int) -> None:
+        for first in range(0, max(CALL_SIZES), n):
+            engine.spectra(*(values[first : first + n] for values in spectra), nebular=True)
+
+    return {
+        "spectra": Contestant(lambda: engine.spectra(*spectra, nebular=True), N_SPECTRA),
+        "stars": Contestant(lambda: engine.spectra(*spectra, nebular=False), N_SPECTRA),
+        **{f"spectra by {n}": Contestant(partial(in_calls_of, n), max(CALL_SIZES)) for n in CALL_SIZES},
+        "lines": Contestant(lambda: engine.lines(*spectra), N_SPECTRA),
+        "derived": Contestant(lambda: sample.derived(engine, many), N_DERIVED),
+        "magnitudes": Contestant(lambda: sample.magnitudes(engine, some), N_MAGNITUDES),
+        "default magnitudes": Contestant(
+            lambda: sample.magnitudes(engine, some, sample.default_filters()), N_MAGNITUDES
+        ),
+    }
+
+
+def pipeline(engine: Engine) -> dict[str, Contestant]:
+    """Return the stages whose cost is not in the engine alone."""
+    cosmo, scatter, metric = cosmology(), Relations(), METRICS["default"]
+    prior = parent.PRESETS["star_forming"]["default"]
+    drawn = parent.sample(np.arange(N_PARENT), prior, quiescent=False, seed=1, cosmo=cosmo, scatter=scatter)
+    points = parent.evaluate(drawn, engine, quiescent=False)
+    search = Neighbours(metric.coordinates(points), points["age"])
+    columns, ids = sample.galaxies(N_SEARCHES), np.arange(N_SEARCHES)
+    redshift, log_mstar = columns["redshift"], columns["log_mstar"]
+    proposal = assign.propose(ids, log_mstar, redshift, seed=1, scatter=scatter)
+    targets = metric.coordinates(proposal | {"redshift": redshift, "log_mstar": log_mstar})
+    nearby = {"galaxy_id": ids, "redshift": redshift / 4.0, "log_mstar": log_mstar}
+    nearby = {name: values[:N_QUIESCENT] for name, values in nearby.items()}
+    tries = quiescent.Prior(parent.PRESETS["quiescent"]["default"], WILLIAMS2009, 200, 1, cosmo, scatter)
+    return {
+        "neighbours": Contestant(
+            lambda: search.nearest_allowed(targets, 10, age_max(cosmo, redshift)), N_SEARCHES
+        ),
+        "quiescent": Contestant(lambda: quiescent.assign(nearby, tries, engine), N_QUIESCENT),
+    }  # fmt: skip
+
+
+def times(seconds: dict[str, Array]) -> Section:
+    """Return the rows of times, in microseconds a galaxy."""
+
+    def row(name: str, key: str, at_most: float | None = None) -> Row:
+        return Row(name, spread(seconds[key] * 1e6) if key in seconds else None, at_most=at_most)
+
+    return Section(
+        "time of a galaxy [us]: one process, one core, one thread",
+        [
+            row(f"spectra: gas, dust, 1936 wavelengths, {N_SPECTRA} a call", "spectra", at_most=60.0),
+            *(row(f"the same, {n} a call", f"spectra by {n}") for n in reversed(CALL_SIZES)),
+            row("spectra: stars, dust", "stars"),
+            row("luminosities of 166 emission lines", "lines"),
+            row("derived quantities (SFR, mass, M_UV, beta, colours)", "derived", at_most=5.0),
+            row("10 apparent magnitudes, with IGM", "magnitudes", at_most=150.0),
+            row(f"{len(sample.default_filters())} apparent magnitudes, the default", "default magnitudes"),
+            row(f"10 neighbours among {N_PARENT:,} points", "neighbours"),
+            row("quiescent galaxy in the UVJ box, z < 2", "quiescent"),
+            row("python-fsps warm: metallicity as in the call before", "fsps warm"),
+            row("python-fsps cold: a new metallicity", "fsps cold"),
+            row("DSPS: stars, dust; vmap, single precision", "dsps single"),
+            row("DSPS: stars, dust; vmap, double precision (its own)", "dsps double"),
+            row("weights of DSPS, then one matrix product and dust", "dsps product"),
+        ],
+    )
+
+
+def ratios(seconds: dict[str, Array]) -> Section:
+    """Return the rows of ratios."""
+
+    def row(name: str, slow: str, quick: str, at_least: float | None = None) -> Row:
+        found = spread(seconds[slow] / seconds[quick]) if slow in seconds else None
+        return Row(name, found, at_least=at_least)
+
+    return Section(
+        "how many times quicker: each ratio within one round",
+        [
+            row("spectra, python-fsps warm", "fsps warm", "spectra", at_least=250.0),
+            row("derived quantities, python-fsps warm", "fsps warm", "derived", at_least=3000.0),
+            row("spectra with gas, DSPS without, single precision", "dsps single", "spectra", at_least=20.0),
+            row("spectra with gas, DSPS without, double precision", "dsps double", "spectra"),
+            row("spectra without gas, DSPS, single precision", "dsps single", "stars"),
+            row("spectra without gas, weights of DSPS and one product", "dsps product", "stars"),
+        ],
+    )
+
+
+def differences(engine: Engine, have_fsps: bool, have_dsps: bool) -> Section:
+    """Return the rows that say whether the same was computed."""
+    seen = (engine.wavelength > 912.0) & (engine.wavelength < 3e5)
+
+    def row(name: str, theirs: Array, own: NDArray[np.float32]) -> Row:
+        difference = np.abs(theirs[:, seen] / own[:, seen] - 1.0) * 100.0
+        return Row(name, Spread(*(float(np.percentile(difference, q)) for q in (50, 0, 99))))
+
+    fsps_name, dsps_names = "python-fsps, gas and dust", {
+        False: "DSPS, stars and dust, single precision",
+        True: "DSPS, stars and dust, double precision",
+    }  # fmt: skip
+    rows = []
+    if have_fsps:
+        age, tau, log_zmet, log_us, dust2 = sample.parameters(sample.galaxies(N_FSPS))
+        log_zmet = np.full(N_FSPS, rivals.LOG_ZMET)
+        theirs = np.array([rivals.fsps_spectrum(*row) for row in zip(age, tau, log_us, dust2, strict=True)])
+        rows.append(row(fsps_name, theirs, engine.spectra(age, tau, log_zmet, log_us, dust2, nebular=True)))
+    else:
+        rows.append(Row(fsps_name, None))
+    for double, name in dsps_names.items():
+        if have_dsps:
+            age, tau, log_zmet, dust2 = galaxies = rivals.dsps_galaxies(engine.table, 128)
+            own = engine.spectra(age, tau, log_zmet, np.full(len(age), -2.0), dust2, nebular=False)
+            rows.append(row(name, rivals.dsps(engine.table, galaxies, double=double)(), own))
+        else:
+            rows.append(Row(name, None))
+    return Section("relative difference of their spectra [%], 912 A - 30 um: median, lowest - 99th percentile", rows)
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_bytes(pickle.dumps(main()))

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from benchmarks import sample, speed, threads, timing
+from benchmarks.memory import peak_memory
+from benchmarks.report import Row, Section, Spread, number, render, spread
+from benchmarks.timing import Contestant
+
+FOUND = Spread(50.0, 40.0, 70.0)
+
+
+@pytest.mark.parametrize(
+    ("row", "verdict"),
+    [
+        (Row("", FOUND, at_most=50.0), "met"),
+        (Row("", FOUND, at_most=49.9), "MISSED"),
+        (Row("", FOUND, at_least=50.0), "met"),
+        (Row("", FOUND, at_least=50.1), "MISSED"),
+        (Row("", None, at_least=50.0), "unknown"),
+        (Row("", FOUND), ""),
+    ],
+)
+def test_the_median_meets_the_target_or_not(row, verdict):
+    assert row.verdict == verdict
+
+
+def test_the_table_shows_what_is_missing_beside_what_was_found():
+    rows = [Row("ours", FOUND, at_most=60.0), Row("theirs", None), Row("peak", Spread(7.0, 7.0, 7.0))]
+    lines = render([Section("time [us]", rows)]).splitlines()
+    assert lines[2] == "time [us]"
+    assert lines[3].split() == ["ours", "50.0", "40.0", "-", "70.0", "<=", "60", "met"]
+    assert lines[4].split() == ["theirs", "not", "installed"]
+    assert lines[5].split() == ["peak", "7.00"]
+    assert lines[3].index("50.0") + 4 == lines[4].index("not installed") + len("not installed")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(2e-5, "2.0e-05"), (0.1234, "0.123"), (1.234, "1.23"), (12.34, "12.3"), (123.4, "123"), (12345.6, "12,346")],
+)
+def test_numbers_have_three_figures(value, text):
+    assert number(value) == text
+
+
+def test_a_spread_is_median_lowest_and_highest():
+    assert spread(np.array([3.0, 1.0, 7.0])) == (3.0, 1.0, 7.0)
+
+
+def test_contestants_take_turns(monkeypatch):
+    turns, clock = [], iter(range(100))
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: float(next(clock)))
+    contestants = {"a": Contestant(lambda: turns.append("a"), 1), "b": Contestant(lambda: turns.append("b"), 4)}
+    seconds = timing.interleaved(contestants, 3)
+    assert turns == ["a", "b"] * 4
+    np.testing.assert_array_equal(seconds["a"], [1.0, 1.0, 1.0])
+    np.testing.assert_array_equal(seconds["b"], [0.25, 0.25, 0.25])
+
+
+def test_the_quickest_per_galaxy_wins(monkeypatch):
+    took = {8: 8.0, 32: 16.0, 128: 256.0}
+    monkeypatch.setattr(timing, "elapsed", lambda work: took[work()])
+    candidates = {n: Contestant(lambda n=n: n, n) for n in took}
+    assert timing.quickest(candidates) == candidates[32]
+
+
+def test_every_contestant_of_ours_runs(monkeypatch, engine):
+    monkeypatch.setattr(speed, "N_SPECTRA", 8)
+    monkeypatch.setattr(speed, "N_MAGNITUDES", 2)
+    monkeypatch.setattr(speed, "N_DERIVED", 8)
+    monkeypatch.setattr(speed, "CALL_SIZES", (1, 4))
+    monkeypatch.setattr(speed, "N_SEARCHES", 20)
+    monkeypatch.setattr(speed, "N_QUIESCENT", 4)
+    monkeypatch.setattr(speed, "N_PARENT", 200)
+    seconds = timing.interleaved(speed.ours(engine) | speed.pipeline(engine), 1)
+    assert all(time > 0.0 for time in seconds.values())
+    rows = [*speed.times(seconds).rows, *speed.ratios(seconds).rows]
+    assert {row.name for row in rows if row.found is None} == {
+        row.name for row in rows if "python-fsps" in row.name or "DSPS" in row.name
+    }
+    assert all(row.found is None for row in speed.differences(engine, have_fsps=False, have_dsps=False).rows)
+
+
+def test_memory_and_threads_work_with_the_same_galaxies(engine):
+    assert set(threads.COUNTS) <= set(sample.WORK)
+    for work in sample.WORK.values():
+        work(engine, sample.galaxies(4))
+    assert peak_memory() > 50.0
