@@ -441,11 +441,13 @@ def test_the_rule_makes_the_shipped_table(root, tmp_path):
 
     shipped = table.read(root / "resources/ssp_padova_kurucz_chabrier.h5")
     own = table.read(tmp_path / "results/ssp/own.h5")
-    for name in ("wavelength", "log_age", "log_zmet", "stellar", "mass", "line_sigma"):
+    for name in ("wavelength", "log_age", "log_zmet", "stellar", "mass", "line_sigma", "dust_umin", "dust_emission"):
         assert np.array_equal(getattr(own, name), getattr(shipped, name)), name
     for name in ("neb_continuum", "neb_lines"):  # a least-squares solution may differ in its last bits
         assert np.allclose(getattr(own, name), getattr(shipped, name), rtol=0, atol=2e-5), name
+    assert own.line_name == shipped.line_name
     assert own.provenance["sps_home_sha256"] == shipped.provenance["sps_home_sha256"]
+    assert "largest difference" in (tmp_path / "logs/ssp/own.log").read_text()
 
 
 @pytest.mark.fsps

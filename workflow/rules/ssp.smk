@@ -1,4 +1,5 @@
-# The SSP table. The shipped one needs no rule; a name below <results>/ssp that does not exist is made by FSPS.
+# The SSP table. The shipped one needs no rule; a name below <results>/ssp that does not exist is made by FSPS, with the
+# isochrones, spectra and dust emission that python-fsps was compiled with, and checked against it.
 rule ssp_table:
     output:
         f"{cfg['results']}/ssp/{{table}}.h5",
