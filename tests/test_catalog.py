@@ -56,7 +56,7 @@ def assigned(own):
 def build(own, engine, star_forming=None, quiescent=None):
     default = assigned(own)
     parts = star_forming or default[0], quiescent or default[1]
-    return own | catalog.build(own, *parts, engine=engine, metric=METRIC)
+    return own | catalog.build(own, *parts, engine=engine, metric=METRIC, cosmo=COSMO)
 
 
 @pytest.fixture(scope="module")

@@ -97,10 +97,15 @@ def derived(assigned, engine):
     return engine.derived(age, tau, log_zmet, -4.0, dust2, nebular=False)
 
 
+def rejected(assigned):
+    """Return the flags of galaxies that found no try to their liking."""
+    return assigned["flags"] & ~Flag.ZMET_CLIPPED
+
+
 def test_accepted_galaxies_are_in_the_box_and_on_their_sfr(engine):
     own = galaxies()
     assigned = quiescent.assign(own, prior(), engine)
-    accepted = assigned["flags"] == 0
+    accepted = rejected(assigned) == 0
     assert accepted.mean() > 0.5
     result = derived(assigned, engine)
     assert np.all(in_box(result.uv, result.vj)[accepted])
@@ -110,8 +115,22 @@ def test_accepted_galaxies_are_in_the_box_and_on_their_sfr(engine):
     in_vain = (assigned["flags"] & Flag.UVJ_NOT_ACCEPTED) > 0
     assert np.all(in_box(result.uv, result.vj) == ~in_vain)
     assert np.all((missed > quiescent.SFR_TOLERANCE) == ((assigned["flags"] & Flag.SFR_NOT_REACHED) > 0))
-    assert np.all((assigned["flags"] & ~(Flag.UVJ_NOT_ACCEPTED | Flag.SFR_NOT_REACHED)) == 0)
+    assert np.all((assigned["flags"] & ~(Flag.UVJ_NOT_ACCEPTED | Flag.SFR_NOT_REACHED | Flag.ZMET_CLIPPED)) == 0)
     assert assigned["flags"].dtype == np.int32
+
+
+def test_a_metallicity_outside_the_table_is_flagged(engine):
+    own = galaxies(100)
+    low, high = engine.table.log_zmet_range
+    for value, moved in ((low - 0.1, True), (high + 0.01, True), (low, False), (high, False), (-0.3, False)):
+        drawn_from = {**DEFAULT, "log_zmet": {"constant": value}}
+        assigned = quiescent.assign(own, prior(sampling=drawn_from, max_tries=3), engine)
+        assert np.all(assigned["log_zmet"] == np.clip(value, low, high))
+        assert np.all((assigned["flags"] & Flag.ZMET_CLIPPED > 0) == moved)
+    assigned = quiescent.assign(own, prior(), engine)
+    at_the_limit = np.isin(assigned["log_zmet"], (low, high))
+    assert np.any(at_the_limit)
+    assert np.all(at_the_limit == (assigned["flags"] & Flag.ZMET_CLIPPED > 0))
 
 
 @pytest.mark.parametrize("preset", ["default", "drakos2021b"])
@@ -151,12 +170,12 @@ def test_more_tries_never_make_it_worse(engine):
         )
         outside = quiescent.outside(result.uv, result.vj, WILLIAMS2009)
         if before is not None:
-            was_accepted = before["assigned"]["flags"] == 0
+            was_accepted = rejected(before["assigned"]) == 0
             for name in ("age", "tau", "log_zmet"):
                 assert np.all(before["assigned"][name][was_accepted] == assigned[name][was_accepted])
             better = (missed < before["missed"]) | ((missed == before["missed"]) & (outside <= before["outside"]))
             assert np.all(better | was_accepted)
-            assert (assigned["flags"] == 0).sum() > was_accepted.sum()
+            assert (rejected(assigned) == 0).sum() > was_accepted.sum()
         before = {"assigned": assigned, "missed": missed, "outside": outside}
 
 
@@ -175,7 +194,7 @@ def test_the_sfr_comes_before_the_box(engine):
     own = {"galaxy_id": np.arange(40), "redshift": np.zeros(40), "log_mstar": np.full(40, 6.0)}
     once, often = (quiescent.assign(own, prior(box=NOWHERE, max_tries=n), engine)["flags"] for n in (1, 400))
     assert np.mean(once & Flag.SFR_NOT_REACHED > 0) > 0.3
-    assert np.all(often == Flag.UVJ_NOT_ACCEPTED)
+    assert np.all(often & ~Flag.ZMET_CLIPPED == Flag.UVJ_NOT_ACCEPTED)
 
 
 def test_an_sfr_out_of_reach_is_flagged(engine):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mocksed import photometry
+from mocksed import photometry, storage
 from mocksed.assign import PARAMETERS, PROPOSED
-from mocksed.columns import Flag, magnitude_column, rest_frame_column
-from mocksed.cosmology import distance_modulus
+from mocksed.columns import Flag, line_column, magnitude_column, rest_frame_column
+from mocksed.cosmology import AGE_MARGIN, age_max, distance_modulus
+from mocksed.errors import UserError
 from mocksed.filters import Filter
 from mocksed.jobs import Progress
+from mocksed.lines import indices
 from mocksed.neighbours import Metric
 from mocksed.sps import igm
 
@@ -28,6 +33,9 @@ Array = NDArray[np.float64]
 BLOCK = 4096
 """Galaxies whose spectra are held at once."""
 
+_ROUNDING = 1e-6  # parameters of parent points are kept in single precision
+_N_LISTED = 5  # identifiers that a message names
+
 
 def build(
     galaxies: Mapping[str, NDArray],
@@ -36,8 +44,12 @@ def build(
     *,
     engine: Engine | ReferenceEngine,
     metric: Metric,
+    cosmo: FlatLambdaCDM,
 ) -> dict[str, NDArray]:
     """Put the two classes together and compute what their parameters give.
+
+    Ages above the age of the universe and metallicities and ionisation parameters outside the SSP table are moved to
+    the nearest ones allowed and flagged, wherever they come from.
 
     Parameters
     ----------
@@ -50,11 +62,19 @@ def build(
         The stellar population model.
     metric : Metric
         Metric of the distance between proposal and result of star-forming galaxies.
+    cosmo : FlatLambdaCDM
+        Cosmology that limits the ages.
 
     Returns
     -------
     dict of ndarrays of shape (n, )
-        The columns of the catalogue but for the apparent magnitudes; NaN where a quantity does not exist for a class.
+        The columns of the catalogue but for apparent magnitudes and lines; NaN where a quantity does not exist for a
+        class.
+
+    Raises
+    ------
+    UserError
+        If a parameter is none that the model can take, or a result is not finite.
 
     """
     n = len(galaxies["galaxy_id"])
@@ -65,16 +85,27 @@ def build(
     for is_quiescent, assigned in ((False, star_forming), (True, quiescent)):
         for name in assigned.keys() & columns.keys():
             columns[name][rows[is_quiescent]] = assigned[name]
-    columns["log_zmet"] = engine.clip_log_zmet(columns["log_zmet"])
-    proposed = columns["prop_log_zmet"]
-    unreachable = np.isfinite(proposed) & (engine.clip_log_zmet(proposed) != proposed)
-    columns["flags"] |= (Flag.ZMET_CLIPPED * unreachable).astype(np.int32)
+    for name, clip, flag in (
+        ("log_zmet", engine.clip_log_zmet, Flag.ZMET_CLIPPED),
+        ("log_us", engine.clip_log_us, Flag.US_CLIPPED),
+    ):
+        assigned_value, proposed = columns[name], columns[f"prop_{name}"]
+        columns[name] = clip(assigned_value)
+        moved = (np.abs(columns[name] - assigned_value) > _ROUNDING) | (np.abs(clip(proposed) - proposed) > 0.0)
+        columns["flags"] |= (flag * moved).astype(np.int32)
+    limit = _age_limit(galaxies, cosmo)
+    columns["flags"] |= (Flag.AGE_CLIPPED * (columns["age"] > limit)).astype(np.int32)
+    columns["age"] = np.minimum(columns["age"], limit)
 
     log_mstar = galaxies["log_mstar"]
     results = ("log_sfr", "muv", "muv_intrinsic", "beta", "uv", "vj", "mass_fraction", "distance")
     columns |= {name: np.full(n, np.nan) for name in results}
     for is_quiescent, row in rows.items():
-        derived = engine.derived(*_fsps(columns, row, not is_quiescent), nebular=not is_quiescent)
+        try:
+            derived = engine.derived(*_fsps(columns, row, not is_quiescent), nebular=not is_quiescent)
+        except UserError as error:
+            stage = "quiescent" if is_quiescent else "assign"
+            raise UserError(f"parameters in {stage}/: {error} Remove that file and run again.") from error
         for name in ("beta", "uv", "vj", "mass_fraction"):
             columns[name][row] = getattr(derived, name)
         columns["log_sfr"][row] = derived.log_ssfr + log_mstar[row]
@@ -83,7 +114,32 @@ def build(
     result = {name: columns[name] for name in (*PROPOSED, "tau")} | {k: galaxies[k] for k in ("redshift", "log_mstar")}
     proposal = result | {name: columns[f"prop_{name}"] for name in PROPOSED}
     columns["distance"] = metric.distance(proposal, result)
+    for name in results:
+        bad = ~np.isfinite(columns[name])
+        if name == "distance":
+            bad &= ~galaxies["quiescent"]
+        if np.any(bad):
+            raise UserError(_no_number(name, columns[name], bad, galaxies["galaxy_id"]))
     return columns
+
+
+def _age_limit(galaxies: Mapping[str, NDArray], cosmo: FlatLambdaCDM) -> Array:
+    """Return the oldest age allowed for each galaxy [Gyr]."""
+    limit = age_max(cosmo, galaxies["redshift"])
+    too_early = ~(limit >= AGE_MARGIN)
+    if np.any(too_early):
+        raise UserError(
+            f"{_no_number('redshift', galaxies['redshift'], too_early, galaxies['galaxy_id'])} At a galaxy's redshift "
+            f"the universe must be older than {2e3 * AGE_MARGIN:g} Myr. Leave such galaxies out."
+        )
+    return limit
+
+
+def _no_number(name: str, values: NDArray, bad: NDArray[np.bool_], galaxy_id: NDArray[np.int64]) -> str:
+    """Say which galaxies have a value that cannot be."""
+    first, count = int(np.argmax(bad)), int(np.count_nonzero(bad))
+    others = f" (and {count - 1} others)" if count > 1 else ""
+    return f"{name} of the galaxy {galaxy_id[first]}{others} is {values[first]:g}."
 
 
 def _fsps(columns: Mapping[str, NDArray], rows: NDArray[np.int64], nebular: bool) -> Iterator[Array]:
@@ -113,7 +169,7 @@ def spectra(
     slice, ndarray of shape (rows, n_wave)
 
     """
-    formed = 10.0 ** columns["log_mstar"] / columns["mass_fraction"]
+    formed = _formed(columns)
     for start in range(0, len(formed), BLOCK):
         block = slice(start, min(start + BLOCK, len(formed)))
         is_quiescent = columns["quiescent"][block]
@@ -126,6 +182,123 @@ def spectra(
         yield block, flux
         if progress:
             progress.update(len(flux))
+
+
+def _formed(columns: Mapping[str, NDArray]) -> Array:
+    """Return the stellar mass that each galaxy formed [Msun]: FSPS forms 1 Msun, of which mass_fraction survives."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        formed = 10.0 ** columns["log_mstar"] / columns["mass_fraction"]
+    bad = ~(np.isfinite(formed) & (formed > 0.0))
+    if np.any(bad):
+        row = int(np.argmax(bad))
+        raise UserError(
+            f"the catalogue is damaged: row {row} has log_mstar {columns['log_mstar'][row]:g} and mass_fraction "
+            f"{columns['mass_fraction'][row]:g}. Remove that file of catalog/ and run again."
+        )
+    return formed
+
+
+def line_luminosities(
+    columns: Mapping[str, NDArray],
+    lines: Sequence[str] | str,
+    *,
+    engine: Engine | ReferenceEngine,
+    progress: Progress | None = None,
+) -> dict[str, NDArray[np.float32]]:
+    """Return the luminosities of emission lines [Lsun] of the whole galaxy, dust included, one column for each line.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray of shape (n, )
+        As for `spectra`.
+    lines : sequence of str, or "all"
+        Names that `mocksed.lines.slug` takes.
+    engine : Engine or ReferenceEngine
+        The stellar population model.
+    progress : Progress, optional
+        Told of the galaxies that are done.
+
+    Returns
+    -------
+    dict of ndarrays of shape (n, )
+        NaN for quiescent galaxies, which have no gas.
+
+    Raises
+    ------
+    UserError
+        If there is no such line.
+
+    """
+    wanted = indices(lines, engine.line_name)
+    index = list(wanted.values())
+    luminosity = np.full((len(wanted), len(columns["quiescent"])), np.nan, np.float32)
+    formed = _formed(columns)
+    shining = np.flatnonzero(~columns["quiescent"])
+    for start in range(0, len(shining) if wanted else 0, BLOCK):
+        rows = shining[start : start + BLOCK]
+        per_mass = engine.lines(*_fsps(columns, rows, True))[:, index]
+        luminosity[:, rows] = (per_mass * formed[rows, None]).T
+        if progress:
+            progress.update(len(rows))
+    return {line_column(name): luminosity[i] for i, name in enumerate(wanted)}
+
+
+def find(paths: Sequence[Path], galaxy_id: NDArray[np.int64], names: Sequence[str]) -> dict[str, NDArray]:
+    """Return columns of some galaxies of a catalogue, reading no more of it than needed.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        The shards of the catalogue.
+    galaxy_id : ndarray of shape (n, )
+        The galaxies; one that is asked for twice is returned twice.
+    names : sequence of str
+        Columns.
+
+    Returns
+    -------
+    dict of ndarrays of shape (n, )
+        In the order of ``galaxy_id``, and ``shard``: the index in ``paths``.
+
+    Raises
+    ------
+    UserError
+        If a galaxy is not there or is in two shards, or a file cannot be read.
+
+    """
+    wanted = np.unique(galaxy_id)
+    among = pc.field("galaxy_id").isin(pa.array(wanted))
+    found: dict[str, list[NDArray]] = {name: [] for name in ("shard", "galaxy_id", *names)}
+    for shard, path in enumerate(paths):
+        rows = storage.to_arrays(storage.read_table(path, list(dict.fromkeys(["galaxy_id", *names])), among))
+        rows["shard"] = np.full(len(rows["galaxy_id"]), shard)
+        for name, parts in found.items():
+            parts.append(rows[name])
+    columns = {name: np.concatenate(parts) for name, parts in found.items()}
+    order = np.argsort(columns["galaxy_id"], kind="stable")
+    ids = columns["galaxy_id"][order]
+    _check_found(paths, wanted, ids, columns["shard"][order])
+    rows_of_ids = order[np.searchsorted(ids, galaxy_id)]
+    return {name: values[rows_of_ids] for name, values in columns.items()}
+
+
+def _check_found(
+    paths: Sequence[Path], wanted: NDArray[np.int64], ids: NDArray[np.int64], shard: NDArray[np.int64]
+) -> None:
+    twice = np.flatnonzero(ids[1:] == ids[:-1])
+    if len(twice):
+        first, second = (paths[shard[twice[0] + i]] for i in (0, 1))
+        raise UserError(
+            f"the galaxy {ids[twice[0]]} is in {first} and in {second}. If the run once had another number of shards, "
+            "remove the files that are left of it."
+        )
+    missing = np.setdiff1d(wanted, ids)
+    if len(missing):
+        listed = ", ".join(map(str, missing[:_N_LISTED])) + (", ..." if len(missing) > _N_LISTED else "")
+        raise UserError(
+            f"{len(missing)} of the {len(wanted)} galaxies are not in {paths[0].parent}: {listed}. Check the "
+            "identifiers (galaxy_id)."
+        )
 
 
 def magnitudes(

@@ -4,6 +4,7 @@ A command is one function that takes the parsed arguments, and one line in `pars
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # the reader of a list has seen enough; nothing is left to be flushed into its pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return 0
 
 
@@ -35,6 +39,11 @@ def parser() -> argparse.ArgumentParser:
     add_command(commands, "report-path", report_path, "print where the HTML report of a config goes")
     add_command(commands, "plan", plan, "print what a run will need: jobs, memory, core-hours and disk of each rule")
     add_command(commands, "filters", list_filters, "print the filters that are known by name", configfile=False)
+    of_lines = add_command(commands, "lines", list_lines, "print the emission lines by name", configfile=False)
+    of_lines.add_argument(
+        "--configfile", type=Path, metavar="F", help="a config with another SSP table than the default"
+    )
+    add_spectra(commands)
     add_command(
         commands, "config-docs", config_docs, "print the reference of the config, as Markdown", configfile=False
     )
@@ -51,6 +60,24 @@ def add_command(
     if configfile:
         command.add_argument("--configfile", type=Path, required=True, metavar="F", help="the config, a YAML file")
     return command
+
+
+def add_spectra(commands: Any) -> None:
+    """Add the command ``spectra``, which needs no config: the catalogue says all."""
+    help_ = "compute the spectra of some galaxies of a finished run anew, from its catalogue"
+    command: argparse.ArgumentParser = commands.add_parser(
+        "spectra", help=help_, description=help_, fromfile_prefix_chars="@"
+    )
+    command.convert_arg_line_to_args = str.split  # type: ignore[method-assign,assignment]
+    command.set_defaults(command=spectra_of_run)
+    command.add_argument("--run", required=True, metavar="R", help="name of the run")
+    command.add_argument("--ids", required=True, nargs="+", type=int, metavar="ID",
+                         help="galaxy_id of the galaxies, or @F: the identifiers are in the text file F")  # fmt: skip
+    command.add_argument(
+        "--results", type=Path, default=Path("results"), help="folder of results (default: %(default)s)"
+    )
+    command.add_argument("--output", type=Path, metavar="F", help="default: RESULTS/R/selected_spectra.parquet")
+    command.add_argument("--ssp-table", type=Path, metavar="F", help="where the SSP table of the run is now")
 
 
 def check(args: argparse.Namespace) -> None:
@@ -86,6 +113,29 @@ def list_filters(args: argparse.Namespace) -> None:
     print(f"{'filter':28s} {'pivot [A]':>10s} {'from':>10s} {'to':>10s}")
     for band in map(filters.load, filters.available()):
         print(f"{band.name:28s} {band.pivot:10.0f} {band.wavelength[0]:10.0f} {band.wavelength[-1]:10.0f}")
+
+
+def list_lines(args: argparse.Namespace) -> None:
+    """Print the emission lines by name."""
+    from mocksed import lines
+    from mocksed.sps import table
+
+    loaded = config.load(args.configfile or {"run": "lines"}, args.schema)
+    names, wavelength = table.read_lines(loaded["sps"]["table"])
+    print(f"{'line':16s} {'vacuum [A]':>11s}  name in FSPS")
+    for name, centre in zip(names, wavelength, strict=True):
+        print(f"{lines.slug(name):16s} {centre:11.2f}  {name}")
+
+
+def spectra_of_run(args: argparse.Namespace) -> None:
+    """Compute the spectra of some galaxies of a finished run anew."""
+    from mocksed import spectra
+    from mocksed.jobs import progress
+
+    output = args.output or args.results / args.run / "selected_spectra.parquet"
+    with progress(len(args.ids), "galaxies", "spectra") as bar:
+        spectra.write_of_run(output, args.run, args.ids, args.results, args.ssp_table, bar)
+    print(output)
 
 
 def config_docs(args: argparse.Namespace) -> None:

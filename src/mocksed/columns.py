@@ -53,7 +53,7 @@ COLUMNS: dict[str, Column] = {
     # spectra
     "spectrum": Column(pa.list_(_f4), "Lsun/Hz", "rest-frame L_nu of the galaxy (Lsun = 3.839e33 erg/s)"),
 }
-"""Every named column; those of magnitudes are made by `magnitude_column` and `rest_frame_column`."""
+"""Every named column; those of magnitudes and emission lines are made by `magnitude_column` and the like."""
 
 PREFIXES = ("mag_", "absmag_", "line_")
 """How the names of columns begin that the configuration adds."""
@@ -69,12 +69,19 @@ def rest_frame_column(filter_name: str) -> str:
     return f"absmag_{filter_name}"
 
 
+def line_column(line: str) -> str:
+    """Return the name of the column with the luminosity of an emission line (`mocksed.lines.slug`)."""
+    return f"line_{line}"
+
+
 def column(name: str) -> Column | None:
     """Return what is known of a column, None for one that passed through from the user's table."""
     if name.startswith("mag_"):
         return Column(_f4, "mag(AB)", f"apparent magnitude in {name[4:]}, with dust and intergalactic absorption")
     if name.startswith("absmag_"):
         return Column(_f4, "mag(AB)", f"absolute magnitude in {name[7:]} in the rest frame, with dust")
+    if name.startswith("line_"):
+        return Column(_f4, "Lsun", f"luminosity of the emission line {name[5:]}, with dust (Lsun = 3.839e33 erg/s)")
     return COLUMNS.get(name)
 
 
@@ -86,19 +93,22 @@ class Flag:
     NO_ALLOWED_NEIGHBOUR = 2
     """No parent point was young enough; the youngest one was used."""
     ZMET_CLIPPED = 4
-    """The proposed metallicity lies outside the SSP table; the nearest one there was asked for."""
+    """The proposed, drawn or assigned metallicity lies outside the SSP table; the nearest one there was used."""
     UVJ_NOT_ACCEPTED = 8
     """Quiescent: no try fell into the UVJ box; the galaxy keeps the try nearest to it."""
     SFR_NOT_REACHED = 16
     """Quiescent: the requested SFR has no solution at any allowed age; the nearest one was used."""
+    US_CLIPPED = 32
+    """The proposed or assigned ionisation parameter lies outside the SSP table; the nearest one there was used."""
 
 
 FLAG_DESCRIPTIONS = {
     Flag.AGE_CLIPPED: "age moved to the limit set by the age of the universe",
     Flag.NO_ALLOWED_NEIGHBOUR: "no parent point young enough for the redshift",
-    Flag.ZMET_CLIPPED: "proposed metallicity outside the SSP table",
+    Flag.ZMET_CLIPPED: "metallicity outside the SSP table",
     Flag.UVJ_NOT_ACCEPTED: "no try fell into the UVJ box",
     Flag.SFR_NOT_REACHED: "requested SFR out of reach",
+    Flag.US_CLIPPED: "ionisation outside the SSP table",
 }
 
 RESERVED = frozenset(COLUMNS) - {"galaxy_id", "redshift", "log_mstar", "quiescent", "ra", "dec"}

@@ -8,7 +8,6 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from functools import reduce
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +17,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from mocksed.cosmology import AGE_MARGIN
-from mocksed.errors import UserError
+from mocksed.errors import UserError, suggestion
 from mocksed.sps import TAU_RANGE
 
 Node = dict[str, Any]
@@ -193,7 +192,7 @@ def _translate(error: ValidationError) -> Iterator[str]:
         case "additionalProperties":
             for name in value.keys() - node["properties"].keys():
                 allowed = list(node["properties"])
-                yield f"{_dotted((*path, name))}: unknown key{_suggest(name, allowed)}; allowed: {', '.join(allowed)}"
+                yield f"{_dotted((*path, name))}: unknown key{suggestion(name, allowed)}; allowed: {', '.join(allowed)}"
         case "required":
             for name in node["required"]:
                 if name not in value:
@@ -229,11 +228,6 @@ def _text_hint(value: Any, node: Node) -> str:
         return ""
     plain = f"{number:.0f}" if number.is_integer() else repr(number)
     return f" (YAML takes {value} for text; write {plain if 'e' not in plain else f'{number:.1e}'})"
-
-
-def _suggest(name: str, known: Iterable[str]) -> str:
-    close = get_close_matches(name, list(known), n=1)
-    return f", did you mean {close[0]}?" if close else ""
 
 
 def _dotted(path: Sequence[str | int]) -> str:
@@ -387,6 +381,22 @@ def _wavelength(config: dict[str, Any]) -> Any:
         return None  # who reads the table will say so
 
 
+def _check_lines(config: dict[str, Any]) -> Iterator[str]:
+    names, table = _get(config, "spectra.lines"), Path(_get(config, "sps.table"))
+    if not names or names == "all" or not table.is_file():
+        return
+    from mocksed import lines  # most configs name none, and h5py takes its time
+    from mocksed.sps.table import read_lines
+
+    try:
+        known, _ = read_lines(table)
+    except UserError as error:
+        yield f"sps.table: {error}"
+        return
+    for problem in lines.problems(names, known):
+        yield f"spectra.lines: {problem}; expected names that `mocksed lines` lists"
+
+
 def _check_table(config: dict[str, Any]) -> Iterator[str]:
     if _get(config, "galaxies.source") != "table":
         return
@@ -461,6 +471,7 @@ _CHECKS = (
     _check_centre,
     _check_redshift_bins,
     _check_filters,
+    _check_lines,
     _check_table,
     _check_ssp_table,
     _check_results,

@@ -106,7 +106,8 @@ def _try(galaxies: Mapping[str, NDArray], number: NDArray[np.int64], prior: Prio
         random[rows] = uniforms(prior.seed, Stage.QUIESCENT, galaxies["galaxy_id"][rows], len(_DRAWN), first)
     for name, uniform in zip(_DRAWN, random.T, strict=True):
         drawn[name] = draw(name, prior.sampling[name], uniform, drawn, True, prior.cosmo, prior.scatter)
-    drawn["log_zmet"] = engine.clip_log_zmet(drawn["log_zmet"])
+    within = engine.clip_log_zmet(drawn["log_zmet"])
+    drawn["zmet_clipped"], drawn["log_zmet"] = within != drawn["log_zmet"], within
     log_ssfr = galaxies["prop_log_sfr"] - galaxies["log_mstar"]
     mass_fraction = np.full(len(number), 0.6)
     for _ in range(3):  # the surviving fraction moves by a few per cent with tau
@@ -147,7 +148,7 @@ def assign(
     galaxies["prop_log_sfr"] = propose_log_sfr(
         galaxies["galaxy_id"], galaxies["log_mstar"], galaxies["redshift"], prior
     )
-    names = ("age", "tau", "log_zmet", "dust2", "missed_sfr", "outside")
+    names = ("age", "tau", "log_zmet", "dust2", "missed_sfr", "outside", "zmet_clipped")
     best = {name: np.full(n, np.inf) for name in names}
     left, done = np.arange(n), 0
     while done < prior.max_tries and len(left):
@@ -175,7 +176,8 @@ def assign(
         left, done = left[~accepted], done + tries
     if progress:
         progress.update(len(left))
-    flags = Flag.UVJ_NOT_ACCEPTED * (best["outside"] > 0.0) + Flag.SFR_NOT_REACHED * (best["missed_sfr"] > 0.0)
+    bits = {Flag.UVJ_NOT_ACCEPTED: "outside", Flag.SFR_NOT_REACHED: "missed_sfr", Flag.ZMET_CLIPPED: "zmet_clipped"}
+    flags = np.sum([bit * (best[name] > 0.0) for bit, name in bits.items()], axis=0)
     return {
         "prop_log_sfr": galaxies["prop_log_sfr"],
         **{name: best[name] for name in ("age", "tau", "log_zmet", "dust2")},

@@ -1,25 +1,179 @@
-"""Spectra as files: one row per galaxy, in the window that the config asks for."""
+"""Spectra as files: one row per galaxy, in the window that the config asks for.
+
+They follow from the catalogue alone, whose metadata name the model: the spectra of a run, of one shard or of a few
+galaxies are made in the same way and are the same bytes.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from mocksed import catalog
-from mocksed.jobs import Progress
+from mocksed import __version__, catalog, provenance, storage
+from mocksed.errors import UserError, suggestion
+from mocksed.jobs import Progress, log
+from mocksed.sps import engines
 from mocksed.sps.engine import Engine
 from mocksed.sps.fsps import ReferenceEngine
-from mocksed.storage import replacing, to_table
+from mocksed.storage import PARQUET, replacing, to_table
 
 NEEDED = ("galaxy_id", "quiescent", "log_mstar", "mass_fraction", "age", "tau", "dust2", "log_zmet", "log_us")
 """Columns of the catalogue from which a spectrum follows."""
 
 
-def window(wavelength: NDArray[np.float64], limits: tuple[float, float]) -> slice:
+Limits = tuple[float, float]
+
+
+class Recipe(NamedTuple):
+    """How the spectra of a catalogue are made: the model, the wavelengths to keep [A], and what the files say."""
+
+    engine: Engine | ReferenceEngine
+    limits: Limits
+    about: dict[str, Any]
+
+
+def in_catalogue(sps: Mapping[str, Any], limits: Sequence[float]) -> dict[str, Any]:
+    """Return what a catalogue must say for its `recipe`: the config's ``sps`` and ``spectra.wavelength``."""
+    return {"sps": dict(sps), "spectra_wavelength": list(limits)}
+
+
+def recipe(catalogue: Path | str, ssp_table: Path | str | None = None) -> Recipe:
+    """Return the recipe that a shard of a catalogue holds.
+
+    Parameters
+    ----------
+    catalogue : path
+        The shard.
+    ssp_table : path, optional
+        Where its SSP table is now, by default where it was.
+
+    Raises
+    ------
+    UserError
+        If the shard cannot be read, or the SSP table or the FSPS that is there is not the one that it was made with.
+
+    """
+    stored = storage.metadata(catalogue)
+    if "sps" not in stored or "spectra_wavelength" not in stored:
+        raise UserError(f"{catalogue} does not say how its spectra are made: it is no catalogue of this version.")
+    if stored["mocksed_version"] != __version__:
+        log.warning("%s was made by mocksed %s; this is %s and its spectra may differ.",
+                    catalogue, stored["mocksed_version"], __version__)  # fmt: skip
+    sps = stored["sps"] | ({} if ssp_table is None else {"table": str(ssp_table)})
+    about = provenance.of_file(catalogue)
+    if sps["engine"] == "table":
+        _check_table(catalogue, sps["table"], about["ssp_table"])
+    engine = engines.of(sps)
+    if sps["engine"] == "fsps" and (found := provenance.of_engine(engine, sps)["fsps"]) != about["fsps"]:
+        raise UserError(f"{catalogue} was made with another FSPS, {about['fsps']}; this one is {found}. Use that one.")
+    return Recipe(engine, tuple(stored["spectra_wavelength"]), about)
+
+
+def _check_table(catalogue: Path | str, table: str, made_with: Mapping[str, Any]) -> None:
+    """Stop if an SSP table is missing or not the one that a catalogue was made with."""
+    hint = "Put it there or name its place: --ssp-table, in Python ssp_table"
+    expected = f"the SSP table {made_with['file']} with the SHA-256 {made_with['sha256']}"
+    if not Path(table).is_file():
+        raise UserError(
+            f"{catalogue} was made with {expected}, which is not at {table}, seen from {Path.cwd()}. {hint}."
+        )
+    if (found := provenance.sha256(table)) != made_with["sha256"]:
+        raise UserError(
+            f"{catalogue} was made with {expected}; {table} is another one, {found}. {hint}; or remove the catalogue "
+            "and run again."
+        )
+
+
+def of_run(
+    run: str, galaxy_id: ArrayLike, results: Path | str = "results", ssp_table: Path | str | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Return the spectra of some galaxies of a finished run, computed anew from its catalogue.
+
+    Parameters
+    ----------
+    run : str
+        Name of the run.
+    galaxy_id : array_like of shape (n, )
+        The galaxies, in any order; one that is named twice is returned twice.
+    results : path
+        The config's ``results``.
+    ssp_table : path, optional
+        Where its SSP table is now, by default where it was.
+
+    Returns
+    -------
+    wavelength : ndarray of shape (n_wave, )
+        Rest frame [A, vacuum].
+    spectra : ndarray of shape (n, n_wave)
+        Rest-frame L_nu [Lsun/Hz], the same numbers as in ``<results>/<run>/spectra``.
+
+    Raises
+    ------
+    UserError
+        If there is no such run or galaxy, its files are damaged, or its SSP table is not there or another one.
+
+    """
+    columns, made = _selected(run, galaxy_id, results, ssp_table)
+    kept = window(made.engine.wavelength, made.limits)
+    flux = [block[:, kept] for _, block in catalog.spectra(columns, made.engine)]
+    wavelength = made.engine.wavelength[kept]
+    return wavelength, np.concatenate([np.empty((0, len(wavelength)), np.float32), *flux])
+
+
+def write_of_run(
+    path: Path | str,
+    run: str,
+    galaxy_id: ArrayLike,
+    results: Path | str = "results",
+    ssp_table: Path | str | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Write the spectra of some galaxies of a finished run to a file as those of the run; arguments as in `of_run`."""
+    columns, made = _selected(run, galaxy_id, results, ssp_table)
+    write(path, columns, made.engine, made.limits, made.about, progress)
+
+
+def _selected(
+    run: str, galaxy_id: ArrayLike, results: Path | str, ssp_table: Path | str | None
+) -> tuple[dict[str, NDArray], Recipe]:
+    paths, wanted = catalogue_of(run, results), np.asarray(galaxy_id)
+    if wanted.size and wanted.dtype.kind not in "iu":
+        raise UserError(f"galaxies are named by integers, galaxy_id; {wanted.flat[0]} is none.")
+    columns = catalog.find(paths, wanted.astype(np.int64).reshape(-1), NEEDED)
+    shards = [paths[i] for i in np.unique(columns.pop("shard"))] or paths[:1]
+    for other in shards[1:]:
+        if storage.metadata(other) != storage.metadata(shards[0]):
+            raise UserError(
+                f"{shards[0]} and {other} were not made in the same way. Remove {paths[0].parent} and run again."
+            )
+    return columns, recipe(shards[0], ssp_table)
+
+
+def catalogue_of(run: str, results: Path | str = "results") -> list[Path]:
+    """Return the shards of the catalogue of a run.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+
+    """
+    paths = sorted(Path(results, run, "catalog").glob("[0-9]*.parquet"))
+    if not paths:
+        known = sorted({path.parent.parent.name for path in Path(results).glob("*/catalog/[0-9]*.parquet")})
+        there = f"there is {', '.join(known)}" if known else "nor of any other run"
+        raise UserError(
+            f"there is no catalogue of a run {run!r} in {Path(results).absolute()}{suggestion(run, known)}; {there}."
+        )
+    return paths
+
+
+def window(wavelength: NDArray[np.float64], limits: Limits) -> slice:
     """Return the wavelengths [A] within ``limits``, both included."""
     return slice(
         *(int(i) for i in (np.searchsorted(wavelength, limits[0]), np.searchsorted(wavelength, limits[1], "right")))
@@ -30,7 +184,7 @@ def write(
     path: Path | str,
     columns: Mapping[str, NDArray],
     engine: Engine | ReferenceEngine,
-    limits: tuple[float, float],
+    limits: Limits,
     metadata: Mapping[str, object],
     progress: Progress | None = None,
 ) -> None:
@@ -60,7 +214,7 @@ def write(
         return to_table({"galaxy_id": columns["galaxy_id"][rows], "spectrum": flux[:, kept]}, about)
 
     empty = block_table(slice(0, 0), np.empty((0, len(engine.wavelength)), np.float32))
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, empty.schema, compression="zstd") as writer:
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, empty.schema, **PARQUET) as writer:
         for rows, flux in catalog.spectra(columns, engine, progress):
             writer.write_table(block_table(rows, flux))
 

@@ -68,7 +68,9 @@ rule catalog:
         metric=cfg["neighbours"]["metric"],
         sps=cfg["sps"],
         photometry=cfg["photometry"],
-        about={key: cfg[key] for key in ("run", "seed", "cosmology")},
+        lines=cfg["spectra"]["lines"],
+        wavelength=cfg["spectra"]["wavelength"],
+        about=ABOUT,
     message:
         "catalogue {wildcards.shard}"
     script:

@@ -4,6 +4,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from mocksed import config as configuration
+from mocksed import provenance
 from mocksed import resources as cost
 from mocksed.errors import UserError
 
@@ -23,8 +24,11 @@ SSP_TABLE = cfg["sps"]["table"]
 GALAXY_SHARDS = [f"{i:04d}" for i in range(cfg["galaxies"]["shards"])]
 PARENT_SHARDS = [f"{i:04d}" for i in range(cfg["parent"]["shards"])]
 
+# What every file says of the run.
+ABOUT = provenance.of_run(cfg)
+
 # What every stage that draws random numbers or ages is told.
-SHARED = {key: cfg[key] for key in ("seed", "cosmology")} | {"scatter": cfg["relations"]["scatter"]}
+SHARED = {key: cfg[key] for key in ("seed", "cosmology")} | {"scatter": cfg["relations"]["scatter"], "about": ABOUT}
 
 
 wildcard_constraints:

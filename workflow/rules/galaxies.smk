@@ -16,6 +16,7 @@ if cfg["galaxies"]["source"] == "lightcone":
             lightcone=cfg["galaxies"]["lightcone"],
             cosmology=cfg["cosmology"],
             seed=cfg["seed"],
+            about=ABOUT,
             n_shards=len(GALAXY_SHARDS),
             shard=lambda wildcards: int(wildcards.shard),
         message:
@@ -43,6 +44,7 @@ else:
         params:
             table=cfg["galaxies"]["table"],
             seed=cfg["seed"],
+            about=ABOUT,
         message:
             "check and read {input}"
         script:

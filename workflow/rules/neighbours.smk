@@ -5,6 +5,7 @@ rule tree:
     output:
         points=f"{R}/tree/points.npy",
         parameters=f"{R}/tree/parameters.npy",
+        about=f"{R}/tree/about.json",
     log:
         f"{LOGS}/tree/all.log",
     benchmark:
@@ -25,6 +26,7 @@ rule neighbours:
         galaxies=f"{R}/galaxies/{{shard}}.parquet",
         points=rules.tree.output.points,
         parameters=rules.tree.output.parameters,
+        about=rules.tree.output.about,
     output:
         f"{R}/neighbours/{{shard}}.parquet",
     log:

@@ -1,4 +1,4 @@
-# The spectra, from the catalogue alone.
+# The spectra, from the catalogue alone: its metadata say how.
 rule spectra:
     input:
         catalog=f"{R}/catalog/{{shard}}.parquet",
@@ -12,10 +12,6 @@ rule spectra:
     threads: 1
     resources:
         **resources_of("spectra"),
-    params:
-        wavelength=cfg["spectra"]["wavelength"],
-        sps=cfg["sps"],
-        about={key: cfg[key] for key in ("run", "seed", "cosmology")},
     message:
         "spectra {wildcards.shard}"
     script:

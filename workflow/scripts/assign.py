@@ -1,6 +1,6 @@
 """Average the neighbours of star-forming galaxies into FSPS parameters."""
 
-from mocksed import assign, storage, tree
+from mocksed import assign, provenance, storage, tree
 from mocksed.cosmology import age_max, cosmology
 from mocksed.jobs import job
 from mocksed.neighbours import METRICS
@@ -18,4 +18,4 @@ with job(snakemake.log[0], snakemake.threads):
         METRICS[snakemake.params.metric],
     )
     kept = {name: nearest[name] for name in nearest if not name.startswith("neighbour_")}
-    storage.write_table(snakemake.output[0], kept | assigned)
+    storage.write_table(snakemake.output[0], kept | assigned, provenance.of_file(snakemake.input.neighbours))

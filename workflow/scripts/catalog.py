@@ -1,6 +1,6 @@
-"""Put both classes together and compute their derived quantities and magnitudes."""
+"""Put both classes together and compute their derived quantities, magnitudes and emission lines."""
 
-from mocksed import catalog, filters, storage
+from mocksed import catalog, filters, lines, provenance, spectra, storage
 from mocksed.cosmology import cosmology
 from mocksed.jobs import job, progress
 from mocksed.neighbours import METRICS
@@ -14,17 +14,23 @@ with job(snakemake.log[0], snakemake.threads):
         storage.to_arrays(storage.read_table(path))
         for path in (snakemake.input.star_forming[0], snakemake.input.quiescent[0])
     )
-    engine = engines.of(params.sps)
-    columns = galaxies | catalog.build(galaxies, star_forming, quiescent, engine=engine, metric=METRICS[params.metric])
+    engine, cosmo = engines.of(params.sps), cosmology(**params.about["cosmology"])
+    columns = galaxies | catalog.build(
+        galaxies, star_forming, quiescent, engine=engine, metric=METRICS[params.metric], cosmo=cosmo
+    )
+    columns |= catalog.line_luminosities(columns, params.lines, engine=engine)
     with progress(len(table), "galaxies", "magnitudes") as bar:
         columns |= catalog.magnitudes(
             columns,
             filters.select(params.photometry["filters"], params.photometry["filter_files"]),
             filters.select(params.photometry["rest_frame"], params.photometry["filter_files"]),
             engine=engine,
-            cosmo=cosmology(**params.about["cosmology"]),
+            cosmo=cosmo,
             igm_model=params.sps["igm"],
             progress=bar,
         )
     passed_through = {name: table[name] for name in table.column_names if name not in columns}
-    storage.write_table(snakemake.output[0], columns | passed_through, params.about | engine.about)
+    about = provenance.of_file(snakemake.input.star_forming[0]) | provenance.of_engine(engine, params.sps)
+    about |= spectra.in_catalogue(params.sps, params.wavelength)
+    about["lines"] = {name: engine.line_name[i] for name, i in lines.indices(params.lines, engine.line_name).items()}
+    storage.write_table(snakemake.output[0], columns | passed_through, params.about | about)

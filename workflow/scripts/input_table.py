@@ -9,4 +9,5 @@ with job(snakemake.log[0]):
         snakemake.params.seed,
         snakemake.output.shards,
         snakemake.output.report,
+        about=snakemake.params.about,
     )

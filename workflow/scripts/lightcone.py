@@ -9,5 +9,5 @@ with job(snakemake.log[0]):
     params = snakemake.params
     cone = LightCone.from_config(params.lightcone, cosmology(**params.cosmology), params.seed)
     start, stop = storage.shard_bounds(cone.n_galaxies, params.n_shards)[params.shard]
-    about = {"area_deg2": cone.area_deg2, "n_galaxies": cone.n_galaxies}
+    about = params.about | {"area_deg2": cone.area_deg2, "n_galaxies": cone.n_galaxies}
     storage.write_table(snakemake.output[0], cone.draw(start, stop), about)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mocksed import assign, storage, tree
+from mocksed import assign, provenance, storage, tree
 from mocksed.cosmology import age_max, cosmology
 from mocksed.jobs import job, progress
 from mocksed.neighbours import METRICS, Neighbours
@@ -30,4 +30,4 @@ with job(snakemake.log[0], snakemake.threads):
         rows, distance, found = search.nearest_allowed(targets, k, limit, bar)
     columns = {"galaxy_id": galaxies["galaxy_id"]} | {f"prop_{name}": proposal[name] for name in assign.PROPOSED}
     columns |= {"neighbour_index": rows, "neighbour_distance": distance, "neighbour_found": found}
-    storage.write_table(snakemake.output[0], columns)
+    storage.write_table(snakemake.output[0], columns, params.about | provenance.of_file(snakemake.input.about))

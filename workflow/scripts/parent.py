@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mocksed import parent, storage
+from mocksed import parent, provenance, storage
 from mocksed.cosmology import cosmology
 from mocksed.jobs import job, progress
 from mocksed.relations import Relations
@@ -31,4 +31,5 @@ with job(snakemake.log[0], snakemake.threads):
             for name, values in parent.evaluate(drawn, engine, quiescent=quiescent).items():
                 columns[name][first - start : first - start + len(ids)] = values
             bar.update(len(ids))
-    storage.write_table(snakemake.output[0], columns, {"ssp_table": engine.table.provenance, "sampling": sampling})
+    about = params.about | provenance.of_engine(engine, params.sps) | {"sampling": sampling}
+    storage.write_table(snakemake.output[0], columns, about)

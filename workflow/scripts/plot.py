@@ -1,6 +1,6 @@
 """Draw one diagnostic plot."""
 
-from mocksed import diagnostics
+from mocksed import diagnostics, provenance
 from mocksed.jobs import job
 
 with job(snakemake.log[0]):
@@ -9,4 +9,5 @@ with job(snakemake.log[0]):
     settings = diagnostics.Settings(**snakemake.params.settings)
     sample = diagnostics.read_sample(snakemake.input.catalog, snakemake.input.star_forming, settings, [name])
     figure = diagnostic.draw(sample, diagnostic.measure(sample, settings), settings)
-    diagnostics.save(figure, snakemake.output.png, snakemake.output.pdf)
+    about = provenance.stamped(provenance.of_file(snakemake.input.catalog[0]))
+    diagnostics.save(figure, snakemake.output.png, snakemake.output.pdf, about)

@@ -1,6 +1,6 @@
 """Draw the FSPS parameters of quiescent galaxies until their colours are in the UVJ box."""
 
-from mocksed import parent, quiescent, storage
+from mocksed import parent, provenance, quiescent, storage
 from mocksed.cosmology import cosmology
 from mocksed.jobs import job, progress
 from mocksed.relations import Relations
@@ -21,4 +21,5 @@ with job(snakemake.log[0], snakemake.threads):
     engine = engines.over_table(params.sps)
     with progress(len(galaxies["galaxy_id"]), "galaxies", "quiescent") as bar:
         assigned = quiescent.assign(galaxies, prior, engine, bar)
-    storage.write_table(snakemake.output[0], {"galaxy_id": galaxies["galaxy_id"]} | assigned)
+    about = params.about | provenance.of_engine(engine, params.sps)
+    storage.write_table(snakemake.output[0], {"galaxy_id": galaxies["galaxy_id"]} | assigned, about)

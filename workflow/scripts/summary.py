@@ -1,9 +1,10 @@
 """Write the numbers behind all diagnostic plots."""
 
-from mocksed import diagnostics, storage
+from mocksed import diagnostics, provenance, storage
 from mocksed.jobs import job
 
 with job(snakemake.log[0]):
     settings = diagnostics.Settings(**snakemake.params.settings)
     sample = diagnostics.read_sample(snakemake.input.catalog, snakemake.input.star_forming, settings)
-    storage.write_json(snakemake.output[0], diagnostics.summary(sample, settings))
+    about = provenance.stamped(provenance.of_file(snakemake.input.catalog[0]))
+    storage.write_json(snakemake.output[0], {"provenance": about} | diagnostics.summary(sample, settings))

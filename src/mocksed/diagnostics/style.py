@@ -1,6 +1,7 @@
 """How every plot looks and how it is saved: sizes, colours, labels with units."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -79,8 +80,17 @@ def figure(width: float, height: float) -> Figure:
 
 
 @styled
-def save(drawn: Figure, png: Path | str, pdf: Path | str) -> None:
+def save(drawn: Figure, png: Path | str, pdf: Path | str, about: Mapping[str, Any] | None = None) -> None:
     """Write a figure as PNG and as PDF, each whole or not at all, the same bytes every time.
+
+    Parameters
+    ----------
+    drawn : Figure
+        The figure.
+    png, pdf : path
+        The files.
+    about : mapping, optional
+        Where its numbers come from, put as JSON under PNG's ``Description`` and PDF's ``Subject``.
 
     Raises
     ------
@@ -88,10 +98,11 @@ def save(drawn: Figure, png: Path | str, pdf: Path | str) -> None:
         If a file cannot be written.
 
     """
+    said = json.dumps(about, sort_keys=True) if about else None
     with storage.replacing(png) as temporary:
-        drawn.savefig(temporary, dpi=150, metadata={"Software": None})
+        drawn.savefig(temporary, dpi=150, metadata={"Software": None, "Description": said})
     with storage.replacing(pdf) as temporary:
-        drawn.savefig(temporary, dpi=150, metadata={"CreationDate": None})
+        drawn.savefig(temporary, dpi=150, metadata={"CreationDate": None, "Subject": said})
 
 
 def limits(*values: NDArray, pad: float = 0.04) -> tuple[float, float]:

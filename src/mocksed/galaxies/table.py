@@ -468,6 +468,7 @@ def write_shards(
     outputs: Sequence[Path | str],
     report: Path | str | None = None,
     chunk_rows: int = CHUNK_ROWS,
+    about: Mapping[str, object] | None = None,
 ) -> None:
     """Check the user's table and write its rows, in their order, as shards of the catalogue's input.
 
@@ -485,6 +486,8 @@ def write_shards(
         JSON with ``n_rows``, ``n_used``, ``n_dropped`` and the reasons for which rows were left out.
     chunk_rows : int
         Rows held in memory.
+    about : mapping, optional
+        Metadata of the shards.
 
     Raises
     ------
@@ -509,7 +512,7 @@ def write_shards(
             temporaries = [stack.enter_context(storage.replacing(path)) for path in outputs]
             if report is not None:
                 storage.write_json(stack.enter_context(storage.replacing(report)), validation.report())
-            rows = _used_rows(table.read(read, chunk_rows), kept, spec, seed, bar.update)
+            rows = _used_rows(table.read(read, chunk_rows), kept, spec, seed, about, bar.update)
             pieces = _split(rows, [stop - start for start, stop in shards])
             for shard, of_shard in groupby(pieces, key=lambda piece: piece[0]):
                 _write(temporaries[shard], (piece for _, piece in of_shard))
@@ -542,7 +545,12 @@ def _check_unique(spec: TableSpec, name: str, ids: NDArray[np.int64]) -> None:
 
 
 def _used_rows(
-    chunks: Iterator[pa.Table], kept: Sequence[str], spec: TableSpec, seed: int, done: Callable[[int], None]
+    chunks: Iterator[pa.Table],
+    kept: Sequence[str],
+    spec: TableSpec,
+    seed: int,
+    about: Mapping[str, object] | None,
+    done: Callable[[int], None],
 ) -> Iterator[pa.Table]:
     """Yield the rows that can be used in the columns of the catalogue."""
     first_row = 0
@@ -550,7 +558,7 @@ def _used_rows(
         galaxies = normalise(chunk, first_row, spec, seed)
         columns: dict[str, object] = {name: getattr(galaxies, name) for name in STANDARD}
         columns |= {name: chunk[name] for name in kept}
-        yield storage.to_table(columns).filter(pa.array(galaxies.used))
+        yield storage.to_table(columns, about).filter(pa.array(galaxies.used))
         first_row += len(chunk)
         done(len(chunk))
 
@@ -572,7 +580,7 @@ def _split(tables: Iterator[pa.Table], lengths: Sequence[int]) -> Iterator[tuple
 def _write(path: Path, tables: Iterator[pa.Table]) -> None:
     """Write tables one after the other to one Parquet file."""
     first = next(tables)
-    with pq.ParquetWriter(path, first.schema, compression="zstd") as writer:
+    with pq.ParquetWriter(path, first.schema, **storage.PARQUET) as writer:
         for table in chain([first], tables):
             if len(table):
                 writer.write_table(table, row_group_size=storage.ROW_GROUP)
