@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 TABLES = (".ecsv", ".fits", ".fit", ".fits.gz", ".vot", ".xml")
 """Endings of filter files that astropy reads, units included; all others are text."""
 
-_LOWEST = 1e-5  # of the maximum; less is cut off at both ends, as astro-sedpy does
+_LOWEST = 1e-5  # of the maximum; what transmits less at the ends of a file is cut off, as astro-sedpy does
 _SHORTEST = 1000.0  # a filter that ends blueward of this [A] is taken for one in nm or um
 _EXPECTED = "expected two columns, wavelength [A] and transmission per photon"
 
@@ -29,6 +29,8 @@ _EXPECTED = "expected two columns, wavelength [A] and transmission per photon"
 @dataclass(frozen=True, eq=False)
 class Filter:
     """A transmission curve for photons, linear between its points and zero beyond them.
+
+    Points of no transmission are cut off at both ends, but for one: a filter reaches as far as it sees.
 
     Attributes
     ----------
@@ -54,6 +56,9 @@ class Filter:
     def __post_init__(self) -> None:
         if problem := _problem(self.wavelength, self.transmission):
             raise UserError(f"filter '{self.name}': {problem}.")
+        seeing = _seeing(self.transmission)
+        for name in ("wavelength", "transmission"):
+            object.__setattr__(self, name, getattr(self, name)[seeing])
 
     @property
     def pivot(self) -> float:
@@ -83,6 +88,12 @@ def _problem(wavelength: Array, transmission: Array) -> str | None:
         i = np.argmin(transmission)
         return f"the transmission is negative at {wavelength[i]:g} A, {transmission[i]:g}; set such noise to 0"
     return None if transmission.max() > 0.0 else "the transmission is zero everywhere"
+
+
+def _seeing(transmission: Array, lowest: float = 0.0) -> slice:
+    """Return the points from the first to the last transmission above ``lowest`` times the maximum, and one around."""
+    inside = np.flatnonzero(transmission > lowest * transmission.max())
+    return slice(max(inside[0] - 1, 0), inside[-1] + 2)
 
 
 def top_hat(name: str, low: float, high: float) -> Filter:
@@ -129,11 +140,12 @@ def load(name: str) -> Filter:
     # astro-sedpy's files can have further columns, and noise below zero, which it leaves out as well
     columns = _read_table(name, path) if path.suffix == ".ecsv" else np.loadtxt(path, usecols=(0, 1), unpack=True)
     wavelength, transmission = np.compress(columns[1] >= 0.0, columns, axis=1)
-    return Filter(name, *_trimmed(wavelength, transmission))
+    seeing = _seeing(transmission, _LOWEST)
+    return Filter(name, wavelength[seeing], transmission[seeing])
 
 
 def read(name: str, path: Path | str) -> Filter:
-    """Return the user's own filter.
+    """Return the user's own filter; what transmits less than 1e-5 of the maximum is cut off at both ends.
 
     Parameters
     ----------
@@ -155,14 +167,15 @@ def read(name: str, path: Path | str) -> Filter:
     wavelength, transmission = _read_table(name, path) if path.name.endswith(TABLES) else _read_text(name, path)
     if problem := _problem(wavelength, transmission):
         raise UserError(f"filter '{name}': {path}: {problem}.")
-    wavelength, transmission = _trimmed(wavelength, transmission)
-    if wavelength[-1] < _SHORTEST:
-        unit = "um" if wavelength[-1] < 100.0 else "nm"
+    seeing = _seeing(transmission, _LOWEST)
+    low, high = wavelength[seeing][[0, -1]]
+    if high < _SHORTEST:
+        unit = "um" if high < 100.0 else "nm"
         raise UserError(
-            f"filter '{name}': {path} reaches from {wavelength[0]:g} to {wavelength[-1]:g}, which looks like {unit}; "
+            f"filter '{name}': {path} reaches from {low:g} to {high:g}, which looks like {unit}; "
             "expected wavelengths in angstroms, or an ECSV file that names the unit."
         )
-    return Filter(name, wavelength, transmission)
+    return Filter(name, wavelength[seeing], transmission[seeing])
 
 
 def _read_text(name: str, path: Path) -> tuple[Array, Array]:
@@ -193,13 +206,6 @@ def _read_table(name: str, path: Path) -> tuple[Array, Array]:
     except (units.UnitConversionError, TypeError, ValueError) as error:
         raise UserError(f"filter '{name}': {path}: {error}; {_EXPECTED}.") from error
     return columns[0] * scale, columns[1]
-
-
-def _trimmed(wavelength: Array, transmission: Array) -> tuple[Array, Array]:
-    """Cut off what hardly transmits at both ends, but for one point: a filter reaches as far as it matters."""
-    inside = np.flatnonzero(transmission > _LOWEST * transmission.max())
-    kept = slice(max(inside[0] - 1, 0), inside[-1] + 2)
-    return wavelength[kept], transmission[kept]
 
 
 def select(names: Iterable[str], files: Mapping[str, Path | str] | None = None) -> tuple[Filter, ...]:

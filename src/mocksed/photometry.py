@@ -28,52 +28,56 @@ class Bands(NamedTuple):
     """Filters as the kernels want them; a named tuple, since numba can take one.
 
     The mean f_nu in a filter is integral(L T dx) / integral(T dx) with x = ln(wavelength). Integrated by parts twice, a
-    spectrum that is linear in x between its nodes needs only the integral of the fraction of the filter that lies
-    blueward of x, tabulated here: its increase between two nodes over their distance is the mean fraction there.
+    spectrum L that is linear in x between its nodes needs only the integral of the fraction of the filter that lies
+    redward of x: what it falls by from one node to the next, over their distance, is the mean fraction R there, and the
+    flux is that of the first node plus the sum of R times the rise of L. Counted from the red end, as most light comes
+    from there, nothing cancels where a filter sees little but the end of a break.
 
     Attributes
     ----------
     start, step : ndarrays of shape (n_filter, )
         First node of each table and the distance of its nodes, in ln(wavelength [A]).
-    blueward : ndarray of shape (n_filter, n_node)
-        The integral from the start of the filter to each node.
+    redward : ndarray of shape (n_filter, n_node, 2)
+        The fraction that lies redward of each node and its integral from there to the end of the filter.
 
     """
 
     start: Array
     step: Array
-    blueward: Array
+    redward: Array
 
 
 @lru_cache(maxsize=16)
 def prepare(filters: tuple[Filter, ...]) -> Bands:
-    """Return filters as the kernels want them; every integral is exact for transmissions linear in wavelength."""
-    start, step, blueward = np.empty(len(filters)), np.empty(len(filters)), np.empty((len(filters), _STEPS + 1))
+    """Return filters as the kernels want them; at the nodes all is exact for transmissions linear in wavelength."""
+    start, step, redward = np.empty(len(filters)), np.empty(len(filters)), np.empty((len(filters), _STEPS + 1, 2))
     for i, band in enumerate(filters):
         x = np.log(band.wavelength)
         start[i], step[i] = x[0], (x[-1] - x[0]) / _STEPS
-        blueward[i] = _blueward(band, x, np.linspace(x[0], x[-1], _STEPS + 1))
-    return Bands(start, step, blueward)
+        redward[i] = _redward(band, x, np.linspace(x[0], x[-1], _STEPS + 1))
+    return Bands(start, step, redward)
 
 
-def _blueward(band: Filter, x: Array, at: Array) -> Array:
-    """Return the integral over ln(wavelength), up to ``at``, of the fraction of the filter that lies blueward."""
-    per_x = band.wavelength[:-1] * np.diff(band.transmission) / np.diff(band.wavelength)
+def _redward(band: Filter, x: Array, at: Array) -> Array:
+    """Return the fraction of the filter redward of ``at``, and its integral from there, over x = ln(wavelength)."""
+    per_x = band.wavelength[1:] * np.diff(band.transmission) / np.diff(band.wavelength)
 
-    def integrals(i: NDArray[np.intp], u: Array) -> tuple[Array, Array]:
-        """Return the integrals once and twice of the transmission from point i over a distance u in x."""
-        exponential = np.expm1(u) - u
-        once = band.transmission[i] * u + per_x[i] * exponential
-        twice = 0.5 * band.transmission[i] * u**2 + per_x[i] * (exponential - 0.5 * u**2)
-        return once, twice
+    def integrals(i: NDArray[np.intp], v: Array) -> tuple[Array, Array]:
+        """Return the integrals, once and twice, of the transmission over a distance v in x blueward of point i + 1."""
+        t, exponential = band.transmission[i + 1], np.expm1(-v) + v
+        return t * v - per_x[i] * exponential, 0.5 * t * v**2 - per_x[i] * (0.5 * v**2 - exponential)
+
+    def from_the_end(pieces: Array) -> Array:
+        return np.append(np.cumsum(pieces[::-1])[::-1], 0.0)
 
     width = np.diff(x)
     once, twice = integrals(np.arange(len(width)), width)
-    once = np.concatenate([[0.0], np.cumsum(once)])
-    twice = np.concatenate([[0.0], np.cumsum(twice + once[:-1] * width)])
-    i = np.clip(np.searchsorted(x, at, side="right") - 1, 0, len(width) - 1)
-    u = at - x[i]
-    return (twice[i] + once[i] * u + integrals(i, u)[1]) / once[-1]
+    once = from_the_end(once)
+    twice = from_the_end(twice + once[1:] * width)
+    i = np.clip(np.searchsorted(x, at) - 1, 0, len(width) - 1)
+    v = x[i + 1] - at
+    more, twice_more = integrals(i, v)
+    return np.stack([once[i + 1] + more, twice[i + 1] + once[i + 1] * v + twice_more], axis=-1) / once[0]
 
 
 class Nodes(NamedTuple):
@@ -117,8 +121,8 @@ def band_weights(wavelength: Array, band: Filter) -> Array:
     check_reach([band], wavelength)
     nodes, integral, weights = _nodes(wavelength), np.empty(len(wavelength)), np.zeros(len(wavelength))
     first, last = _integrals(nodes, 0.0, prepare((band,)), 0, integral)
-    blueward = np.diff(integral[first : last + 1]) * nodes.per_distance[first:last]
-    weights[first : last + 1] = np.diff(blueward, prepend=0.0, append=1.0)
+    redward = -np.diff(integral[first : last + 1]) * nodes.per_distance[first:last]
+    weights[first : last + 1] = -np.diff(redward, prepend=1.0, append=0.0)
     return weights
 
 
@@ -203,20 +207,22 @@ def _below(nodes, value):  # type: ignore[no-untyped-def]
 def _integrals(nodes, shift, bands, f, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` with the integral of `Bands` for filter ``f`` at the nodes of a spectrum shifted by ``shift`` in x.
 
-    Only the nodes around the filter are filled. Returns the first and the last of them: the integral is zero up to the
-    first, and grows as x after the last.
+    Only the nodes around the filter are filled. Returns the first and the last of them: the integral falls as x before
+    the first, and is zero from the last on.
     """
-    start, blueward = bands.start[f] - shift, bands.blueward[f]
-    steps = len(blueward) - 1
-    per_step, end = 1.0 / bands.step[f], start + steps * bands.step[f]
-    first, last = _below(nodes, start), min(_below(nodes, end) + 1, len(nodes.x) - 1)
-    out[first] = 0.0
+    start, step, redward = bands.start[f] - shift, bands.step[f], bands.redward[f]
+    steps = len(redward) - 1
+    first, last = _below(nodes, start), min(_below(nodes, start + steps * step) + 1, len(nodes.x) - 1)
+    out[first] = redward[0, 1] + (start - nodes.x[first])
     x, inside = nodes.x[first + 1 : last], out[first + 1 : last]
     for i in range(len(x)):
-        position = (x[i] - start) * per_step
+        position = (x[i] - start) / step
         k = np.uint64(min(np.int64(position), np.int64(steps - 1)))  # unsigned: never counts from the end
-        inside[i] = blueward[k] + (position - np.float64(k)) * (blueward[k + np.uint64(1)] - blueward[k])
-    out[last] = blueward[steps] + (nodes.x[last] - end)
+        next_ = k + np.uint64(1)
+        v = np.float64(next_) - position
+        mean = redward[next_, 0] + 0.5 * v * (redward[k, 0] - redward[next_, 0])
+        inside[i] = redward[next_, 1] + step * v * mean
+    out[last] = 0.0
     return first, last
 
 
@@ -224,19 +230,19 @@ def _integrals(nodes, shift, bands, f, out):  # type: ignore[no-untyped-def]
 def _mean_fluxes(nodes, spectra, shift, transmission, bands, out) -> None:  # type: ignore[no-untyped-def]
     n_wave, n_blue = spectra.shape[1], transmission.shape[1]
     for g in numba.prange(len(shift)):
-        seen, fall, integral = np.empty(n_wave), np.empty(n_wave - 1), np.empty(n_wave)
+        seen, slope, integral = np.empty(n_wave), np.empty(n_wave - 1), np.empty(n_wave)
         for i in range(n_blue):
             seen[i] = np.float64(spectra[g, i]) * transmission[g, i]
         for i in range(n_blue, n_wave):
             seen[i] = spectra[g, i]
         for i in range(n_wave - 1):
-            fall[i] = (seen[i] - seen[i + 1]) * nodes.per_distance[i]
+            slope[i] = (seen[i + 1] - seen[i]) * nodes.per_distance[i]
         for f in range(len(bands.start)):
             first, last = _integrals(nodes, shift[g], bands, f, integral)
-            blueward, falls = integral[first : last + 1], fall[first:last]
-            total = size = seen[last]
-            for i in range(len(falls)):
-                term = (blueward[i + 1] - blueward[i]) * falls[i]
+            redward, slopes = integral[first : last + 1], slope[first:last]
+            total = size = seen[first]
+            for i in range(len(slopes)):
+                term = (redward[i] - redward[i + 1]) * slopes[i]
                 total += term
                 size += abs(term)
             out[g, f] = total if total > _ROUNDING * size else 0.0
