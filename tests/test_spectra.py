@@ -1,5 +1,8 @@
 import json
+import logging
+import shutil
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from mocksed import catalog, spectra, storage
+from mocksed import catalog, provenance, spectra, storage
+from mocksed.errors import UserError
 
 LIMITS = (1000.0, 20_000.0)
 
@@ -123,3 +127,177 @@ def test_an_interrupted_write_leaves_nothing(path, columns, engine, monkeypatch,
     with pytest.raises(exception):
         spectra.write(path, columns, engine, LIMITS, {}, DiesInTheSecondBlock())
     assert list(path.parent.iterdir()) == []
+
+
+# Spectra of some galaxies of a run
+
+SHARDS = ((0, 13), (13, 13), (13, 40))  # one of them without galaxies
+ABOUT = {"run": "demo", "seed": 42, "cosmology": {"H0": 67.66, "Om0": 0.3111}}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, root, columns, engine):
+    """A run of three shards with its spectra, as the workflow leaves it; its SSP table is a copy beside it."""
+    folder = tmp_path_factory.mktemp("run")
+    table = shutil.copy(root / "resources" / "ssp_padova_kurucz_chabrier.h5", folder / "table.h5")
+    sps = {"engine": "table", "table": str(table), "imf_type": 1}
+    about = ABOUT | provenance.of_engine(engine, sps) | spectra.in_catalogue(sps, LIMITS)
+    galaxies = columns | {"galaxy_id": np.sort(columns["galaxy_id"])}
+    for shard, (start, stop) in enumerate(SHARDS):
+        path = folder / "results" / "demo" / "catalog" / f"{shard:04d}.parquet"
+        rows = {name: values[start:stop] for name, values in galaxies.items()}
+        storage.write_table(path, rows | {"redshift": np.ones(stop - start)}, about)
+        made = spectra.recipe(path)
+        stored = storage.read_arrays(path, spectra.NEEDED)
+        spectra.write(spectra_of(folder, shard), stored, made.engine, made.limits, made.about)
+    return folder
+
+
+def spectra_of(folder, shard):
+    return folder / "results" / "demo" / "spectra" / f"{shard:04d}.parquet"
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    """The same run, to be damaged."""
+    return Path(shutil.copytree(run, tmp_path / "copy"))
+
+
+def rewrite(path, columns=None, **about):
+    """Write a shard of a catalogue anew with other columns and metadata; None removes them."""
+    stored = storage.metadata(path) | about
+    stored.pop("mocksed_version", None)
+    table = storage.to_arrays(storage.read_table(path)) | (columns or {})
+    storage.write_table(path, table, {key: value for key, value in stored.items() if value is not None})
+
+
+@pytest.fixture(scope="module")
+def stored(run):
+    """The spectra of the run by galaxy."""
+    files = [read(spectra_of(run, shard)) for shard in range(len(SHARDS))]
+    return {int(i): flux for file in files for i, flux in zip(file["galaxy_id"], file["spectrum"], strict=True)}
+
+
+def test_the_spectra_of_a_run_say_what_made_them(run):
+    about = storage.metadata(spectra_of(run, 0))
+    assert {key: about[key] for key in ABOUT} == ABOUT
+    assert about["ssp_table"]["file"] == "table.h5"
+    assert about["ssp_table"]["sha256"] == provenance.sha256(run / "table.h5")
+    assert about["sps_model"]["dust_type"] == "calzetti"
+    assert about.keys() == {"mocksed_version", "wavelength", "engine", "sps_model", "ssp_table", *ABOUT}
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 40, 90])
+def test_any_galaxies_have_the_bytes_of_the_run_in_the_order_asked_for(run, stored, tmp_path, n):
+    wanted = np.random.default_rng(n).choice(list(stored), n, replace=n > len(stored))
+    path = tmp_path / "some.parquet"
+    spectra.write_of_run(path, "demo", wanted, run / "results")
+    some = read(path)
+    assert_array_equal(some["galaxy_id"], wanted)
+    assert some["spectrum"].tobytes() == b"".join(stored[i].tobytes() for i in wanted)
+    assert pq.read_schema(path).equals(pq.read_schema(spectra_of(run, 0)), check_metadata=True)
+    wavelength, flux = spectra.of_run("demo", wanted.tolist(), run / "results")
+    assert_array_equal(wavelength, spectra.read_wavelength(path))
+    assert flux.tobytes() == some["spectrum"].tobytes()
+    assert flux.shape == (n, len(wavelength))
+
+
+def test_one_galaxy_alone_and_one_twice(run, stored):
+    one, other = list(stored)[7], list(stored)[30]
+    flux = spectra.of_run("demo", one, run / "results")[1]
+    assert flux.tobytes() == stored[one].tobytes()
+    flux = spectra.of_run("demo", [other, one, other], run / "results")[1]
+    assert flux.tobytes() == b"".join(stored[i].tobytes() for i in (other, one, other))
+
+
+def test_identifiers_may_be_in_any_order_over_the_shards(copy, stored):
+    mixed = np.random.default_rng(3).permutation(40)
+    for shard, (start, stop) in enumerate(SHARDS):
+        rewrite(copy / f"results/demo/catalog/{shard:04d}.parquet", {"galaxy_id": mixed[start:stop]})
+    flux = spectra.of_run("demo", np.arange(40), copy / "results")[1]
+    assert flux.tobytes() == b"".join(list(stored.values())[row].tobytes() for row in np.argsort(mixed))
+
+
+def test_shards_without_the_galaxies_are_not_read(copy, stored):
+    """Damage in them does not matter, and where it does they are named."""
+    path, ids = copy / "results/demo/catalog/0002.parquet", list(stored)
+    row_group = pq.ParquetFile(path).metadata.row_group(0)
+    content = bytearray(path.read_bytes())
+    for name in ("galaxy_id", "age"):
+        column = row_group.column(pq.read_schema(path).names.index(name))
+        content[column.dictionary_page_offset + 40] ^= 1
+    path.write_bytes(content)
+    assert spectra.of_run("demo", ids[:2], copy / "results")[1].tobytes() == b"".join(stored[i] for i in ids[:2])
+    with pytest.raises(UserError, match=r"cannot read .*0002\.parquet.*Remove it and run again"):
+        spectra.of_run("demo", ids[-1], copy / "results")
+
+
+def test_runs_and_galaxies_that_are_not_there(run, stored):
+    results = run / "results"
+    with pytest.raises(UserError, match=r"no catalogue of a run 'dmo' in .*results, did you mean demo\?"):
+        spectra.of_run("dmo", [1], results)
+    with pytest.raises(UserError, match="nor of any other run"):
+        spectra.of_run("demo", [1], run / "nowhere")
+    with pytest.raises(UserError, match=r"7 of the 8 galaxies are not in .*demo/catalog: 1, 2, 3, 4, 5, \.\.\."):
+        spectra.of_run("demo", [*range(1, 8), max(stored), 3], results)
+    with pytest.raises(UserError, match=r"integers, galaxy_id; 0\.5 is none"):
+        spectra.of_run("demo", [0.5], results)
+
+
+def test_another_ssp_table_is_never_used(copy, stored):
+    results, there, moved, one = copy / "results", copy / "table.h5", copy / "moved.h5", next(iter(stored))
+    shard = results / "demo/catalog/0000.parquet"
+    rewrite(shard, sps=storage.metadata(shard)["sps"] | {"table": str(there)})
+    assert spectra.of_run("demo", one, results)[1].tobytes() == stored[one].tobytes()
+    there.rename(moved)
+    with pytest.raises(UserError, match=r"SSP table table\.h5 with the SHA-256 \w{64}, which is not at .*--ssp-table"):
+        spectra.of_run("demo", one, results)
+    assert spectra.of_run("demo", one, results, ssp_table=moved)[1].tobytes() == stored[one].tobytes()
+    content = bytearray(moved.read_bytes())
+    content[len(content) // 2] ^= 1
+    there.write_bytes(content)
+    with pytest.raises(UserError, match=r"was made with the SSP table table\.h5 .*table\.h5 is another one"):
+        spectra.of_run("demo", one, results)
+
+
+def test_shards_of_different_runs_are_not_mixed(copy, stored):
+    results = copy / "results"
+    ids = list(stored)
+    rewrite(results / "demo/catalog/0002.parquet", seed=43)
+    with pytest.raises(UserError, match=r"0000\.parquet and .*0002\.parquet were not made in the same way"):
+        spectra.of_run("demo", [ids[0], ids[-1]], results)
+    spectra.of_run("demo", ids[:2], results)
+    # left of a run with more shards
+    shutil.copy(results / "demo/catalog/0000.parquet", results / "demo/catalog/0003.parquet")
+    with pytest.raises(UserError, match=rf"the galaxy {ids[0]} is in .*0000\.parquet and in .*0003\.parquet"):
+        spectra.of_run("demo", [ids[0]], results)
+
+
+def test_a_catalogue_that_does_not_say_how_it_was_made(copy, stored):
+    rewrite(copy / "results/demo/catalog/0000.parquet", sps=None)
+    with pytest.raises(UserError, match="does not say how its spectra are made"):
+        spectra.of_run("demo", next(iter(stored)), copy / "results")
+
+
+def test_another_version_is_said(run, stored, monkeypatch, caplog):
+    monkeypatch.setattr(spectra, "__version__", "99.0")
+    with caplog.at_level(logging.WARNING, "mocksed"):
+        spectra.of_run("demo", next(iter(stored)), run / "results")
+    assert "this is 99.0 and its spectra may differ" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("mass_fraction", np.nan, "mass_fraction nan"),
+        ("mass_fraction", 0.0, "mass_fraction 0"),
+        ("log_mstar", np.inf, "log_mstar inf"),
+        ("age", np.nan, "age"),
+        ("tau", 0.01, "tau"),
+        ("dust2", -1.0, "dust2"),
+    ],
+)
+def test_numbers_that_cannot_be_in_a_catalogue_give_no_spectrum(copy, stored, name, value, words):
+    rewrite(copy / "results/demo/catalog/0002.parquet", {name: np.full(27, value)})
+    with pytest.raises(UserError, match=words):
+        spectra.of_run("demo", list(stored)[13:15], copy / "results")

@@ -58,6 +58,8 @@ _FLAT = {"ssp_table": (3000, 1800.0), "input_table": (_PROCESS_MB + 1500, 600.0)
 _FLAT["summary"] = _FLAT["plot"]
 _PLOTS = 7
 _BYTES_PER_WAVELENGTH = 3.6  # compressed
+_PER_LINE = Law(12, 0.1, 4)  # that the catalogue has
+_ALL_LINES = 166
 
 
 def job(rule: str, config: Mapping[str, Any]) -> Job:
@@ -93,8 +95,8 @@ def plan(config: Mapping[str, Any], n_wavelengths: int = 1936) -> dict[str, Need
     needs = {}
     for rule, n in jobs.items():
         rows = {"parent": _parents(config), "tree": config["parent"]["star_forming"]["n"]}.get(rule, galaxies(config))
-        disk = rows * (n_wavelengths * _BYTES_PER_WAVELENGTH if rule == "spectra" else _LAWS[rule].disk)
-        hours = (n * _START_S + rows * _LAWS[rule].time_us * 1e-6 * (_PLOTS if rule == "plot" else 1)) / 3600.0
+        disk = rows * (n_wavelengths * _BYTES_PER_WAVELENGTH if rule == "spectra" else _law(rule, config).disk)
+        hours = (n * _START_S + rows * _law(rule, config).time_us * 1e-6 * (_PLOTS if rule == "plot" else 1)) / 3600.0
         needs[rule] = Need(n, _memory_mb(rule, config), hours, disk / 1e9)
     return needs
 
@@ -103,6 +105,13 @@ def galaxies(config: Mapping[str, Any]) -> int:
     """Return the number of galaxies: of the light cone if it is given, else a guess of 1e6."""
     n = config["galaxies"]["lightcone"]["n_galaxies"]
     return int(n) if config["galaxies"]["source"] == "lightcone" and n else 1_000_000
+
+
+def _law(rule: str, config: Mapping[str, Any]) -> Law:
+    """Return the cost of a rule, which for the catalogue depends on the lines that it has."""
+    law, lines = _LAWS[rule], config["spectra"]["lines"]
+    n = (_ALL_LINES if lines == "all" else len(lines)) if rule == "catalog" else 0
+    return Law(*(base + n * more for base, more in zip(law, _PER_LINE, strict=True)))
 
 
 def _parents(config: Mapping[str, Any]) -> int:
@@ -122,7 +131,7 @@ def _rows(rule: str, config: Mapping[str, Any]) -> int:
 
 
 def _memory_mb(rule: str, config: Mapping[str, Any]) -> int:
-    memory = _FLAT.get(rule, (_PROCESS_MB,))[0] + _rows(rule, config) * _LAWS[rule].memory / 1e6
+    memory = _FLAT.get(rule, (_PROCESS_MB,))[0] + _rows(rule, config) * _law(rule, config).memory / 1e6
     if rule in ("parent", "quiescent", "catalog", "spectra"):
         memory += _TABLE_MB
     if rule in ("neighbours", "assign"):
@@ -134,4 +143,4 @@ def _seconds(rule: str, config: Mapping[str, Any]) -> float:
     """Return the expected run time of one job on one core."""
     # plots hold a sample, but read everything
     rows = galaxies(config) if rule in ("plot", "summary", "input_table") else _rows(rule, config)
-    return _FLAT.get(rule, (0, _START_S))[1] + rows * _LAWS[rule].time_us * 1e-6
+    return _FLAT.get(rule, (0, _START_S))[1] + rows * _law(rule, config).time_us * 1e-6
