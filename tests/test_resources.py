@@ -92,6 +92,26 @@ def test_galaxies_expected():
     assert resources.galaxies(table) == 1_000_000
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value", "columns"),
+    [
+        ("photometry", "filters", ["a", "b"], 2),
+        ("photometry", "rest_frame", ["a", "b", "c"], 3),
+        ("spectra", "lines", ["a"], 1),
+        ("spectra", "lines", "all", 166),
+    ],
+)
+def test_columns_of_magnitudes_and_lines_cost(section, key, value, columns):
+    none = complete(galaxies=10**8, galaxy_shards=1)
+    none |= {"photometry": {"filters": [], "rest_frame": []}, "spectra": DEFAULT["spectra"] | {"lines": []}}
+    some = none | {section: none[section] | {key: value}}
+    assert resources.job("catalog", some).memory_mb - resources.job("catalog", none).memory_mb == 1200 * columns
+    assert resources.job("catalog", some).minutes > resources.job("catalog", none).minutes
+    disk = resources.plan(some)["catalog"].disk_gb - resources.plan(none)["catalog"].disk_gb
+    assert disk == pytest.approx(0.4 * columns)
+    assert resources.job("assign", some) == resources.job("assign", none)
+
+
 def test_an_unknown_rule_is_an_error():
     with pytest.raises(KeyError, match="no_rule"):
         resources.job("no_rule", DEFAULT)

@@ -48,7 +48,7 @@ _LAWS: dict[str, Law] = {
     "neighbours": Law(800, 60, 200),
     "assign": Law(1600, 8, 90),
     "quiescent": Law(400, 50, 5),
-    "catalog": Law(800, 150, 230),
+    "catalog": Law(800, 150, 180),
     "spectra": Law(200, 130, 0),
     "plot": Law(800, 15, 0),
     "summary": Law(800, 15, 0),
@@ -58,7 +58,7 @@ _FLAT = {"ssp_table": (3000, 1800.0), "input_table": (_PROCESS_MB + 1500, 600.0)
 _FLAT["summary"] = _FLAT["plot"]
 _PLOTS = 7
 _BYTES_PER_WAVELENGTH = 3.6  # compressed
-_PER_LINE = Law(12, 0.1, 4)  # that the catalogue has
+_PER_COLUMN = Law(12, 0.3, 4)  # of magnitudes or lines that the catalogue has
 _ALL_LINES = 166
 
 
@@ -108,10 +108,12 @@ def galaxies(config: Mapping[str, Any]) -> int:
 
 
 def _law(rule: str, config: Mapping[str, Any]) -> Law:
-    """Return the cost of a rule, which for the catalogue depends on the lines that it has."""
-    law, lines = _LAWS[rule], config["spectra"]["lines"]
-    n = (_ALL_LINES if lines == "all" else len(lines)) if rule == "catalog" else 0
-    return Law(*(base + n * more for base, more in zip(law, _PER_LINE, strict=True)))
+    """Return the cost of a rule, which for the catalogue depends on the magnitudes and lines that it has."""
+    if rule != "catalog":
+        return _LAWS[rule]
+    lines, photometry = config["spectra"]["lines"], config["photometry"]
+    n = (_ALL_LINES if lines == "all" else len(lines)) + len(photometry["filters"]) + len(photometry["rest_frame"])
+    return Law(*(base + n * more for base, more in zip(_LAWS[rule], _PER_COLUMN, strict=True)))
 
 
 def _parents(config: Mapping[str, Any]) -> int:
