@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -130,16 +132,119 @@ def test_a_perfect_assignment_has_no_distance(built, engine):
     assert_allclose(build(own, engine, off, quiescent)["distance"][~own["quiescent"]], 5.0, rtol=1e-12)
 
 
-def test_metallicities_outside_the_table(engine):
-    own = galaxies(4, quiescent=0.0)
+@pytest.mark.parametrize("name", ["log_zmet", "log_us"])
+def test_parameters_outside_the_table_are_moved_into_it_and_flagged(engine, name):
+    """Also those that were assigned, not proposed; a parent point's single precision is not outside."""
+    own = galaxies(5, quiescent=0.0)
     star_forming, quiescent = assigned(own)
-    low, high = engine.table.log_zmet_range
-    star_forming["log_zmet"] = np.array([low - 0.1, low, high, high + 1e-8])
-    star_forming["prop_log_zmet"] = np.array([-2.2, -1.0, high, 0.24])
+    clip = {"log_zmet": engine.clip_log_zmet, "log_us": engine.clip_log_us}[name]
+    low, high = clip([-99.0, 99.0])
+    star_forming[name] = np.array([low - 0.1, high + 3.0, high + 1e-7, low, 0.5 * (low + high)])
+    star_forming[f"prop_{name}"] = np.array([low, high, high, low, high + 0.01])
+    star_forming["prop_log_us" if name == "log_zmet" else "prop_log_zmet"][:] = -1.5
+    flag = {"log_zmet": Flag.ZMET_CLIPPED, "log_us": Flag.US_CLIPPED}[name]
     columns = build(own, engine, star_forming, quiescent)
-    assert columns["log_zmet"].tolist() == [low, low, high, high]
-    clipped = (columns["flags"] & Flag.ZMET_CLIPPED) > 0
-    assert clipped.tolist() == [True, False, False, True]
+    assert columns[name].tolist() == [low, high, high, low, 0.5 * (low + high)]
+    moved = columns["flags"] & (Flag.ZMET_CLIPPED | Flag.US_CLIPPED)
+    assert moved.tolist() == [flag, flag, 0, 0, flag]
+
+
+def test_what_was_flagged_stays_flagged(engine):
+    own = galaxies(40)
+    star_forming, quiescent = assigned(own)
+    star_forming["prop_log_zmet"][:] = -1.0
+    quiescent["flags"] |= Flag.ZMET_CLIPPED
+    columns = build(own, engine, star_forming, quiescent)
+    assert np.all((columns["flags"] & Flag.ZMET_CLIPPED > 0) == own["quiescent"])
+
+
+def test_no_galaxy_is_older_than_the_universe(engine):
+    """Whatever the stage before may have let through, of either class."""
+    own = galaxies()
+    parts = assigned(own)
+    limit = age_max(COSMO, own["redshift"])
+    for part, rows in zip(parts, (~own["quiescent"], own["quiescent"]), strict=True):
+        part["flags"][:] = 0
+        part["age"][:3] = limit[rows][:3] * [1.0 + 1e-9, 1.5, 1e6]
+    columns = build(own, engine, *parts)
+    assert np.all(columns["age"] <= limit)
+    for rows in (~own["quiescent"], own["quiescent"]):
+        assert columns["age"][rows][:3].tolist() == limit[rows][:3].tolist()
+        assert np.flatnonzero(columns["flags"][rows] & Flag.AGE_CLIPPED).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("age", value) for value in (np.nan, -1.0, 0.0)),
+        *(("tau", value) for value in (np.nan, 0.09, 101.0)),
+        *(("dust2", value) for value in (np.nan, -0.1, np.inf)),
+        ("log_zmet", np.nan),
+        ("log_us", np.nan),
+    ],
+)
+def test_parameters_that_cannot_be_stop_the_catalogue(engine, name, value):
+    own = galaxies(20)
+    for stage in ("assign", "quiescent")[: 1 if name == "log_us" else 2]:  # no gas, no ionisation
+        parts = dict(zip(("assign", "quiescent"), assigned(own), strict=True))
+        parts[stage][name][2] = value
+        with pytest.raises(UserError, match=rf"parameters in {stage}/: {name}: 1 of .* index 2; .* Remove that file"):
+            build(own, engine, *parts.values())
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize(("name", "value"), [("redshift", np.nan), ("redshift", 2000.0), ("log_mstar", np.nan),
+                                             ("log_mstar", -np.inf)])  # fmt: skip
+def test_galaxies_that_cannot_be_stop_the_catalogue(engine, name, value):
+    own = galaxies(20)
+    parts = assigned(own)
+    own[name][7] = value
+    with pytest.raises(UserError, match=rf"of the galaxy {own['galaxy_id'][7]} is "):
+        build(own, engine, *parts)
+
+
+def test_a_proposal_that_is_no_number_stops_the_catalogue(engine):
+    own = galaxies(20, quiescent=0.0)
+    star_forming, quiescent = assigned(own)
+    star_forming["prop_muv"][[3, 8]] = np.nan
+    with pytest.raises(UserError, match=rf"distance of the galaxy {own['galaxy_id'][3]} \(and 1 others\) is nan"):
+        build(own, engine, star_forming, quiescent)
+
+
+# Emission lines
+
+LINES = ("halpha_6563", "[O III] 5007", "C II 157.636um")
+
+
+def test_lines_are_those_of_the_whole_galaxy_and_gas(built, engine):
+    found = catalog.line_luminosities(built, LINES, engine=engine)
+    assert list(found) == ["line_halpha_6563", "line_oiii_5007", "line_cii_158um"]
+    shining = ~built["quiescent"]
+    formed = 10.0 ** built["log_mstar"] / built["mass_fraction"]
+    parameters = (built[name][shining] for name in ("age", "tau", "log_zmet", "log_us", "dust2"))
+    expected = engine.lines(*parameters) * formed[shining, None]
+    for name, fsps in zip(found, ("Ba-alpha 6563", "[O III] 5007", "C II 157.636um"), strict=True):
+        assert found[name].dtype == np.float32
+        assert_array_equal(np.isnan(found[name]), built["quiescent"])
+        assert_allclose(found[name][shining], expected[:, engine.line_name.index(fsps)], rtol=1e-6)
+
+
+def test_all_lines_and_none(built, engine):
+    every = catalog.line_luminosities(built, "all", engine=engine)
+    assert len(every) == len(engine.line_name)
+    assert all(np.all(values[~built["quiescent"]] >= 0.0) for values in every.values())
+    assert catalog.line_luminosities(built, [], engine=engine) == {}
+    with pytest.raises(UserError, match="no line 'halpha', did you mean halpha_6563"):
+        catalog.line_luminosities(built, ["halpha"], engine=engine)
+
+
+def test_blocks_do_not_matter_to_lines(built, engine, monkeypatch):
+    whole = catalog.line_luminosities(built, LINES, engine=engine)
+    monkeypatch.setattr(catalog, "BLOCK", 7)
+    told = []
+    parts = catalog.line_luminosities(built, LINES, engine=engine, progress=SimpleNamespace(update=told.append))
+    assert all(parts[name].tobytes() == whole[name].tobytes() for name in whole)
+    assert sum(told) == np.count_nonzero(~built["quiescent"])
 
 
 def magnitudes(columns, engine, names=FILTERS, rest_frame=(), model="madau1995"):

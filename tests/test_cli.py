@@ -1,9 +1,10 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from mocksed import __version__, cli
+from mocksed import __version__, cli, provenance, spectra, storage
 
 
 @pytest.fixture
@@ -58,3 +59,73 @@ def test_plan_lists_what_every_rule_needs(in_root, capsys):
     assert int(rules["neighbours"][0]) == 200
     assert "spectra" not in rules  # sim2048 does not store them
     assert float(rules["all"][2]) == pytest.approx(sum(float(v[2]) for k, v in rules.items() if k != "all"), abs=0.1)
+
+
+def test_lines_lists_short_names_wavelengths_and_names_in_fsps(in_root, capsys, tmp_path):
+    assert cli.main(["lines"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 167
+    assert "oiii_5007            5008.31  [O III] 5007" in lines
+    config = tmp_path / "mine.yaml"
+    config.write_text("run: test\nsps: {table: results/ssp/not_yet.h5}\n")
+    assert cli.main(["lines", "--configfile", str(config)]) == 1
+    assert "cannot read the SSP table results/ssp/not_yet.h5" in capsys.readouterr().err
+
+
+def test_a_list_may_be_cut_short(in_root):
+    command = f"{sys.executable} -m mocksed.cli lines | head -2"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[1].startswith("ly8_923")
+    assert done.stderr == ""
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, engine, root):
+    """A catalogue of four galaxies in the current folder."""
+    sps = {"engine": "table", "table": str(root / "resources/ssp_padova_kurucz_chabrier.h5"), "imf_type": 1}
+    columns = {name: np.full(4, 0.5) for name in spectra.NEEDED}
+    columns |= {"galaxy_id": np.arange(10, 14), "quiescent": np.zeros(4, bool), "log_mstar": np.full(4, 9.0)}
+    columns |= {"log_us": np.full(4, -2.0), "log_zmet": np.array([-1.0, -0.5, 0.0, 0.1])}
+    about = provenance.of_engine(engine, sps) | spectra.in_catalogue(sps, (1000.0, 9000.0))
+    storage.write_table(tmp_path / "results/mine/catalog/0000.parquet", columns, about)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_spectra_of_chosen_galaxies(run, capsys):
+    (run / "ids.txt").write_text("11 13\n\n10\n")
+    for arguments, path, ids in (
+        (["--ids", "12", "10", "12"], "results/mine/selected_spectra.parquet", [12, 10, 12]),
+        (["--ids", "@ids.txt", "12", "--output", "some.parquet"], "some.parquet", [11, 13, 10, 12]),
+    ):
+        assert cli.main(["spectra", "--run", "mine", *arguments]) == 0
+        assert capsys.readouterr().out == f"{path}\n"
+        stored = storage.read_arrays(run / path, ["galaxy_id", "spectrum"])
+        assert stored["galaxy_id"].tolist() == ids
+        assert stored["spectrum"].tobytes() == spectra.of_run("mine", ids)[1].tobytes()
+
+
+def status(arguments):
+    """Return the exit status, also where the arguments are no command."""
+    try:
+        return cli.main(arguments)
+    except SystemExit as stopped:
+        return stopped.code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--run", "mine", "--ids", "10", "99"], "error: 1 of the 2 galaxies are not in results/mine/catalog: 99"),
+        (["--run", "min", "--ids", "10"], "error: there is no catalogue of a run 'min'"),
+        (["--run", "mine", "--ids", "10", "--results", "away"], "error: there is no catalogue of a run 'mine' in"),
+        (["--run", "mine", "--ids", "10", "--ssp-table", "no.h5"], "error: results/mine/catalog/0000.parquet was made"),
+        (["--run", "mine", "--ids", "ten"], "invalid int value: 'ten'"),
+        (["--run", "mine", "--ids", "@no.txt"], "no.txt"),
+        (["--run", "mine"], "--ids"),
+    ],
+)
+def test_what_is_wrong_with_a_choice_of_galaxies_is_said(run, capsys, arguments, words):
+    assert status(["spectra", *arguments]) == (1 if "error: " in words else 2)
+    assert words in capsys.readouterr().err
+    assert list(run.rglob("*spectra*")) == []

@@ -205,6 +205,24 @@ def test_filters_beyond_the_spectra(project, schema, root, source):
     config.load(raw | {"sps": {"engine": "fsps"}}, schema)  # whose wavelengths are its own
 
 
+def test_lines_that_the_table_does_not_have(project, schema, root):
+    table = config.load({"run": "test"}, schema)["sps"]["table"]
+    raw = nested("spectra.lines", ["halpha_6563", "[O III] 5007", "hbeta", "oiii_5008"])
+    assert "sps.table: cannot read the SSP table" in problems(raw, schema)
+    (project / table).unlink()
+    (project / table).symlink_to(root / table)
+    message = problems(raw, schema)
+    assert "spectra.lines: there is no line 'hbeta', did you mean hbeta_4861?; expected names that `mocksed lines`" in (
+        message
+    )
+    assert "spectra.lines: there is no line 'oiii_5008', did you mean oiii_5007?" in message
+    assert "2 problems" in message
+    for good in (raw["spectra"]["lines"][:2], "all", []):
+        assert config.load(nested("spectra.lines", good), schema)["spectra"]["lines"] == good
+    config.load(raw | {"sps": {"engine": "fsps"}}, schema)  # whose lines are its own
+    config.load(raw | {"sps": {"table": "results/ssp/to_be_made.h5"}}, schema)
+
+
 @pytest.mark.parametrize("source", ["lightcone", "table"])
 def test_the_default_filters_can_be_used_at_every_default_redshift(project, schema, root, source):
     (project / "resources").rename(project / "empty")

@@ -137,8 +137,7 @@ def test_a_changed_byte_is_noticed(tmp_path, where):
         path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
         try:
             assert storage.read_table(path, where=where).equals(written)
-        except UserError as error:
-            assert "a.parquet" in str(error)
+        except UserError:
             noticed += 1
     assert noticed > 50
 

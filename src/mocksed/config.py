@@ -383,7 +383,7 @@ def _wavelength(config: dict[str, Any]) -> Any:
 
 def _check_lines(config: dict[str, Any]) -> Iterator[str]:
     names, table = _get(config, "spectra.lines"), Path(_get(config, "sps.table"))
-    if not names or names == "all" or not table.is_file():
+    if not names or names == "all" or _get(config, "sps.engine") != "table" or not table.is_file():
         return
     from mocksed import lines  # most configs name none, and h5py takes its time
     from mocksed.sps.table import read_lines
