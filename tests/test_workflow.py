@@ -1,5 +1,6 @@
 """The workflow as its users run it: Snakemake in a child process, in a folder of its own."""
 
+import hashlib
 import json
 import os
 import re
@@ -16,9 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from PIL import Image
 
+from mocksed import __version__, diagnostics, resources, storage
 from mocksed import config as configuration
-from mocksed import diagnostics, resources, storage
 from mocksed.columns import COLUMNS
 
 pytestmark = pytest.mark.slow
@@ -130,6 +132,7 @@ def test_the_catalogue_keeps_its_contract(tiny):
         *("galaxy_id", "redshift", "log_mstar", "quiescent", "prop_log_sfr", "prop_log_zmet", "prop_log_us"),
         *("prop_muv", "prop_beta", "age", "tau", "dust2", "log_zmet", "log_us", "log_sfr", "muv", "muv_intrinsic"),
         *("beta", "uv", "vj", "mass_fraction", "distance", "flags", "mag_jwst_f115w", "mag_jwst_f277w", "ra", "dec"),
+        *("absmag_bessell_U", "absmag_bessell_V", "absmag_twomass_J", "line_halpha_6563", "line_oiii_5007"),
     ]
     assert set(catalogue.column_names) == set(expected)
     assert len(catalogue) == 600
@@ -142,13 +145,52 @@ def test_the_catalogue_keeps_its_contract(tiny):
     quiescent = columns["quiescent"]
     assert np.array_equal(columns["galaxy_id"], np.arange(600))
     for name in expected:
-        if name in ("prop_log_zmet", "prop_log_us", "prop_muv", "prop_beta", "log_us", "distance"):
+        absent = ("prop_log_zmet", "prop_log_us", "prop_muv", "prop_beta", "log_us", "distance")
+        if name in absent or name.startswith("line_"):
             assert np.array_equal(np.isnan(columns[name]), quiescent), name
         elif columns[name].dtype.kind == "f":
             assert not np.isnan(columns[name]).any(), name
     about = storage.metadata(tiny.path("catalog", "0000.parquet"))
     assert about["run"] == "tiny"
+    assert 11_000 < about["filters"]["jwst_f115w"] < 12_000
     assert about["ssp_table"]["sps_home_sha256"]
+
+
+def test_every_file_says_where_its_numbers_come_from(tiny):
+    """Of the same run and table, whatever the shard; files before the model know nothing of it."""
+    said = {}
+    for path in tiny.files():
+        if path.suffix == ".parquet":
+            said[path] = storage.metadata(path)
+        elif path.suffix == ".png":
+            with Image.open(path) as image:
+                said[path] = json.loads(image.info["Description"])
+        elif path.suffix == ".pdf":
+            assert b"/Subject ({" in path.read_bytes()
+    said[tiny.path("summary.json")] = json.loads(tiny.path("summary.json").read_text())["provenance"]
+    said[tiny.path("tree", "about.json")] = json.loads(tiny.path("tree", "about.json").read_text())
+    table = said[tiny.path("catalog", "0000.parquet")]["ssp_table"]
+    assert table["sha256"] == hashlib.sha256(Path(tiny.config["sps"]["table"]).read_bytes()).hexdigest()
+    assert len(said) == 2 * (len(STAGES) + 2) + len(DIAGNOSTICS) + 2
+    for path, about in said.items():
+        assert about["mocksed_version"] == __version__, path
+        assert (about["run"], about["seed"], about["cosmology"]["H0"]) == ("tiny", 42, 67.66), path
+        if path.parent.name != "galaxies":
+            assert (about["engine"], about["sps_model"]["sfh"]) == ("table", "delayed_tau"), path
+            assert about["ssp_table"] == table, path
+    for stage in STAGES:
+        first, second = (said[tiny.path(stage, f"000{i}.parquet")] for i in (0, 1))
+        assert first == second, stage
+
+
+def test_spectra_of_any_galaxies_are_those_of_the_run(tiny):
+    whole = storage.to_arrays(tiny.whole("spectra"))
+    ids = np.random.default_rng(2).choice(whole["galaxy_id"], 50)
+    command = [sys.executable, "-m", "mocksed.cli", "spectra", "--run", "tiny", "--output", "some.parquet"]
+    subprocess.run([*command, "--ids", *map(str, ids)], cwd=tiny.folder, check=True)
+    some = storage.to_arrays(storage.read_table(tiny.folder / "some.parquet"))
+    assert np.array_equal(some["galaxy_id"], ids)
+    assert some["spectrum"].tobytes() == whole["spectrum"][np.searchsorted(whole["galaxy_id"], ids)].tobytes()
 
 
 def test_the_spectra_keep_their_contract(tiny):

@@ -19,18 +19,15 @@ with job(snakemake.log[0], snakemake.threads):
         galaxies, star_forming, quiescent, engine=engine, metric=METRICS[params.metric], cosmo=cosmo
     )
     columns |= catalog.line_luminosities(columns, params.lines, engine=engine)
+    files = params.photometry["filter_files"]
+    apparent, rest_frame = (filters.select(params.photometry[key], files) for key in ("filters", "rest_frame"))
     with progress(len(table), "galaxies", "magnitudes") as bar:
         columns |= catalog.magnitudes(
-            columns,
-            filters.select(params.photometry["filters"], params.photometry["filter_files"]),
-            filters.select(params.photometry["rest_frame"], params.photometry["filter_files"]),
-            engine=engine,
-            cosmo=cosmo,
-            igm_model=params.sps["igm"],
-            progress=bar,
+            columns, apparent, rest_frame, engine=engine, cosmo=cosmo, igm_model=params.sps["igm"], progress=bar
         )
     passed_through = {name: table[name] for name in table.column_names if name not in columns}
     about = provenance.of_file(snakemake.input.star_forming[0]) | provenance.of_engine(engine, params.sps)
     about |= spectra.in_catalogue(params.sps, params.wavelength)
     about["lines"] = {name: engine.line_name[i] for name, i in lines.indices(params.lines, engine.line_name).items()}
+    about["filters"] = {band.name: round(band.pivot, 2) for band in (*apparent, *rest_frame)}  # pivot wavelengths [A]
     storage.write_table(snakemake.output[0], columns | passed_through, params.about | about)
