@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from mocksed import diagnostics, relations, storage
 from mocksed.columns import FLAG_DESCRIPTIONS, Flag
@@ -245,10 +246,14 @@ def test_drawing_leaves_the_settings_of_matplotlib_alone(large: Sample) -> None:
     assert dict(matplotlib.rcParams) == before
 
 
-def test_files_are_the_same_bytes_every_time(large: Sample, tmp_path: Path) -> None:
+def test_files_are_the_same_bytes_every_time_and_say_what_they_were_made_from(large: Sample, tmp_path: Path) -> None:
+    about = {"run": "demo", "ssp_table": {"sha256": "0123"}}
     for run in ("a", "b"):
         figure = uvj.draw(large, uvj.measure(large, SETTINGS), SETTINGS)
-        diagnostics.save(figure, tmp_path / f"{run}.png", tmp_path / f"{run}.pdf")
+        diagnostics.save(figure, tmp_path / f"{run}.png", tmp_path / f"{run}.pdf", about)
+    with Image.open(tmp_path / "a.png") as image:
+        assert json.loads(image.info["Description"]) == about
+    assert b'/Subject ({"run": "demo", "ssp_table": {"sha256": "0123"}})' in (tmp_path / "a.pdf").read_bytes()
     for ending in ("png", "pdf"):
         assert (tmp_path / f"a.{ending}").read_bytes() == (tmp_path / f"b.{ending}").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pdf", "a.png", "b.pdf", "b.png"]

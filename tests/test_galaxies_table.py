@@ -143,6 +143,14 @@ def test_round_trip_of_every_format(folder, name, chunk_rows):
     assert json.loads(folder.report.read_text()) == {"n_rows": N, "n_used": N, "n_dropped": 0, "reasons": []}
 
 
+def test_every_shard_says_of_which_run_it_is(folder):
+    spec = TableSpec.from_config(folder.config(columns()))
+    write_shards(spec, SEED, folder.outputs, about={"run": "demo", "seed": SEED})
+    for path in folder.outputs:
+        about = storage.metadata(path)
+        assert (about["run"], about["seed"]) == ("demo", SEED)
+
+
 def test_shards_are_contiguous_whatever_the_chunks(folder):
     bounds = storage.shard_bounds(N, 3)
     for chunk_rows in (1, 5, 7, 8, N, 1000):
