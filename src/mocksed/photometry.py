@@ -19,6 +19,9 @@ Array = NDArray[np.float64]
 AB_ZERO = 48.60
 """m_AB = -2.5 log10(f_nu / (erg/s/cm^2/Hz)) - 48.60."""
 
+FAINTEST = 75.0
+"""Apparent magnitude beyond which nothing is received: no photon by any telescope within the age of the universe."""
+
 _PER_LSUN_AT_10PC = LSUN / (4.0 * np.pi * (10.0 * PARSEC) ** 2)
 _STEPS = 4096  # in which a filter is tabulated
 _ROUNDING = 1e-12  # a sum so much smaller than its terms is nothing
@@ -256,7 +259,7 @@ def absolute_magnitude(l_nu: NDArray) -> Array:
 
 
 def apparent_magnitude(l_nu: NDArray, redshift: Array, distance_modulus: Array) -> Array:
-    """Return apparent AB magnitudes; NaN (null in files) where nothing is received, and without a distance (z = 0).
+    """Return apparent AB magnitudes; NaN (null in files) beyond `FAINTEST`, and without a distance (redshift 0).
 
     Parameters
     ----------
@@ -267,4 +270,5 @@ def apparent_magnitude(l_nu: NDArray, redshift: Array, distance_modulus: Array) 
 
     """
     offset = np.where(redshift > 0.0, distance_modulus - 2.5 * np.log10(1.0 + redshift), np.nan)
-    return absolute_magnitude(l_nu) + offset[:, None]
+    magnitude = absolute_magnitude(l_nu) + offset[:, None]
+    return np.where(magnitude <= FAINTEST, magnitude, np.nan)
