@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mocksed.errors import UserError
-from mocksed.filters import Filter, load, top_hat, unreachable
+from mocksed.filters import Filter, unreachable
 from mocksed.sps.table import LSUN, PARSEC
-
-__all__ = ["Filter", "load", "top_hat"]
 
 Array = NDArray[np.float64]
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
-from mocksed import photometry
+from mocksed import filters, photometry
 from mocksed.sps.nebular import NebularTables, add_continuum, add_lines, bracket, draw_lines, line_profiles
 from mocksed.sps.table import SSPTable
 from mocksed.sps.weights import sfr_per_mass_formed, ssp_weights, survival
@@ -61,15 +61,15 @@ class Derived(NamedTuple):
 
 
 @cache
-def bands() -> tuple[photometry.Filter, ...]:
+def bands() -> tuple[filters.Filter, ...]:
     """Return the rest-frame bands behind the derived quantities: M_UV, F125W and F160W at z = 7, U, V, J."""
     return (
-        photometry.top_hat("uv1500", 1450.0, 1550.0),
-        photometry.load("wfc3_ir_f125w").at_redshift(7.0),
-        photometry.load("wfc3_ir_f160w").at_redshift(7.0),
-        photometry.load("bessell_U"),
-        photometry.load("bessell_V"),
-        photometry.load("twomass_J"),
+        filters.top_hat("uv1500", 1450.0, 1550.0),
+        filters.load("wfc3_ir_f125w").at_redshift(7.0),
+        filters.load("wfc3_ir_f160w").at_redshift(7.0),
+        filters.load("bessell_U"),
+        filters.load("bessell_V"),
+        filters.load("twomass_J"),
     )
 
 
