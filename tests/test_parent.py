@@ -8,6 +8,7 @@ from scipy import stats
 from mocksed import parent
 from mocksed import relations as rel
 from mocksed.cosmology import AGE_MARGIN, age_max, cosmology, t_univ
+from mocksed.errors import UserError
 from mocksed.relations import Relations
 from mocksed.sps.weights import psi_n
 
@@ -176,3 +177,11 @@ def test_evaluate(engine, quiescent):
         assert_array_equal(made[name], getattr(derived, name))
     sfr = 10.0 ** drawn["log_mstar"] / made["mass_fraction"] * psi_n(drawn["age"], drawn["tau"]) * 1e-9
     assert_allclose(made["log_sfr"], np.log10(sfr), rtol=1e-12, atol=1e-12)
+
+
+def test_points_without_light_are_refused(engine):
+    """Nothing is left behind so much dust; a coordinate that is no number would spoil the search for neighbours."""
+    drawn = sample(parent.PRESETS["star_forming"]["default"], np.arange(20), quiescent=False)
+    drawn["dust2"][[4, 9]] = 300.0
+    with pytest.raises(UserError, match=r"muv of 2 of 20 parent points .* dust2 300.*parent\.star_forming\.sampling"):
+        parent.evaluate(drawn, engine, quiescent=False)

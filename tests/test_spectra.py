@@ -14,6 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from mocksed import catalog, provenance, spectra, storage
 from mocksed.errors import UserError
+from mocksed.sps import engines
 
 LIMITS = (1000.0, 20_000.0)
 
@@ -301,3 +302,20 @@ def test_numbers_that_cannot_be_in_a_catalogue_give_no_spectrum(copy, stored, na
     rewrite(copy / "results/demo/catalog/0002.parquet", {name: np.full(27, value)})
     with pytest.raises(UserError, match=words):
         spectra.of_run("demo", list(stored)[13:15], copy / "results")
+
+
+@pytest.mark.fsps
+def test_spectra_of_a_run_with_fsps(tmp_path, columns):
+    sps = {"engine": "fsps", "table": "not used", "imf_type": 1}
+    engine = engines.of(sps)
+    few = {name: values[:4] for name, values in columns.items()}
+    about = ABOUT | provenance.of_engine(engine, sps) | spectra.in_catalogue(sps, LIMITS)
+    shard = tmp_path / "results/demo/catalog/0000.parquet"
+    storage.write_table(shard, few, about)
+    ((_, expected),) = catalog.spectra(few, engine)
+    wavelength, flux = spectra.of_run("demo", few["galaxy_id"], tmp_path / "results")
+    assert flux.tobytes() == expected[:, spectra.window(engine.wavelength, LIMITS)].tobytes()
+    assert len(wavelength) == flux.shape[1]
+    rewrite(shard, fsps=about["fsps"] | {"sps_home_sha256": "0123"})
+    with pytest.raises(UserError, match=r"was made with another FSPS, .*0123.*this one is"):
+        spectra.of_run("demo", few["galaxy_id"], tmp_path / "results")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mocksed import relations as rel
 from mocksed.cosmology import AGE_MARGIN, age_max, t_univ
+from mocksed.errors import UserError
 from mocksed.relations import Relations
 from mocksed.rng import Stage, uniforms
 from mocksed.sps import TAU_RANGE
@@ -174,6 +175,12 @@ def evaluate(parameters: Mapping[str, Array], engine: Engine, *, quiescent: bool
     """Return the parent catalogue, `COLUMNS`: the parameters and what the stellar population model makes of them.
 
     Metallicities are those of the SSP table where the drawn ones lie outside it. Quiescent points have no gas.
+
+    Raises
+    ------
+    UserError
+        If the model cannot take a parameter, or nothing is left of a point's light.
+
     """
     columns = {name: np.asarray(parameters[name]) for name in PARAMETERS}
     columns["log_zmet"] = engine.clip_log_zmet(columns["log_zmet"])
@@ -183,4 +190,12 @@ def evaluate(parameters: Mapping[str, Array], engine: Engine, *, quiescent: bool
     columns["muv"] = derived.muv - 2.5 * columns["log_mstar"]
     for name in ("mass_fraction", "beta", "uv", "vj"):
         columns[name] = getattr(derived, name)
+    for name, values in columns.items():
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            point = ", ".join(f"{key} {columns[key][bad[0]]:.3g}" for key in PARAMETERS)
+            raise UserError(
+                f"{name} of {len(bad)} of {len(values)} parent points is no finite number, e.g. at {point}. Change "
+                f"parent.{'quiescent' if quiescent else 'star_forming'}.sampling in the config."
+            )
     return columns
