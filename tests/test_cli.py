@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from mocksed import __version__, cli, provenance, spectra, storage
+from mocksed import __version__, cli, filters, provenance, spectra, storage
 
 
 @pytest.fixture
@@ -129,3 +129,13 @@ def test_what_is_wrong_with_a_choice_of_galaxies_is_said(run, capsys, arguments,
     assert status(["spectra", *arguments]) == (1 if "error: " in words else 2)
     assert words in capsys.readouterr().err
     assert list(run.rglob("*spectra*")) == []
+
+
+def test_filters_are_listed(capsys):
+    assert cli.main(["filters"]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["filter", "pivot", "[A]", "from", "to"]
+    listed = {name: [float(number) for number in numbers] for name, *numbers in map(str.split, rows)}
+    assert listed.keys() == filters.available().keys()
+    assert all(low < pivot < high for pivot, low, high in listed.values())
+    assert listed["twomass_J"][0] == pytest.approx(12_358, abs=20)
