@@ -2,6 +2,7 @@ import copy
 import os
 from dataclasses import asdict, fields
 from functools import reduce
+from pathlib import Path
 from types import MappingProxyType
 
 import pytest
@@ -16,12 +17,12 @@ from mocksed.uvj import WILLIAMS2009
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch, schema):
+def project(tmp_path, monkeypatch, root):
     """Return a folder, made the current one, that has the files a config names."""
-    table = yaml.safe_load(schema.read_text())["properties"]["sps"]["properties"]["table"]["default"]
-    for name in (table, "survey.fits"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
+    table = Path("resources/ssp_padova_kurucz_chabrier.h5")
+    (tmp_path / "resources").mkdir()
+    (tmp_path / table).symlink_to(root / table)
+    (tmp_path / "survey.fits").touch()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -184,10 +185,7 @@ def test_filters_of_ones_own(project, schema):
 
 
 @pytest.mark.parametrize("source", ["lightcone", "table"])
-def test_filters_beyond_the_spectra(project, schema, root, source):
-    table = config.load({"run": "test"}, schema)["sps"]["table"]
-    (project / table).unlink()
-    (project / table).symlink_to(root / table)
+def test_filters_beyond_the_spectra(project, schema, source):
     raw = nested("photometry.filters", ["galex_FUV", "jwst_f090w"])
     raw["galaxies"] = {"source": source, source: {"redshift": [0, 12.39]}}
     raw["galaxies"].setdefault("table", {})["path"] = "survey.fits"
@@ -205,12 +203,8 @@ def test_filters_beyond_the_spectra(project, schema, root, source):
     config.load(raw | {"sps": {"engine": "fsps"}}, schema)  # whose wavelengths are its own
 
 
-def test_lines_that_the_table_does_not_have(project, schema, root):
-    table = config.load({"run": "test"}, schema)["sps"]["table"]
+def test_lines_that_the_table_does_not_have(project, schema):
     raw = nested("spectra.lines", ["halpha_6563", "[O III] 5007", "hbeta", "oiii_5008"])
-    assert "sps.table: cannot read the SSP table" in problems(raw, schema)
-    (project / table).unlink()
-    (project / table).symlink_to(root / table)
     message = problems(raw, schema)
     assert "spectra.lines: there is no line 'hbeta', did you mean hbeta_4861?; expected names that `mocksed lines`" in (
         message
@@ -220,13 +214,13 @@ def test_lines_that_the_table_does_not_have(project, schema, root):
     for good in (raw["spectra"]["lines"][:2], "all", []):
         assert config.load(nested("spectra.lines", good), schema)["spectra"]["lines"] == good
     config.load(raw | {"sps": {"engine": "fsps"}}, schema)  # whose lines are its own
+    (project / "empty.h5").touch()
+    assert "sps.table: cannot read the SSP table" in problems(raw | {"sps": {"table": "empty.h5"}}, schema)
     config.load(raw | {"sps": {"table": "results/ssp/to_be_made.h5"}}, schema)
 
 
 @pytest.mark.parametrize("source", ["lightcone", "table"])
-def test_the_default_filters_can_be_used_at_every_default_redshift(project, schema, root, source):
-    (project / "resources").rename(project / "empty")
-    (project / "resources").symlink_to(root / "resources")
+def test_the_default_filters_can_be_used_at_every_default_redshift(project, schema, source):
     config.load({"run": "test", "galaxies": {"source": source, "table": {"path": "survey.fits"}}}, schema)
     config.load({"run": "test", "galaxies": {"lightcone": {"redshift": [0, config.LIGHTCONE_MAX_REDSHIFT]}}}, schema)
 
