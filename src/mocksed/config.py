@@ -390,8 +390,9 @@ def _check_lines(config: dict[str, Any]) -> Iterator[str]:
 
     try:
         known, _ = read_lines(table)
-    except UserError:
-        return  # who reads the table will say so
+    except UserError as error:
+        yield f"sps.table: {error}"
+        return
     for problem in lines.problems(names, known):
         yield f"spectra.lines: {problem}; expected names that `mocksed lines` lists"
 
