@@ -409,7 +409,8 @@ def test_spectra_are_those_of_the_whole_galaxy(built, engine):
             nebular=not built["quiescent"][row],
         )  # fmt: skip
         formed = 10.0 ** built["log_mstar"][row] / built["mass_fraction"][row]
-        assert_allclose(flux[row], one[0].astype(float) * formed, rtol=1e-6)
+        normal = one[0] > 1e-37  # below, single precision is not what it was
+        assert_allclose(flux[row][normal], one[0][normal] * formed, rtol=1e-6)
 
 
 def test_parent_points_and_galaxies_agree(engine):

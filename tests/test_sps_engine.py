@@ -266,6 +266,26 @@ def test_what_is_not_used_need_not_be_a_number(engine):
     assert constant.derived(1.0, np.nan, 0.0, -2.0, 0.0, nebular=True).log_ssfr == pytest.approx(-8.9, abs=0.2)
 
 
+@given(st.floats(1.0, 12.0))
+def test_spectra_are_linear_in_the_mass(engine, log_mass):
+    parameters = [values[:5] for values in random_parameters(5, engine.table.log_zmet_range).values()]
+    one = engine.spectra(*parameters, nebular=True)
+    many = engine.spectra(*parameters, nebular=True, mass_formed=10.0**log_mass)
+    optical = (engine.wavelength > 1e3) & (engine.wavelength < 1e5)
+    assert many[:, optical] == pytest.approx(one[:, optical] * 10.0**log_mass, rel=1e-6)
+
+
+def test_galaxies_with_and_without_gas_come_together(engine):
+    parameters = list(random_parameters(90, engine.table.log_zmet_range).values())
+    shines = np.arange(90) % 3 == 0
+    parameters[3] = np.where(shines, parameters[3], np.nan)
+    mixed = engine.spectra(*parameters, nebular=shines)
+    for lit in (True, False):
+        rows = shines == lit
+        alone = engine.spectra(*(values[rows] for values in parameters), nebular=lit)
+        assert mixed[rows].tobytes() == alone.tobytes()
+
+
 def test_metallicity_and_ionisation_are_moved_into_the_table(engine):
     low, high = engine.table.log_zmet_range
     assert np.array_equal(engine.clip_log_zmet([-9.0, 0.0, 9.0]), [low, 0.0, high])

@@ -102,7 +102,7 @@ def build(
     columns |= {name: np.full(n, np.nan) for name in results}
     for is_quiescent, row in rows.items():
         try:
-            derived = engine.derived(*_fsps(columns, row, not is_quiescent), nebular=not is_quiescent)
+            derived = engine.derived(*_fsps(columns, row), nebular=not is_quiescent)
         except UserError as error:
             stage = "quiescent" if is_quiescent else "assign"
             raise UserError(f"parameters in {stage}/: {error} Remove that file and run again.") from error
@@ -142,10 +142,10 @@ def _no_number(name: str, values: NDArray, bad: NDArray[np.bool_], galaxy_id: ND
     return f"{name} of the galaxy {galaxy_id[first]}{others} is {values[first]:g}."
 
 
-def _fsps(columns: Mapping[str, NDArray], rows: NDArray[np.int64], nebular: bool) -> Iterator[Array]:
+def _fsps(columns: Mapping[str, NDArray], rows: NDArray[np.int64]) -> Iterator[Array]:
     """Yield the arguments of the engine; without gas there is no ionisation parameter, and none is used."""
     for name in ("age", "tau", "log_zmet", "log_us", "dust2"):
-        yield columns[name][rows] if nebular or name != "log_us" else np.full(len(rows), -4.0)
+        yield columns[name][rows]
 
 
 def spectra(
@@ -172,13 +172,9 @@ def spectra(
     formed = _formed(columns)
     for start in range(0, len(formed), BLOCK):
         block = slice(start, min(start + BLOCK, len(formed)))
-        is_quiescent = columns["quiescent"][block]
-        flux = np.empty((len(is_quiescent), len(engine.wavelength)), np.float32)
-        for shines in (True, False):
-            rows = np.flatnonzero(is_quiescent != shines)
-            if len(rows):
-                flux[rows] = engine.spectra(*_fsps(columns, rows + start, shines), nebular=shines)
-        flux *= formed[block, None].astype(np.float32)
+        rows = np.arange(start, block.stop)
+        shines = ~columns["quiescent"][block]
+        flux = engine.spectra(*_fsps(columns, rows), nebular=shines, mass_formed=formed[block])
         yield block, flux
         if progress:
             progress.update(len(flux))
@@ -236,7 +232,7 @@ def line_luminosities(
     shining = np.flatnonzero(~columns["quiescent"])
     for start in range(0, len(shining) if wanted else 0, BLOCK):
         rows = shining[start : start + BLOCK]
-        per_mass = engine.lines(*_fsps(columns, rows, True))[:, index]
+        per_mass = engine.lines(*_fsps(columns, rows))[:, index]
         luminosity[:, rows] = (per_mass * formed[rows, None]).T
         if progress:
             progress.update(len(rows))

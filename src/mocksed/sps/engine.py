@@ -72,9 +72,10 @@ class Engine:
         return np.clip(np.asarray(log_us, np.float64), self.table.neb_log_us[0], self.table.neb_log_us[-1])
 
     def spectra(
-        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike, *, nebular: bool
-    ) -> NDArray[np.float32]:
-        """Return spectra of 1 Msun formed, rest-frame L_nu [Lsun/Hz], shape (n, n_wave).
+        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike, *,
+        nebular: ArrayLike, mass_formed: ArrayLike = 1.0,
+    ) -> NDArray[np.float32]:  # fmt: skip
+        """Return rest-frame spectra, L_nu [Lsun/Hz], shape (n, n_wave).
 
         Parameters
         ----------
@@ -86,8 +87,10 @@ class Engine:
             log10 of the ionisation parameter; moved into the range of the table; unused without ``nebular``.
         dust2 : array_like of shape (n, )
             Optical depth of the diffuse dust at 5500 A.
-        nebular : bool
+        nebular : bool or array_like of bool of shape (n, )
             Whether the gas shines (and absorbs the ionising photons).
+        mass_formed : array_like of shape (n, ), optional
+            Stellar mass that formed [Msun].
 
         Raises
         ------
@@ -96,12 +99,13 @@ class Engine:
 
         """
         parameters = self._parameters(age, tau, log_zmet, log_us, dust2, nebular)
-        table = self.table
-        out = np.empty((len(parameters[0]), len(table.wavelength)), np.float32)
-        order, starts = blocks(_cell(table.log_zmet, parameters[2]), _BLOCK)
-        n_ionising = table.n_ionising if nebular else 0
-        _spectra(order, starts, *parameters, nebular, self._history, table.log_zmet, table.stellar, n_ionising,
-                 self._nebular, self._dust_log2, self._emission, self._d_nu, out)  # fmt: skip
+        table, n = self.table, len(parameters[0])
+        shines = np.ascontiguousarray(np.broadcast_to(nebular, n), bool)
+        mass = np.ascontiguousarray(np.broadcast_to(mass_formed, n), np.float32)
+        out = np.empty((n, len(table.wavelength)), np.float32)
+        order, starts = blocks(2 * _cell(table.log_zmet, parameters[2]) + shines, _BLOCK)
+        _spectra(order, starts, *parameters, shines, mass, self._history, table.log_zmet, table.stellar,
+                 table.n_ionising, self._nebular, self._dust_log2, self._emission, self._d_nu, out)  # fmt: skip
         return out
 
     def lines(
@@ -149,7 +153,7 @@ class Engine:
         return derived.from_fluxes(self.model.sfh, parameters[0], parameters[1], mass, flux, intrinsic)
 
     def _parameters(self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
-                    nebular: bool) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
+                    nebular: ArrayLike) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
         """Return the parameters as arrays of one shape (n, ), checked and moved into the table."""
         oldest = 10.0 ** (self.table.log_age[-1] - 9.0)
         age, tau, log_zmet, log_us, dust2 = checked(
@@ -210,7 +214,7 @@ def _shine(formed, used, z, dz, neb):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, parallel=True, fastmath={"contract"})
 def _spectra(  # type: ignore[no-untyped-def]
-    order, starts, age, tau, log_zmet, log_us, dust2, shines, history, zmet_nodes, stellar, n_ionising, neb,
+    order, starts, age, tau, log_zmet, log_us, dust2, shines, mass, history, zmet_nodes, stellar, n_ionising, neb,
     dust_log2, emission, d_nu, out,
 ) -> None:  # fmt: skip
     n_young, (_, n_age, n_wave) = len(neb.node), stellar.shape
@@ -221,26 +225,28 @@ def _spectra(  # type: ignore[no-untyped-def]
         weights, formed = np.zeros((even, 2 * (n_age + 1)), np.float32), np.zeros((even, n_age))
         used = np.zeros(even, np.int64)
         z, _ = bracket(zmet_nodes, log_zmet[members[0]])
+        lit = shines[members[0]]  # as all members of the block
+        n_taken = n_ionising if lit else 0
         for m, g in enumerate(members):
             dz = bracket(zmet_nodes, log_zmet[g])[1]
             used[m] = ssp_weights(history, age[g], tau[g], formed[m])
             for a in range(used[m]):
                 weights[m, 2 * a], weights[m, 2 * a + 1] = _F(formed[m, a] * (1.0 - dz)), _F(formed[m, a] * dz)
-        for first in range(n_ionising, n_wave, _TILE):
+        for first in range(n_taken, n_wave, _TILE):
             tile = (first, min(first + _TILE, n_wave))
             for m in range(0, even, 2):
                 ages = (0, max(used[m], used[m + 1]))
                 _add_ssps(stellar[z], stellar[z + 1], ages, weights[m : m + 2], tile, spectra[m], spectra[m + 1])
         # the gas takes the ionising photons of the young stars: only the older ones are left at those wavelengths
         weights[:, : 2 * n_young] = _F(0.0)
-        for first in range(0, n_ionising, _TILE):
-            tile = (first, min(first + _TILE, n_ionising))
+        for first in range(0, n_taken, _TILE):
+            tile = (first, min(first + _TILE, n_taken))
             for m in range(0, even, 2):
                 ages = (n_young - n_young % 2, max(used[m], used[m + 1]))
                 _add_ssps(stellar[z], stellar[z + 1], ages, weights[m : m + 2], tile, spectra[m], spectra[m + 1])
         for m, g in enumerate(members):
             spectrum, attenuated = spectra[m], out[g]
-            if shines:
+            if lit:
                 gas_z, gas_dz = bracket(neb.log_zmet, log_zmet[g])
                 u, du = bracket(neb.log_us, log_us[g])
                 photons = _shine(formed[m], used[m], z, bracket(zmet_nodes, log_zmet[g])[1], neb)
@@ -250,13 +256,14 @@ def _spectra(  # type: ignore[no-untyped-def]
                 draw_lines(luminosity, neb.profile_start, neb.profile, spectrum)
             depth = _F(dust2[g])
             for i in range(n_wave):
+                spectrum[i] *= mass[g]
                 attenuated[i] = spectrum[i] * exp2(-depth * dust_log2[i])
             if len(emission) and depth > 0.0:
-                _add_dust_emission(spectrum, depth, dust_log2, emission, d_nu, attenuated)
+                _add_dust_emission(spectrum, mass[g], depth, dust_log2, emission, d_nu, attenuated)
 
 
 @numba.njit(cache=True, fastmath={"contract"})
-def _add_dust_emission(spectrum, depth, dust_log2, emission, d_nu, attenuated):  # type: ignore[no-untyped-def]
+def _add_dust_emission(spectrum, mass, depth, dust_log2, emission, d_nu, attenuated):  # type: ignore[no-untyped-def]
     """Add to the attenuated spectrum what the dust emits: what it absorbs, its own emission included.
 
     The emission has the integral 1; of what the dust emits it absorbs the same fraction again (``add_dust.f90``).
@@ -267,7 +274,7 @@ def _add_dust_emission(spectrum, depth, dust_log2, emission, d_nu, attenuated): 
         absorbed += opaque * spectrum[i]
         of_itself += opaque * emission[i]
     luminosity = left = absorbed
-    while left * of_itself > _SELF_ABSORPTION:
+    while left * of_itself > _SELF_ABSORPTION * mass:
         left *= of_itself
         luminosity += left
     for i in range(len(spectrum)):

@@ -264,11 +264,13 @@ class ReferenceEngine:
         return np.clip(np.asarray(log_us, np.float64), *self._log_us_range)
 
     def spectra(
-        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike, *, nebular: bool
-    ) -> NDArray[np.float32]:
-        """Return spectra of 1 Msun formed, rest-frame L_nu [Lsun/Hz], shape (n, n_wave)."""
+        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike, *,
+        nebular: ArrayLike, mass_formed: ArrayLike = 1.0,
+    ) -> NDArray[np.float32]:  # fmt: skip
+        """Return rest-frame spectra, L_nu [Lsun/Hz], shape (n, n_wave)."""
         rows = self._rows(age, tau, log_zmet, log_us, dust2, nebular)
-        found = [self._compute(row, nebular).spectrum for row in rows]
+        shines, mass = (np.broadcast_to(values, len(rows)) for values in (nebular, mass_formed))
+        found = [m * self._compute(row, bool(lit)).spectrum for row, lit, m in zip(rows, shines, mass, strict=True)]
         return np.reshape(found, (len(rows), len(self.wavelength))).astype(np.float32)
 
     def lines(self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike) -> Array:
@@ -295,7 +297,13 @@ class ReferenceEngine:
         return from_fluxes(self.model.sfh, rows[:, 0], rows[:, 1], mass, flux, intrinsic)
 
     def _rows(
-        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike, nebular: bool
+        self,
+        age: ArrayLike,
+        tau: ArrayLike,
+        log_zmet: ArrayLike,
+        log_us: ArrayLike,
+        dust2: ArrayLike,
+        nebular: ArrayLike,
     ) -> Array:
         """Return the checked parameters, shape (n, 5)."""
         oldest = oldest_age(population(self._imf_type))

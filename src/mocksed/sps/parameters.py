@@ -14,7 +14,7 @@ Array = NDArray[np.float64]
 
 def checked(
     age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike, *,
-    nebular: bool, sfh: str, oldest: float,
+    nebular: ArrayLike, sfh: str, oldest: float,
 ) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
     """Return the parameters as contiguous arrays of one shape (n, ).
 
@@ -22,7 +22,7 @@ def checked(
     ----------
     age, tau, log_zmet, log_us, dust2 : array_like of shape (n, ) or ()
         Age and e-folding time [Gyr], log10(Z/Zsun), log10 of the ionisation parameter, optical depth at 5500 A.
-    nebular : bool
+    nebular : bool or array_like of bool of shape (n, )
         Whether the ionisation parameter is used.
     sfh : str
         Star-formation history; a constant one does not use tau.
@@ -42,8 +42,7 @@ def checked(
         shortest, longest = TAU_RANGE
         _check("tau", taus, (taus >= shortest) & (taus <= longest), f"{shortest:g} to {longest:g} Gyr")
     _check("log_zmet", log_zmets, np.isfinite(log_zmets), "finite numbers")
-    if nebular:
-        _check("log_us", log_uss, np.isfinite(log_uss), "finite numbers")
+    _check("log_us", log_uss, np.isfinite(log_uss) | ~np.asarray(nebular, bool), "finite numbers")
     _check("dust2", depths, (depths >= 0.0) & np.isfinite(depths), "optical depths of at least 0")
     return ages, taus, log_zmets, log_uss, depths
 
