@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 from mocksed import assign, decomposition, parent, storage
 from mocksed.cosmology import age_max, cosmology
 from mocksed.decomposition import Found
+from mocksed.errors import UserError
 from mocksed.neighbours import METRICS, Neighbours
 from mocksed.relations import Relations
 
@@ -99,3 +100,15 @@ def test_blocks_and_no_galaxies(points, galaxies, monkeypatch):
     same(search(*arguments), whole)
     none = search(arguments[0], arguments[1], arguments[2][:0], K, limit[:0], 2)
     assert [x.shape for x in none] == [(0, K), (0, K), (0,)]
+
+
+def test_columns_of_files():
+    part = {"galaxy_id": np.array([7, 8]), "prop_muv": np.array([-20.0, -21.0]), "neighbour_found": np.ones(2, bool)}
+    near = part | {"neighbour_index": np.array([[3], [2]]), "neighbour_distance": np.array([[1.0], [3.0]])}
+    far = part | {"neighbour_index": np.array([[9], [8]]), "neighbour_distance": np.array([[2.0], [2.0]])}
+    merged = decomposition.merge_columns([near, far], [0.1, 0.2], 1)
+    assert list(merged) == list(near)
+    assert merged["neighbour_index"].tolist() == [[3], [8]]
+    assert merged["prop_muv"] is near["prop_muv"]
+    with pytest.raises(UserError, match="other galaxies"):
+        decomposition.merge_columns([near, far | {"galaxy_id": np.array([7, 9])}], [0.1, 0.2], 1)

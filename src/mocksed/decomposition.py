@@ -3,11 +3,13 @@
 A job finds the nearest allowed points of one tree shard for one shard of galaxies; the nearest of all are among those.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mocksed.errors import UserError
 
 _BLOCK = 100_000  # galaxies merged at once
 
@@ -54,6 +56,24 @@ def merge(parts: Sequence[Found], youngest_age: Sequence[float], k: int) -> Foun
     youngest = parts[int(np.argmin(youngest_age))]
     rows[~found], distance[~found] = youngest.rows[~found, :1], youngest.distance[~found, :1]
     return Found(rows, distance, found)
+
+
+def merge_columns(parts: Sequence[Mapping[str, NDArray]], youngest_age: Sequence[float], k: int) -> dict[str, NDArray]:
+    """Return the columns of a file of neighbours from those of the tree shards; see `merge`.
+
+    Raises
+    ------
+    UserError
+        If they are not of the same galaxies.
+
+    """
+    if any(not np.array_equal(part["galaxy_id"], parts[0]["galaxy_id"]) for part in parts):
+        raise UserError("the tree shards were searched for other galaxies. Remove neighbours/parts/ and run again.")
+    merged = merge([Found(*(part[name] for name in _COLUMNS)) for part in parts], youngest_age, k)
+    return dict(parts[0]) | dict(zip(_COLUMNS, merged, strict=True))
+
+
+_COLUMNS = ("neighbour_index", "neighbour_distance", "neighbour_found")
 
 
 def _merge_block(parts: Sequence[Found], width: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -1,9 +1,15 @@
-"""Write the star-forming parent as coordinates and parameters."""
+"""Write a range of rows of the star-forming parent as coordinates in the metric."""
 
-from mocksed import tree
-from mocksed.jobs import job
+from mocksed import parent, storage, tree
+from mocksed.jobs import job, progress
 from mocksed.neighbours import METRICS
 
 with job(snakemake.log[0]):
-    metric = METRICS[snakemake.params.metric]
-    tree.write(snakemake.input, metric, snakemake.output.points, snakemake.output.parameters)
+    params = snakemake.params
+    recipe = parent.recipe(**params.recipe)
+    catalogue = parent.open_shards(snakemake.input.parents, recipe)
+    start, stop = storage.shard_bounds(recipe["n"], params.n_trees)[params.tree]
+    with progress(stop - start, "points", "tree") as bar:
+        tree.write(
+            catalogue, METRICS[params.metric], start, stop, snakemake.output.points, snakemake.output.about, bar
+        )
