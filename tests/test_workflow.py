@@ -215,14 +215,14 @@ def test_the_same_bytes_however_it_is_sharded(tiny, root, tmp_path, shards, pare
 
 
 def test_the_same_bytes_however_the_tree_is_cut(root, tmp_path):
-    """One tree shard and three, of two and of three shards of the parent."""
-    found = {}
-    for max_memory_gb, parent_shards, threads in ((8, 2, 1), (0.607, 3, 2)):
+    """One tree shard and three, of two and of three shards of the parent, in place and from a copy."""
+    found, scratch = {}, tmp_path / "scratch"
+    for max_memory_gb, parent_shards, threads, copied in ((8, 2, 1, None), (0.607, 3, 2, str(scratch))):
         workflow = Workflow(
             root,
             tmp_path / str(parent_shards),
             parent={"shards": parent_shards, "star_forming": {"n": 300_000}},
-            neighbours={"max_memory_gb": max_memory_gb, "threads": threads},
+            neighbours={"max_memory_gb": max_memory_gb, "threads": threads, "scratch": copied},
         )
         said = workflow.succeed(*(f"results/tiny/assign/{shard:04d}.parquet" for shard in range(2)))
         assert ("Rule: merge" in said) == (parent_shards == 3)
@@ -234,6 +234,7 @@ def test_the_same_bytes_however_the_tree_is_cut(root, tmp_path):
             found.setdefault(stage, []).append([path.read_bytes() for path in paths])
     for one, other in found.values():
         assert one == other
+    assert len(list(scratch.rglob("*.npy"))) == len(list(scratch.rglob("*.h5"))) == 3
 
 
 def test_a_damaged_parent_or_one_of_another_config_stops_the_run_before_the_search(root, tmp_path):

@@ -143,4 +143,4 @@ def _header(n_points: int, metric: Metric) -> dict[str, Any]:
     return {"descr": "<f4", "fortran_order": False, "shape": (n_points, metric.n_quantities)}
 
 
-_REMOVE = "Remove the folder tree/ of the run and run again: it will be made anew."
+_REMOVE = "Remove it and run again: it will be made anew."

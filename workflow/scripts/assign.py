@@ -1,13 +1,14 @@
 """Average the neighbours of star-forming galaxies into FSPS parameters."""
 
-from mocksed import assign, parent, provenance, storage
+from mocksed import assign, parent, provenance, staging, storage
 from mocksed.cosmology import age_max, cosmology
 from mocksed.jobs import job
 from mocksed.neighbours import METRICS
 
 with job(snakemake.log[0], snakemake.threads):
     params, files = snakemake.params, snakemake.input
-    parents = parent.open_shards(files.parents, parent.recipe(**params.recipe))
+    paths = [staging.local(path, staging.scratch_of(snakemake.config)) for path in files.parents]
+    parents = parent.open_shards(paths, parent.recipe(**params.recipe))
     parents.check(assign.PARAMETERS)
     galaxies = storage.read_arrays(files.galaxies, ["redshift", "quiescent"])
     nearest = storage.to_arrays(storage.read_table(files.neighbours))

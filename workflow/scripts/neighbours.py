@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mocksed import assign, parent, provenance, storage, tree
+from mocksed import assign, parent, provenance, staging, storage, tree
 from mocksed.cosmology import age_max, cosmology
 from mocksed.jobs import job, progress
 from mocksed.neighbours import METRICS, Neighbours
@@ -12,7 +12,8 @@ with job(snakemake.log[0], snakemake.threads):
     params, files = snakemake.params, snakemake.input
     metric, recipe = METRICS[params.neighbours["metric"]], parent.recipe(**params.recipe)
     start, stop = storage.shard_bounds(recipe["n"], params.n_trees)[params.tree]
-    shard = tree.read(files.points, files.about, metric, start, stop, recipe)
+    points = staging.local(files.points, staging.scratch_of(snakemake.config))
+    shard = tree.read(points, files.about, metric, start, stop, recipe)
     parents = parent.open_shards(files.parents, recipe)
     parents.check(["age"])
     galaxies = storage.read_arrays(files.galaxies, ["galaxy_id", "redshift", "log_mstar", "quiescent"])
