@@ -129,8 +129,8 @@ def main() -> None:
         measure("copied, further job, cache lost", copy=True, forget=True)
         measure("copied, two further jobs at once, cache lost", copy=True, forget=True, n=2)
     text = (
-        f"Reading a parent of {N_POINTS:.0e} points on a disk of {SPEED / 1e6:g} MB/s and {OPERATIONS} reads/s (a loop\n"
-        "device, throttled by blkio) and from a copy on scratch; seconds of a job, of the slower one where two run.\n\n"
+        f"Reading a parent of {N_POINTS:.0e} points on a disk of {SPEED / 1e6:g} MB/s and {OPERATIONS} reads/s (a\n"
+        "loop device throttled by blkio) and from a copy on scratch; seconds of a job, of the slower if two run.\n\n"
         f"{'':46s}{'search':>10s}{'assignment':>12s}\n"
     )
     text += "".join(f"{what:46s}{found['search']:10.1f}{found['assignment']:12.1f}\n" for what, found in rows)
