@@ -164,6 +164,11 @@ def test_shipped_configs_load(project, schema, root, name):
             "nowhere/x.h5",
             'sps.table: "nowhere/x.h5" is not a file; expected an SSP table, or a name below',
         ),
+        (
+            "neighbours.max_memory_gb",
+            0.5,
+            "neighbours.max_memory_gb: 0.5 is too little for even the smallest tree shard, 100000 points, and the ",
+        ),
         ("results", "survey.fits", 'results: "survey.fits" is not allowed'),
         ("parent.quiescent.sampling", "drakos", "one of default, drakos2021a, drakos2021b, or a mapping with the keys"),
     ],

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mocksed import storage
+from mocksed import mapped, storage
 from mocksed.diagnostics import catalogue
 from mocksed.errors import UserError
 
@@ -48,6 +48,22 @@ def test_rows_without_an_id_are_sampled_by_their_number(tmp_path: Path) -> None:
         samples.append(catalogue.read(paths, ["age"], 1000)["age"])
     assert len(samples[0]) == 1000
     np.testing.assert_array_equal(*samples)
+
+
+def test_mapped_tables_are_sampled_as_parquet_is(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random(200_000).astype(np.float32).astype(float)
+    storage.write_table(tmp_path / "a.parquet", {"mine": values})
+    paths = [tmp_path / f"{i}.h5" for i in range(3)]
+    for path, part in zip(paths, np.array_split(values, 3), strict=True):
+        with mapped.writing(path, ["mine"], len(part)) as append:
+            append({"mine": part})
+    assert catalogue.count_rows(paths) == 200_000
+    for max_rows in (1000, 200_000):
+        found = catalogue.read(paths, ["mine"], max_rows)["mine"]
+        assert found.dtype == np.float64
+        np.testing.assert_array_equal(found, catalogue.read([tmp_path / "a.parquet"], ["mine"], max_rows)["mine"])
+    with pytest.raises(UserError, match="no column 'beta'"):
+        catalogue.read(paths, ["beta"], 10)
 
 
 def test_empty_shards_and_no_shards(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from mocksed import parent
+from mocksed import mapped, parent, storage
 from mocksed import relations as rel
 from mocksed.cosmology import AGE_MARGIN, age_max, cosmology, t_univ
 from mocksed.errors import UserError
@@ -185,3 +185,122 @@ def test_points_without_light_are_refused(engine):
     drawn["dust2"][[4, 9]] = 300.0
     with pytest.raises(UserError, match=r"muv of 2 of 20 parent points .* dust2 300.*parent\.star_forming\.sampling"):
         parent.evaluate(drawn, engine, quiescent=False)
+
+
+TABLE = "resources/ssp_padova_kurucz_chabrier.h5"
+
+
+def make_recipe(root, **changes):
+    options = {
+        "kind": "star_forming",
+        "n": 1000,
+        "sampling": "default",
+        "seed": 3,
+        "cosmology": {"H0": 67.66, "Om0": 0.3111},
+        "scatter": dict.fromkeys(Relations.__dataclass_fields__, 0.3),
+        "sps": {"table": str(root / TABLE), "sfh": "delayed_tau"},
+    }
+    return parent.recipe(**options | changes)
+
+
+@pytest.fixture
+def recipe(root):
+    return make_recipe(root)
+
+
+def write_shards(folder, recipe, engine, n_shards):
+    paths = [folder / str(n_shards) / f"{i:04d}.h5" for i in range(n_shards)]
+    for path, (start, stop) in zip(paths, storage.shard_bounds(recipe["n"], n_shards), strict=True):
+        parent.write(path, start, stop, recipe, engine, {"run": "test"})
+    return paths
+
+
+@pytest.fixture
+def shards(tmp_path, recipe, engine):
+    return write_shards(tmp_path, recipe, engine, 3)
+
+
+def test_any_number_of_shards_holds_the_same_points(tmp_path, recipe, engine, monkeypatch):
+    one = parent.open_shards(write_shards(tmp_path, recipe, engine, 1), recipe)
+    monkeypatch.setattr(parent, "BLOCK", 70)
+    many = parent.open_shards(write_shards(tmp_path, recipe, engine, 7), recipe)
+    expected = parent.evaluate(sample(DEFAULT, np.arange(1000)), engine, quiescent=False)
+    for name in parent.COLUMNS:
+        for catalogue in (one, many):
+            assert_array_equal(catalogue.column(name, 0, 1000), expected[name].astype(np.float32))
+    assert one.metadata == many.metadata
+    assert one.metadata["run"] == "test"
+
+
+def test_a_quiescent_catalogue(tmp_path, root, engine):
+    recipe = make_recipe(root, kind="quiescent", n=300)
+    catalogue = parent.open_shards(write_shards(tmp_path, recipe, engine, 2), recipe)
+    assert np.all(catalogue.column("dust2", 0, 300) == 0.0)
+
+
+def test_rows_in_any_order_and_shape(shards, recipe):
+    catalogue = parent.open_shards(shards, recipe)
+    rows = np.random.default_rng(0).integers(0, 1000, (50, 4))
+    for name, taken in catalogue.take(("age", "beta"), rows).items():
+        assert_array_equal(taken, catalogue.column(name, 0, 1000)[rows])
+    assert catalogue.take(("age",), rows[:0])["age"].shape == (0, 4)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 1000), (0, 333), (400, 500), (333, 666), (332, 334), (10, 10)])
+def test_a_stretch_of_a_column(shards, recipe, start, stop):
+    catalogue = parent.open_shards(shards, recipe)
+    assert_array_equal(catalogue.column("age", start, stop), catalogue.column("age", 0, 1000)[start:stop])
+    assert isinstance(catalogue.column("age", 0, 333), np.memmap)
+
+
+def test_some_of_the_shards(shards, recipe):
+    some = parent.open_shards(shards[1:], recipe)
+    assert some.bounds.tolist() == [333, 666, 1000]
+    assert_array_equal(some.column("tau", 400, 800), parent.open_shards(shards, recipe).column("tau", 400, 800))
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"seed": 4}, "seed is 3, expected 4"),
+        ({"n": 1001}, "n is 1000"),
+        ({"sampling": "drakos2021b"}, "sampling"),
+        ({"sps": {"table": TABLE, "sfh": "tau"}}, "sps_model"),
+        ({"cosmology": {"H0": 70.0, "Om0": 0.3}}, "cosmology"),
+    ],
+)
+def test_a_parent_of_another_config_is_named(shards, root, monkeypatch, changes, word):
+    monkeypatch.chdir(root)
+    with pytest.raises(
+        UserError, match=f"0000.h5 was made with another configuration: {word}.*Remove it and run again"
+    ):
+        parent.open_shards(shards, make_recipe(root, **changes))
+
+
+def test_a_parent_of_another_ssp_table_is_named(shards, root, tmp_path):
+    (tmp_path / "other.h5").write_bytes(b"other")
+    with pytest.raises(UserError, match="ssp_table_sha256"):
+        parent.open_shards(shards, make_recipe(root, sps={"table": str(tmp_path / "other.h5")}))
+
+
+def test_missing_truncated_damaged_foreign_and_mixed_shards_are_named(shards, recipe, engine):
+    with pytest.raises(UserError, match=r"0002\.h5 holds the rows \[666, 1000\], expected were those from 333"):
+        parent.open_shards([shards[0], shards[2]], recipe)
+    content = shards[1].read_bytes()
+    shards[1].write_bytes(content[:-5])
+    with pytest.raises(UserError, match=r"cannot read .*0001\.h5"):
+        parent.open_shards(shards, recipe)
+    shards[1].unlink()
+    with pytest.raises(UserError, match=r"cannot read .*0001\.h5"):
+        parent.open_shards(shards, recipe)
+    shards[1].write_bytes(content)
+    catalogue = parent.open_shards(shards, recipe)
+    catalogue.check()
+    where = catalogue.tables[1].offset["beta"]
+    shards[1].write_bytes(content[:where] + bytes([content[where] ^ 1]) + content[where + 1 :])
+    with pytest.raises(UserError, match=r"0001\.h5 is damaged: column 'beta'"):
+        parent.open_shards(shards, recipe).check()
+    with mapped.writing(shards[1], parent.COLUMNS, 333) as append:
+        append(dict.fromkeys(parent.COLUMNS, np.ones(333)))
+    with pytest.raises(UserError, match=r"0001\.h5 does not say from what it was made"):
+        parent.open_shards(shards, recipe)

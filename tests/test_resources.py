@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mocksed import config, resources
+from mocksed.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 SMK = [path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk"))]
@@ -13,12 +14,23 @@ RULES = sorted({name for text in SMK for name in re.findall(r"^\s*rule (\w+):", 
 DEFAULT = config.load({"run": "test"}, ROOT / "workflow" / "schemas" / "config.schema.yaml")
 
 
-def complete(*, galaxies=10**6, galaxy_shards=1, parents=10**5, quiescent=1000, parent_shards=1, drawn=1000):
+def complete(
+    *,
+    galaxies=10**6,
+    galaxy_shards=1,
+    parents=10**5,
+    quiescent=1000,
+    parent_shards=1,
+    drawn=1000,
+    max_memory_gb=1e6,
+    threads=1,
+):
     return DEFAULT | {
         "galaxies": DEFAULT["galaxies"]
         | {"source": "lightcone", "shards": galaxy_shards}
         | {"lightcone": DEFAULT["galaxies"]["lightcone"] | {"n_galaxies": galaxies}},
         "parent": {"shards": parent_shards, "star_forming": {"n": parents}, "quiescent": {"n": quiescent}},
+        "neighbours": DEFAULT["neighbours"] | {"max_memory_gb": max_memory_gb, "threads": threads},
         "diagnostics": DEFAULT["diagnostics"] | {"max_galaxies": drawn},
     }
 
@@ -66,8 +78,7 @@ def test_more_rows_need_no_less_and_more_shards_no_more(rule, rows, factor, shar
     ("rule", "rows"),
     [
         *((rule, "galaxies") for rule in ("lightcone", "neighbours", "assign", "quiescent", "catalog", "spectra")),
-        *((rule, "parents") for rule in ("parent", "tree", "neighbours", "assign")),
-        ("parent", "quiescent"),
+        *((rule, "parents") for rule in ("neighbours", "assign")),
         ("plot", "drawn"),
         ("summary", "drawn"),
     ],
@@ -82,6 +93,49 @@ def test_a_job_is_bounded_by_its_shard_not_by_the_catalogue(rule):
     """The same number of galaxies in a shard needs the same, however many shards there are."""
     one, thousand = (resources.job(rule, complete(galaxies=10**5 * n, galaxy_shards=n)) for n in (1, 1000))
     assert one == thousand
+
+
+@pytest.mark.parametrize("rule", ["parent", "tree"])
+def test_the_rows_that_a_rule_holds_in_blocks_cost_time_alone(rule):
+    few, many = (resources.job(rule, complete(parents=n)) for n in (10**7, 10**9))
+    assert many.memory_mb == few.memory_mb
+    assert many.minutes > few.minutes
+
+
+def test_threads_share_the_memory_and_the_time():
+    one, four = (resources.job("neighbours", complete(galaxies=10**8, threads=n)) for n in (1, 4))
+    assert four.memory_mb == one.memory_mb
+    assert four.minutes < one.minutes / 3
+
+
+def test_a_parent_that_fits_has_one_tree():
+    assert resources.tree_shards(DEFAULT) == 1
+    assert "merge" not in resources.plan(DEFAULT)
+    large = resources.job("neighbours", complete(parents=10**8, galaxies=10**6)).memory_mb / 1e3
+    assert resources.tree_shards(complete(parents=10**8, max_memory_gb=large + 0.01)) == 1
+    assert resources.tree_shards(complete(parents=10**8, max_memory_gb=large - 0.01)) == 2
+
+
+@given(
+    galaxies=st.integers(1, 10**6),
+    parents=st.integers(100, 10**9),
+    max_memory_gb=st.floats(2.0, 100.0),
+)
+def test_a_search_keeps_to_its_memory(galaxies, parents, max_memory_gb):
+    source = complete(galaxies=galaxies, parents=parents, max_memory_gb=max_memory_gb)
+    assert resources.job("neighbours", source).memory_mb <= 1000 * max_memory_gb + 1
+    shards, plan = resources.tree_shards(source), resources.plan(source)
+    assert parents / shards >= 0.9e5 or shards == 1
+    assert (plan["tree"].jobs, plan["neighbours"].jobs) == (shards, shards)
+    assert ("merge" in plan) == (shards > 1)
+
+
+@pytest.mark.parametrize("parents", [1000, 10**9])
+def test_too_little_memory_for_any_tree(parents):
+    with pytest.raises(UserError, match=r"0\.7 is too little .* 1000000 galaxies of a job; expected at least 1\.\d"):
+        resources.tree_shards(complete(parents=parents, max_memory_gb=0.7))
+    expected = 1.5
+    assert resources.tree_shards(complete(parents=parents, max_memory_gb=expected)) >= 1
 
 
 def test_galaxies_expected():

@@ -1,85 +1,148 @@
+import json
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from mocksed import parent, storage, tree
-from mocksed.assign import PARAMETERS
+from mocksed import mapped, parent, storage, tree
 from mocksed.errors import UserError
 from mocksed.neighbours import METRICS
 
-METRIC = METRICS["drakos2021a"]
+METRIC, RECIPE = METRICS["default"], {"n": 50, "seed": 1}
 
 
 @pytest.fixture
 def columns():
     rng = np.random.default_rng(0)
-    return {name: rng.uniform(0.1, 5.0, 50) for name in parent.COLUMNS}
+    return {name: rng.uniform(0.1, 5.0, 50).astype(np.float32) for name in parent.COLUMNS}
 
 
 @pytest.fixture
 def shards(tmp_path, columns):
     """Three shards of the columns; the names are not in the order of the rows, and one is empty."""
-    paths = [tmp_path / "parent" / f"{name}.parquet" for name in ("b", "a", "c")]
-    for path, rows in zip(paths, (slice(0, 20), slice(20, 20), slice(20, 50)), strict=True):
-        storage.write_table(path, {name: values[rows] for name, values in columns.items()})
+    paths = [tmp_path / "parent" / f"{name}.h5" for name in ("b", "a", "c")]
+    for path, (start, stop) in zip(paths, ((0, 20), (20, 20), (20, 50)), strict=True):
+        with mapped.writing(path, parent.COLUMNS, stop - start, {"recipe": RECIPE, "rows": [start, stop]}) as append:
+            append({name: values[start:stop] for name, values in columns.items()})
     return paths
 
 
 @pytest.fixture
 def files(tmp_path):
-    return tmp_path / "tree" / "points.npy", tmp_path / "tree" / "parameters.npy"
+    return tmp_path / "tree" / "0000.npy", tmp_path / "tree" / "0000.json"
 
 
-def test_round_trip_in_the_order_of_the_shards(shards, columns, files):
-    tree.write(shards, METRIC, *files)
-    points, parameters = tree.read(*files)
-    assert_array_equal(points, METRIC.coordinates(columns))
-    assert parameters.dtype.names == PARAMETERS
-    for name in PARAMETERS:
-        assert_array_equal(parameters[name], columns[name].astype(np.float32))
-    assert all(isinstance(array, np.memmap) and not array.flags.writeable for array in (points, parameters))
+def write(shards, files, start=0, stop=50, metric=METRIC):
+    tree.write(parent.open_shards(shards, RECIPE), metric, start, stop, *files)
+
+
+def read(files, start=0, stop=50, metric=METRIC, recipe=RECIPE):
+    return tree.read(*files, metric, start, stop, recipe)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 50), (0, 10), (15, 30), (20, 50)])
+@pytest.mark.parametrize("preset", METRICS)
+def test_round_trip_in_the_order_of_the_shards(shards, columns, files, start, stop, preset, monkeypatch):
+    monkeypatch.setattr(tree, "_BLOCK", 7)
+    write(shards, files, start, stop, METRICS[preset])
+    shard = read(files, start, stop, METRICS[preset])
+    doubles = {name: values.astype(float) for name, values in columns.items()}
+    assert_array_equal(shard.points, METRICS[preset].coordinates(doubles)[start:stop])
+    assert isinstance(shard.points, np.memmap)
+    assert not shard.points.flags.writeable
+    assert (shard.start, shard.stop) == (start, stop)
+    assert shard.youngest_age == columns["age"][start:stop].min()
+    assert shard.about["recipe"] == RECIPE
+
+
+def test_the_metric_needs_no_other_columns(columns):
+    for metric in METRICS.values():
+        metric.coordinates({name: columns[name] for name in metric.columns})
+
+
+def test_only_the_shards_that_hold_the_rows_are_needed(shards, files):
+    write(shards[2:], files, 25, 50)
+    with pytest.raises(UserError, match=r"rows 15 to 50 of the parent are asked for; .*c\.h5 .* hold 20 to 50"):
+        write(shards[2:], files, 15, 50)
 
 
 def test_the_same_parent_gives_the_same_bytes(shards, files, tmp_path):
-    again = tmp_path / "p.npy", tmp_path / "q.npy"
-    tree.write(shards, METRIC, *files)
-    tree.write(shards, METRIC, *again)
+    again = tmp_path / "p.npy", tmp_path / "q.json"
+    write(shards, files)
+    write(shards, again)
     assert [path.read_bytes() for path in files] == [path.read_bytes() for path in again]
 
 
-def test_files_of_two_parents_do_not_mix(shards, files, tmp_path):
-    other = tmp_path / "p.npy", tmp_path / "q.npy"
-    tree.write(shards, METRIC, *files)
-    tree.write(shards[:1], METRIC, *other)
-    with pytest.raises(UserError, match=r"points\.npy and .*q\.npy do not belong together"):
-        tree.read(files[0], other[1])
-    with pytest.raises(UserError, match="do not belong together"):
-        tree.read(files[0], files[0])
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"metric": METRICS["drakos2021a"]}, "metric is"),
+        ({"start": 1}, r"rows is \[0, 50\], expected \[1, 50\]"),
+        ({"recipe": {"n": 50, "seed": 2}}, "another configuration: seed is 1, expected 2"),
+    ],
+)
+def test_a_tree_of_another_search_is_named(shards, files, changes, words):
+    write(shards, files)
+    with pytest.raises(UserError, match=rf"0000\.json .*{words}.*run again"):
+        read(files, **changes)
+
+
+def test_files_of_two_trees_do_not_mix(shards, files, tmp_path, columns):
+    other = tmp_path / "p.npy", tmp_path / "q.json"
+    write(shards, files)
+    write(shards, other, metric=METRICS["drakos2021a"])
+    with pytest.raises(UserError, match=r"p\.npy has float32 of shape \(50, 7\), expected float32 of \(50, 5\)"):
+        read((other[0], files[1]))
+    points = np.load(files[0])
+    points[30, 2] += 1.0
+    np.save(files[0], points)
+    with pytest.raises(UserError, match=r"0000\.npy is damaged: it has another checksum than .*0000\.json says"):
+        read(files)
 
 
 @pytest.mark.parametrize("damaged", [0, 1])
-@pytest.mark.parametrize("n_bytes", [0, 20, 1000, None])
+@pytest.mark.parametrize("n_bytes", [0, 20, 500, None])
 def test_missing_and_truncated_files(shards, files, damaged, n_bytes):
-    tree.write(shards, METRIC, *files)
+    write(shards, files)
     if n_bytes is None:
         files[damaged].unlink()
     else:
         content = files[damaged].read_bytes()
-        assert len(content) > n_bytes
-        files[damaged].write_bytes(content[:n_bytes])
-    with pytest.raises(UserError, match=r"cannot read the tree .*Remove it and run again"):
-        tree.read(*files)
+        files[damaged].write_bytes(content[: min(n_bytes, len(content) - 2)])
+    with pytest.raises(UserError, match=rf"cannot read .*{files[damaged].name}.*run again"):
+        read(files)
 
 
-@pytest.mark.parametrize("problem", ["missing", "truncated", "no column"])
+def test_json_of_something_else(shards, files):
+    write(shards, files)
+    files[1].write_text(json.dumps({"recipe": RECIPE}))
+    with pytest.raises(UserError, match=r"0000\.json does not describe a tree shard"):
+        read(files)
+
+
+@pytest.mark.parametrize("problem", ["missing", "truncated", "damaged", "no column", "another config"])
 def test_a_bad_parent_leaves_nothing(shards, files, columns, problem):
-    last = shards[-1]
+    last, recipe = shards[-1], RECIPE
+    content, table = last.read_bytes(), mapped.read(last)
     if problem == "missing":
         last.unlink()
     elif problem == "truncated":
-        last.write_bytes(last.read_bytes()[:-50])
+        last.write_bytes(content[:-50])
+    elif problem == "damaged":  # in a column that is no coordinate
+        where = table.offset["vj"] + 3
+        last.write_bytes(content[:where] + bytes([content[where] ^ 1]) + content[where + 1 :])
     else:
-        storage.write_table(last, {name: values for name, values in columns.items() if name != "beta"})
-    with pytest.raises(UserError, match=r"c\.parquet"):
-        tree.write(shards, METRIC, *files)
+        names = [name for name in parent.COLUMNS if problem != "no column" or name != "beta"]
+        recipe = RECIPE if problem == "no column" else RECIPE | {"seed": 2}
+        with mapped.writing(last, names, 30, {"recipe": recipe, "rows": [20, 50]}) as append:
+            append({name: columns[name][20:] for name in names})
+    with pytest.raises(UserError, match=r"c\.h5.*[Rr]emove"):
+        write(shards, files)
     assert not files[0].parent.exists() or list(files[0].parent.iterdir()) == []
+
+
+def test_the_json_can_be_read_by_anyone(shards, files):
+    write(shards, files, 10, 30)
+    about = storage.read_json(files[1])
+    assert about["rows"] == [10, 30]
+    assert about["metric"]["scales"] == METRIC.scales

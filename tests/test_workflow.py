@@ -25,6 +25,7 @@ from mocksed.columns import COLUMNS
 
 pytestmark = pytest.mark.slow
 
+PARENTS = ["0000.h5", "0001.h5"]
 DIAGNOSTICS = ("muv", "sfr_mass", "mass_metallicity", "triangle", "uvj", "assignment", "ages")
 STAGES = ("galaxies", "neighbours", "assign", "quiescent", "catalog", "spectra")
 
@@ -107,7 +108,8 @@ def test_every_file_is_there(tiny):
     for stage in STAGES:
         assert [path.name for path in sorted(tiny.path(stage).iterdir())] == ["0000.parquet", "0001.parquet"], stage
     for kind in ("star_forming", "quiescent"):
-        assert len(list(tiny.path("parent", kind).iterdir())) == 2
+        assert [path.name for path in sorted(tiny.path("parent", kind).iterdir())] == PARENTS
+    assert [path.name for path in sorted(tiny.path("tree").iterdir())] == ["0000.json", "0000.npy"]
     for name in DIAGNOSTICS:
         assert tiny.path("plots", f"{name}.png").stat().st_size > 5_000
         assert tiny.path("plots", f"{name}.pdf").read_bytes().startswith(b"%PDF")
@@ -252,6 +254,56 @@ def test_the_same_bytes_however_it_is_sharded(tiny, root, tmp_path, shards, pare
     other.succeed(*targets, "--set-threads", *(f"{rule}={threads}" for rule in rules), cores=cores)
     for stage in ("galaxies", "catalog", last):
         same(other.whole(stage), tiny.whole(stage))
+
+
+def test_the_same_bytes_however_the_tree_is_cut(root, tmp_path):
+    """One tree shard and two, of two and of three shards of the parent, in place and from a copy."""
+    found, scratch = {}, tmp_path / "scratch"
+    for max_memory_gb, parent_shards, threads, copied in ((8, 2, 1, None), (0.607, 3, 2, str(scratch))):
+        workflow = Workflow(
+            root,
+            tmp_path / str(parent_shards),
+            galaxies={"shards": 1},
+            parent={"shards": parent_shards, "star_forming": {"n": 200_000}},
+            neighbours={"max_memory_gb": max_memory_gb, "threads": threads, "scratch": copied},
+        )
+        said = workflow.succeed("results/tiny/assign/0000.parquet")
+        assert ("Rule: merge" in said) == (parent_shards == 3)
+        names = sorted(path.name for path in workflow.path("tree").iterdir())
+        assert len(names) == (4 if parent_shards == 3 else 2)
+        for stage in ("neighbours", "assign"):
+            paths = sorted(path for path in workflow.path(stage).rglob("*") if path.is_file())
+            assert [path.name for path in paths] == ["0000.parquet"]
+            found.setdefault(stage, []).append([path.read_bytes() for path in paths])
+    for one, other in found.values():
+        assert one == other
+    assert (len(list(scratch.rglob("*.npy"))), len(list(scratch.rglob("*.h5")))) == (2, 3)
+
+
+def test_a_damaged_parent_or_one_of_another_config_stops_the_run_before_the_search(root, tmp_path):
+    workflow = Workflow(root, tmp_path)
+    shards = [f"results/tiny/parent/star_forming/{name}" for name in PARENTS]
+    workflow.succeed(*shards)
+    target, old = "results/tiny/neighbours/0000.parquet", ["--rerun-triggers", "mtime"]
+    damaged = tmp_path / shards[1]
+    content, stat = damaged.read_bytes(), damaged.stat()
+    middle = len(content) // 2
+    for harm, word in (
+        (content[:-100], "cannot read"),
+        (content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :], "is damaged"),
+    ):
+        damaged.write_bytes(harm)
+        os.utime(damaged, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        said = workflow.fail(target, *old)
+        assert word in said
+        assert shards[1] in said
+    damaged.write_bytes(content)
+    os.utime(damaged, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    workflow.change(seed=7)
+    said = workflow.fail(target, *old)
+    assert f"{shards[0]} was made with another configuration: seed is 42, expected 7" in said
+    assert not workflow.path("tree").exists() or not list(workflow.path("tree").iterdir())
+    assert not workflow.path("neighbours").exists() or not list(workflow.path("neighbours").iterdir())
 
 
 SPECTRA = ("results/tiny/spectra/0000.parquet", "results/tiny/spectra/0001.parquet")

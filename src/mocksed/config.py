@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
+from mocksed import resources
 from mocksed.cosmology import AGE_MARGIN
 from mocksed.errors import UserError, suggestion
 from mocksed.sps import TAU_RANGE
@@ -466,6 +467,13 @@ def _distribution_problems(path: str, parameter: str, kind: str, value: Any) -> 
             yield from _limit_problems(path, value, [value], low, high)
 
 
+def _check_memory(config: dict[str, Any]) -> Iterator[str]:
+    try:
+        resources.tree_shards(config)
+    except UserError as error:
+        yield f"neighbours.max_memory_gb: {error}"
+
+
 _CHECKS = (
     _check_ranges,
     _check_centre,
@@ -476,6 +484,7 @@ _CHECKS = (
     _check_ssp_table,
     _check_results,
     _check_sampling,
+    _check_memory,
 )
 
 

@@ -14,6 +14,13 @@ Array = NDArray[np.float64]
 
 _SCATTER = Relations()
 
+_MADE_OF = {
+    "log_ssfr": ("log_sfr", "log_mstar"),
+    "muv_per_mass": ("muv", "log_mstar"),
+    "scale_factor": ("redshift",),
+    "log_tau": ("tau",),
+}
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -36,6 +43,12 @@ class Metric:
     def n_quantities(self) -> int:
         """Number of coordinates."""
         return len(self.scales) + len(self.nuisance)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the catalogue from which the coordinates follow."""
+        needed = (_MADE_OF.get(name, (name,)) for name in self.scales | self.nuisance)
+        return tuple(dict.fromkeys(column for columns in needed for column in columns))
 
     def coordinates(self, columns: Mapping[str, NDArray]) -> NDArray[np.float32]:
         """Return the coordinates of points or proposals, shape (n, n_quantity)."""

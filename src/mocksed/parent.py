@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mocksed import mapped, provenance
 from mocksed import relations as rel
-from mocksed.cosmology import AGE_MARGIN, age_max, t_univ
+from mocksed.cosmology import AGE_MARGIN, age_max, cosmology, t_univ
 from mocksed.errors import UserError
+from mocksed.jobs import Progress
 from mocksed.relations import Relations
 from mocksed.rng import Stage, uniforms
 from mocksed.sps import TAU_RANGE
+from mocksed.sps.model import Model
 
 if TYPE_CHECKING:  # both take seconds to import, and not every stage that knows parents needs them
     from astropy.cosmology import FlatLambdaCDM
@@ -23,12 +30,16 @@ if TYPE_CHECKING:  # both take seconds to import, and not every stage that knows
 Array = NDArray[np.float64]
 Distribution = Mapping[str, Any]
 Sampling = Mapping[str, Distribution]
+Recipe = Mapping[str, Any]
 
 PARAMETERS = ("log_mstar", "redshift", "age", "tau", "dust2", "log_zmet", "log_us")
 """Drawn in this order: each may depend on those before it, and has its own random number."""
 
 COLUMNS = (*PARAMETERS, "log_sfr", "mass_fraction", "muv", "beta", "uv", "vj")
 """Columns of the parent catalogue."""
+
+BLOCK = 100_000
+"""Points held at once while a catalogue is made."""
 
 _DRAKOS_A: Sampling = {
     "log_mstar": {"uniform": (5.0, 12.0)},
@@ -199,3 +210,172 @@ def evaluate(parameters: Mapping[str, Array], engine: Engine, *, quiescent: bool
                 f"parent.{'quiescent' if quiescent else 'star_forming'}.sampling in the config."
             )
     return columns
+
+
+def recipe(
+    kind: str,
+    n: int,
+    sampling: str | Sampling,
+    *,
+    seed: int,
+    cosmology: Mapping[str, float],
+    scatter: Mapping[str, float],
+    sps: Mapping[str, Any],
+) -> Recipe:
+    """Return all that a parent catalogue follows from, in plain types: two with the same recipe are the same.
+
+    Parameters
+    ----------
+    kind : str
+        "star_forming" or "quiescent".
+    n : int
+        Number of points.
+    sampling : str or mapping
+        Name of a preset or the distributions of `PARAMETERS`.
+    seed, cosmology, scatter, sps
+        The config's ``seed``, ``cosmology``, ``relations.scatter`` and ``sps``.
+
+    Raises
+    ------
+    UserError
+        If the SSP table cannot be read.
+
+    """
+    result = {
+        "kind": kind,
+        "n": n,
+        "sampling": sampling_of(sampling, kind),
+        "seed": seed,
+        "cosmology": cosmology,
+        "scatter": scatter,
+        "sps_model": asdict(Model.from_config(sps)),
+        "ssp_table_sha256": provenance.sha256(sps["table"]),
+    }
+    return json.loads(json.dumps(result))  # type: ignore[no-any-return]
+
+
+def write(
+    path: Path | str,
+    start: int,
+    stop: int,
+    recipe: Recipe,
+    engine: Engine,
+    about: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Make one shard of a parent catalogue: the points ``start`` to ``stop``, which do not depend on the other shards.
+
+    Parameters
+    ----------
+    path : path
+        The file, see `mocksed.mapped`.
+    start, stop : int
+        First row, and the one past the last.
+    recipe : mapping
+        See `recipe`.
+    engine : Engine
+        The stellar population model of the recipe.
+    about : mapping, optional
+        Further metadata.
+    progress : Progress, optional
+        Told of the points that are done.
+
+    """
+    quiescent, sampling = recipe["kind"] == "quiescent", recipe["sampling"]
+    cosmo, scatter = cosmology(**recipe["cosmology"]), Relations.from_config(recipe["scatter"])
+    metadata = {**(about or {}), "recipe": recipe, "rows": [start, stop]}
+    with mapped.writing(path, COLUMNS, stop - start, metadata) as append:
+        for first in range(start, stop, BLOCK):
+            ids = np.arange(first, min(first + BLOCK, stop))
+            drawn = sample(ids, sampling, quiescent=quiescent, seed=recipe["seed"], cosmo=cosmo, scatter=scatter)
+            append(evaluate(drawn, engine, quiescent=quiescent))
+            if progress:
+                progress.update(len(ids))
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """A parent catalogue on disk, or some of its shards; see `open_shards`.
+
+    Attributes
+    ----------
+    tables : tuple of mocksed.mapped.Table
+        Its shards.
+    bounds : ndarray of shape (n_shard + 1, )
+        First row of each shard in the whole catalogue, and the one past the last.
+
+    """
+
+    tables: tuple[mapped.Table, ...]
+    bounds: NDArray[np.int64]
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What its files say of themselves, apart from their rows."""
+        return {key: value for key, value in self.tables[0].metadata.items() if key != "rows"}
+
+    def check(self, names: Sequence[str] = COLUMNS) -> None:
+        """Read columns and stop with a `UserError` if one is missing or damaged."""
+        for table in self.tables:
+            table.check(names)
+
+    def column(self, name: str, start: int, stop: int) -> NDArray[np.float32]:
+        """Return the rows ``start`` to ``stop`` of a column: mapped if they are of one shard, else a copy."""
+        parts = [
+            table.column(name)[max(start - first, 0) : stop - first]
+            for table, (first, last) in zip(self.tables, pairwise(self.bounds), strict=True)
+            if first < stop and start < last
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.float32), *parts])
+
+    def take(self, names: Sequence[str], rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        """Return columns at rows in any order, in the shape of ``rows``.
+
+        The files are read from front to back, however the rows are ordered.
+        """
+        flat = rows.reshape(-1)
+        order = np.argsort(flat, kind="stable")
+        cuts = np.searchsorted(flat[order], self.bounds)
+        taken = {name: np.empty(len(flat), np.float32) for name in names}
+        for table, first, (begin, end) in zip(self.tables, self.bounds, pairwise(cuts), strict=False):
+            of_shard = order[begin:end]
+            for name, values in taken.items():
+                values[of_shard] = table.column(name)[flat[of_shard] - first]
+        return {name: values.reshape(rows.shape) for name, values in taken.items()}
+
+
+def open_shards(paths: Sequence[Path | str], recipe: Recipe) -> Catalogue:
+    """Return the catalogue in some shards, which follow on each other.
+
+    Raises
+    ------
+    UserError
+        If one is missing, truncated, made from another recipe or not the one that follows.
+
+    """
+    tables = tuple(mapped.read(path) for path in paths)
+    bounds = [tables[0].metadata.get("rows", [0])[0]]
+    for table in tables:
+        check_recipe(table.path, table.metadata.get("recipe"), recipe)
+        rows = table.metadata.get("rows")
+        if rows != [bounds[-1], bounds[-1] + table.n_rows]:
+            raise UserError(
+                f"{table.path} holds the rows {rows}, expected were those from {bounds[-1]}: it is of another division "
+                f"into shards. {_REMOVE}"
+            )
+        bounds.append(rows[1])
+    return Catalogue(tables, np.array(bounds))
+
+
+def check_recipe(path: Path | str, found: Recipe | None, expected: Recipe) -> None:
+    """Stop with a `UserError` if a file was made from a parent of another recipe than expected."""
+    if found is None:
+        raise UserError(f"{path} does not say from what it was made. {_REMOVE}")
+    for key, value in expected.items():
+        if found.get(key) != value:
+            raise UserError(
+                f"{path} was made with another configuration: {key} is {found.get(key)}, expected {value}. {_REMOVE}"
+            )
+
+
+_REMOVE = "Remove it and run again: it will be made anew."

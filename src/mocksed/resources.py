@@ -1,19 +1,22 @@
 """What a run needs: one cost model, for the resource requests of the rules and for `mocksed plan`.
 
-Memory is that of the interpreter with its libraries plus what a job holds for its rows, time is that of one core; both
-are linear in rows, fitted to the benchmark files that Snakemake writes.
+Memory is that of the interpreter with its libraries plus what a job holds for its rows, and for the parent points that
+it searches or looks up; time is that of one core. Both are linear, fitted to the benchmark files that Snakemake writes.
 """
 
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from mocksed.errors import UserError
+
 _PROCESS_MB = 600  # Snakemake in the job, interpreter, libraries, compiled kernels
 _TABLE_MB = 250  # SSP table and what the engine makes of it
 _START_S = 5.0  # of a job: imports, tables
 _SAFETY = 2.0  # requested over expected run time
 _MINUTES = 5  # least run time requested: slow file systems, compilation on the first run
-_TREE_BYTES = 60  # held per parent point by those who search it: coordinates, ages, k-d tree
+_BLOCK_MB = 200  # of the rules that hold a block of rows at a time
+_LEAST_TREE = 100_000  # points of a tree shard: each more costs a search of its own
 
 
 class Job(NamedTuple):
@@ -24,11 +27,16 @@ class Job(NamedTuple):
 
 
 class Law(NamedTuple):
-    """Cost of a rule per row: bytes of memory, microseconds on one core, bytes on disk."""
+    """Cost of a rule per row: bytes of memory, microseconds on one core, bytes on disk.
+
+    And of a job per parent point that it searches or looks up: bytes, mapped ones among them, and microseconds.
+    """
 
     memory: float
     time_us: float
     disk: float
+    point_memory: float = 0.0
+    point_us: float = 0.0
 
 
 class Need(NamedTuple):
@@ -43,18 +51,23 @@ class Need(NamedTuple):
 _LAWS: dict[str, Law] = {
     "lightcone": Law(400, 3, 30),
     "input_table": Law(0, 5, 60),
-    "parent": Law(400, 12, 90),
-    "tree": Law(50, 2, 40),
-    "neighbours": Law(800, 60, 200),
-    "assign": Law(1600, 8, 90),
+    "parent": Law(0, 5, 52),
+    "tree": Law(0, 0.2, 20),
+    "neighbours": Law(800, 60, 200, point_memory=60, point_us=1),
+    "merge": Law(400, 3, 200),
+    "assign": Law(1600, 8, 90, point_memory=20, point_us=0.02),
     "quiescent": Law(400, 50, 5),
     "catalog": Law(800, 150, 180),
     "spectra": Law(200, 130, 0),
-    "plot": Law(800, 15, 0),
-    "summary": Law(800, 15, 0),
+    "plot": Law(800, 15, 0, point_us=0.1),
+    "summary": Law(800, 15, 0, point_us=0.1),
     "ssp_table": Law(0, 0, 0),
 }
-_FLAT = {"ssp_table": (3000, 1800.0), "input_table": (_PROCESS_MB + 1500, 600.0), "plot": (_PROCESS_MB + 400, 10.0)}
+_FLAT: dict[str, tuple[float, float]] = {
+    "ssp_table": (3000, 1800.0),
+    "input_table": (_PROCESS_MB + 1500, 600.0),
+    "plot": (_PROCESS_MB + 400, 10.0),
+}
 _FLAT["summary"] = _FLAT["plot"]
 _PLOTS = 7
 _BYTES_PER_WAVELENGTH = 3.6  # compressed
@@ -87,18 +100,41 @@ def plan(config: Mapping[str, Any], n_wavelengths: int = 1936) -> dict[str, Need
         Of the SSP table.
 
     """
-    shards, parent_shards = config["galaxies"]["shards"], 2 * config["parent"]["shards"]
+    shards, parent_shards, trees = config["galaxies"]["shards"], 2 * config["parent"]["shards"], tree_shards(config)
     source = {"lightcone": shards} if config["galaxies"]["source"] == "lightcone" else {"input_table": 1}
-    stages = dict.fromkeys(("neighbours", "assign", "quiescent", "catalog"), shards)
+    search = {"tree": trees, "neighbours": shards * trees} | ({"merge": shards} if trees > 1 else {})
+    stages = dict.fromkeys(("assign", "quiescent", "catalog"), shards)
     spectra = {"spectra": shards} if config["spectra"]["write"] else {}
-    jobs = source | {"parent": parent_shards, "tree": 1} | stages | spectra | {"plot": _PLOTS, "summary": 1}
+    jobs = source | {"parent": parent_shards} | search | stages | spectra | {"plot": _PLOTS, "summary": 1}
     needs = {}
     for rule, n in jobs.items():
-        rows = {"parent": _parents(config), "tree": config["parent"]["star_forming"]["n"]}.get(rule, galaxies(config))
-        disk = rows * (n_wavelengths * _BYTES_PER_WAVELENGTH if rule == "spectra" else _law(rule, config).disk)
-        hours = (n * _START_S + rows * _law(rule, config).time_us * 1e-6 * (_PLOTS if rule == "plot" else 1)) / 3600.0
-        needs[rule] = Need(n, _memory_mb(rule, config), hours, disk / 1e9)
+        law, rows = _law(rule, config), _all_rows(rule, config)
+        disk = rows * (n_wavelengths * _BYTES_PER_WAVELENGTH if rule == "spectra" else law.disk)
+        seconds = n * (_START_S + _points(rule, config) * law.point_us * 1e-6) + rows * law.time_us * 1e-6
+        needs[rule] = Need(n, _memory_mb(rule, config), seconds / 3600.0, disk / 1e9)
     return needs
+
+
+def tree_shards(config: Mapping[str, Any]) -> int:
+    """Return the number of tree shards: the least with which a search keeps to ``neighbours.max_memory_gb``.
+
+    Raises
+    ------
+    UserError
+        If no number does.
+
+    """
+    n, law = config["parent"]["star_forming"]["n"], _LAWS["neighbours"]
+    limit = 1e9 * config["neighbours"]["max_memory_gb"]
+    rows, smallest = _rows("neighbours", config), min(n, _LEAST_TREE)
+    held = 1e6 * _PROCESS_MB + rows * law.memory
+    needed = held + smallest * law.point_memory
+    if needed > limit:
+        raise UserError(
+            f"{limit / 1e9:g} is too little for even the smallest tree shard, {smallest} points, and the {rows} "
+            f"galaxies of a job; expected at least {math.ceil(needed / 1e8) / 10}, or more galaxies.shards"
+        )
+    return math.ceil(n * law.point_memory / (limit - held))
 
 
 def galaxies(config: Mapping[str, Any]) -> int:
@@ -116,33 +152,56 @@ def _law(rule: str, config: Mapping[str, Any]) -> Law:
     return Law(*(base + n * more for base, more in zip(_LAWS[rule], _PER_COLUMN, strict=True)))
 
 
-def _parents(config: Mapping[str, Any]) -> int:
-    return int(config["parent"]["star_forming"]["n"] + config["parent"]["quiescent"]["n"])
-
-
 def _rows(rule: str, config: Mapping[str, Any]) -> int:
-    """Return the rows that one job of a rule holds."""
-    if rule in ("plot", "summary"):
-        return min(config["diagnostics"]["max_galaxies"], galaxies(config))
-    if rule == "tree":
-        return int(config["parent"]["star_forming"]["n"])
-    if rule == "parent":
-        largest = max(config["parent"][kind]["n"] for kind in ("star_forming", "quiescent"))
-        return math.ceil(largest / config["parent"]["shards"])
+    """Return the rows that one job of a rule works on."""
+    match rule:
+        case "plot" | "summary":
+            return min(config["diagnostics"]["max_galaxies"], galaxies(config))
+        case "parent":
+            largest = max(config["parent"][kind]["n"] for kind in ("star_forming", "quiescent"))
+            return math.ceil(largest / config["parent"]["shards"])
+        case "tree":
+            return math.ceil(config["parent"]["star_forming"]["n"] / tree_shards(config))
+        case "merge":
+            return math.ceil(galaxies(config) / config["galaxies"]["shards"]) * tree_shards(config)
     return math.ceil(galaxies(config) / config["galaxies"]["shards"])
 
 
+def _all_rows(rule: str, config: Mapping[str, Any]) -> int:
+    """Return the rows that all jobs of a rule work on."""
+    match rule:
+        case "parent":
+            return int(config["parent"]["star_forming"]["n"] + config["parent"]["quiescent"]["n"])
+        case "tree":
+            return int(config["parent"]["star_forming"]["n"])
+        case "neighbours" | "merge":
+            return galaxies(config) * tree_shards(config)
+        case "plot":
+            return galaxies(config) * _PLOTS
+    return galaxies(config)
+
+
+def _points(rule: str, config: Mapping[str, Any]) -> int:
+    """Return the parent points that one job of a rule searches or looks up."""
+    n = int(config["parent"]["star_forming"]["n"])
+    return math.ceil(n / tree_shards(config)) if rule == "neighbours" else n
+
+
 def _memory_mb(rule: str, config: Mapping[str, Any]) -> int:
-    memory = _FLAT.get(rule, (_PROCESS_MB,))[0] + _rows(rule, config) * _law(rule, config).memory / 1e6
+    law, memory = _law(rule, config), _FLAT.get(rule, (_PROCESS_MB, 0.0))[0]
+    memory += (_rows(rule, config) * law.memory + _points(rule, config) * law.point_memory) / 1e6
     if rule in ("parent", "quiescent", "catalog", "spectra"):
         memory += _TABLE_MB
-    if rule in ("neighbours", "assign"):
-        memory += config["parent"]["star_forming"]["n"] * _TREE_BYTES / 1e6
+    if rule in ("parent", "tree"):
+        memory += _BLOCK_MB
     return math.ceil(memory)
 
 
 def _seconds(rule: str, config: Mapping[str, Any]) -> float:
-    """Return the expected run time of one job on one core."""
+    """Return the expected run time of one job, on the cores that it is given."""
     # plots hold a sample, but read everything
     rows = galaxies(config) if rule in ("plot", "summary", "input_table") else _rows(rule, config)
-    return _FLAT.get(rule, (0, _START_S))[1] + rows * _law(rule, config).time_us * 1e-6
+    threads = config["neighbours"]["threads"] if rule == "neighbours" else 1
+    law = _law(rule, config)
+    microseconds = _points(rule, config) * law.point_us + rows * law.time_us / threads
+    return _FLAT.get(rule, (0.0, _START_S))[1] + 1e-6 * microseconds

@@ -3,8 +3,7 @@ rule assign:
     input:
         neighbours=f"{R}/neighbours/{{shard}}.parquet",
         galaxies=f"{R}/galaxies/{{shard}}.parquet",
-        points=rules.tree.output.points,
-        parameters=rules.tree.output.parameters,
+        parents=parents_of("star_forming"),
     output:
         f"{R}/assign/{{shard}}.parquet",
     log:
@@ -15,6 +14,7 @@ rule assign:
     resources:
         **resources_of("assign"),
     params:
+        recipe=recipe_of("star_forming"),
         metric=cfg["neighbours"]["metric"],
         cosmology=cfg["cosmology"],
     message:

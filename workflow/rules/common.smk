@@ -7,6 +7,7 @@ from mocksed import config as configuration
 from mocksed import provenance
 from mocksed import resources as cost
 from mocksed.errors import UserError
+from mocksed.storage import shard_bounds
 
 try:
     cfg = configuration.load(config, Path(workflow.basedir, "workflow/schemas/config.schema.yaml"))
@@ -23,6 +24,10 @@ BENCHMARKS = f"benchmarks/{cfg['run']}"
 SSP_TABLE = cfg["sps"]["table"]
 GALAXY_SHARDS = [f"{i:04d}" for i in range(cfg["galaxies"]["shards"])]
 PARENT_SHARDS = [f"{i:04d}" for i in range(cfg["parent"]["shards"])]
+TREE_SHARDS = [f"{i:04d}" for i in range(cost.tree_shards(cfg))]
+
+# What every file says of the run.
+ABOUT = provenance.of_run(cfg)
 
 # What every file says of the run.
 ABOUT = provenance.of_run(cfg)
@@ -33,6 +38,7 @@ SHARED = {key: cfg[key] for key in ("seed", "cosmology")} | {"scatter": cfg["rel
 
 wildcard_constraints:
     shard=r"\d{4}",
+    tree=r"\d{4}",
 
 
 def shards_of(stage):
@@ -42,7 +48,26 @@ def shards_of(stage):
 
 def parents_of(kind):
     """Return the shards of a parent catalogue, "star_forming" or "quiescent"."""
-    return expand(f"{R}/parent/{kind}/{{shard}}.parquet", shard=PARENT_SHARDS)
+    return expand(f"{R}/parent/{kind}/{{shard}}.h5", shard=PARENT_SHARDS)
+
+
+def recipe_of(kind):
+    """Return the arguments of `mocksed.parent.recipe`: all that a parent catalogue follows from."""
+    shared = {"seed": cfg["seed"], "cosmology": cfg["cosmology"], "scatter": cfg["relations"]["scatter"]}
+    return {"kind": kind, **cfg["parent"][kind], **shared, "sps": cfg["sps"]}
+
+
+def tree_of(wildcards):
+    """Return the tree shard of a job; where there is but one, file names do not have it."""
+    return wildcards.get("tree", TREE_SHARDS[0])
+
+
+def parents_of_tree(wildcards):
+    """Return the shards of the star-forming parent that hold the rows of a tree shard."""
+    n = cfg["parent"]["star_forming"]["n"]
+    start, stop = shard_bounds(n, len(TREE_SHARDS))[int(tree_of(wildcards))]
+    held = shard_bounds(n, len(PARENT_SHARDS))
+    return [path for path, (first, last) in zip(parents_of("star_forming"), held) if first < stop and start < last]
 
 
 def resources_of(rule):

@@ -4,7 +4,7 @@ rule parent:
         ssp_table=SSP_TABLE,
         checked=INPUT_CHECKED,
     output:
-        f"{R}/parent/{{kind}}/{{shard}}.parquet",
+        f"{R}/parent/{{kind}}/{{shard}}.h5",
     log:
         f"{LOGS}/parent/{{kind}}-{{shard}}.log",
     benchmark:
@@ -15,9 +15,8 @@ rule parent:
     resources:
         **resources_of("parent"),
     params:
-        **SHARED,
-        sps=cfg["sps"],
-        sampling=lambda wildcards: cfg["parent"][wildcards.kind],
+        about=ABOUT,
+        recipe=lambda wildcards: recipe_of(wildcards.kind),
         n_shards=len(PARENT_SHARDS),
         shard=lambda wildcards: int(wildcards.shard),
     message:

@@ -1,11 +1,13 @@
-"""Write the star-forming parent as coordinates and parameters."""
+"""Write a range of rows of the star-forming parent as coordinates in the metric."""
 
-from mocksed import provenance, storage, tree
-from mocksed.jobs import job
+from mocksed import parent, storage, tree
+from mocksed.jobs import job, progress
 from mocksed.neighbours import METRICS
 
 with job(snakemake.log[0]):
-    metric = METRICS[snakemake.params.metric]
-    tree.write(snakemake.input, metric, snakemake.output.points, snakemake.output.parameters)
-    about = provenance.of_file(snakemake.input[0]) | {"metric": snakemake.params.metric}
-    storage.write_json(snakemake.output.about, provenance.stamped(about))
+    params = snakemake.params
+    recipe = parent.recipe(**params.recipe)
+    catalogue = parent.open_shards(snakemake.input.parents, recipe)
+    start, stop = storage.shard_bounds(recipe["n"], params.n_trees)[params.tree]
+    with progress(stop - start, "points", "tree") as bar:
+        tree.write(catalogue, METRICS[params.metric], start, stop, snakemake.output.points, snakemake.output.about, bar)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mocksed import rng, storage
+from mocksed import mapped, rng, storage
 from mocksed.errors import UserError
 
 Arrays = dict[str, NDArray]
@@ -46,19 +46,19 @@ def select(arrays: Arrays, rows: NDArray) -> Arrays:
 
 
 def count_rows(paths: Sequence[Path | str]) -> int:
-    """Return the number of rows of Parquet files, from their metadata alone.
+    """Return the number of rows of files, from their metadata alone.
 
     Raises
     ------
     UserError
-        If a file is missing or not Parquet.
+        If a file is missing or damaged.
 
     """
-    return sum(_open(path).metadata.num_rows for path in paths)
+    return sum(mapped.read(path).n_rows if _is_mapped(path) else _open(path).metadata.num_rows for path in paths)
 
 
 def read(paths: Sequence[Path | str], columns: Sequence[str], max_rows: int) -> Arrays:
-    """Return columns of Parquet files, at most ``max_rows`` rows of them.
+    """Return columns of files, at most ``max_rows`` rows of them.
 
     Of more rows an even sample is taken by a hash of the galaxy id (of the row where there is none), so that it is
     the same for any sharding. Memory is bounded by the sample, not by the catalogue.
@@ -66,7 +66,7 @@ def read(paths: Sequence[Path | str], columns: Sequence[str], max_rows: int) -> 
     Parameters
     ----------
     paths : sequence of path
-        The shards, in order.
+        The shards, in order: Parquet, or memory-mapped tables (`mocksed.mapped`).
     columns : sequence of str
         Columns to read. Null becomes NaN.
     max_rows : int
@@ -80,7 +80,7 @@ def read(paths: Sequence[Path | str], columns: Sequence[str], max_rows: int) -> 
     Raises
     ------
     UserError
-        If a file is missing, not Parquet, or lacks a column.
+        If a file is missing, damaged, or lacks a column.
 
     """
     n_rows = count_rows(paths)
@@ -125,6 +125,9 @@ def _lowest(rank: NDArray[np.float64], n: int) -> NDArray[np.int64]:
 
 def _batches(path: Path | str, columns: Sequence[str], first_row: int) -> Iterator[tuple[Arrays, NDArray[np.int64]]]:
     """Yield columns and ids of a file, a batch of rows at a time."""
+    if _is_mapped(path):
+        yield from _mapped_batches(path, columns, first_row)
+        return
     file = _open(path)
     stored = file.schema_arrow.names
     for name in columns:
@@ -139,6 +142,22 @@ def _batches(path: Path | str, columns: Sequence[str], first_row: int) -> Iterat
             yield {name: arrays[name] for name in columns}, ids
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(f"cannot read {path}: {error}. Remove it and run again: it will be made anew.") from error
+
+
+def _is_mapped(path: Path | str) -> bool:
+    return Path(path).suffix == mapped.SUFFIX
+
+
+def _mapped_batches(
+    path: Path | str, columns: Sequence[str], first_row: int
+) -> Iterator[tuple[Arrays, NDArray[np.int64]]]:
+    table = mapped.read(path)
+    table.check(columns)
+    arrays = {name: table.column(name) for name in columns}
+    for start in range(0, table.n_rows, storage.ROW_GROUP):
+        rows = slice(start, min(start + storage.ROW_GROUP, table.n_rows))
+        batch = {name: values[rows].astype(np.float64) for name, values in arrays.items()}
+        yield batch, first_row + np.arange(rows.start, rows.stop)
 
 
 def _open(path: Path | str) -> pq.ParquetFile:

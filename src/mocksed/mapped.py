@@ -1,0 +1,212 @@
+"""Tables that are memory-mapped: what is too large for every process of a node to hold a copy of.
+
+A table is an HDF5 file with a contiguous dataset of float32 for each column, so that a column is a stretch of the file
+that any program can map. Attributes carry its unit, its description and a checksum; the metadata are attributes of the
+file, as JSON. Rows are written a block at a time: memory is bounded by the block, not by the table.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from mocksed import __version__
+from mocksed.columns import column
+from mocksed.errors import UserError
+from mocksed.storage import replacing
+
+SUFFIX = ".h5"
+
+_READ_AT_ONCE = 1 << 23  # bytes
+
+Append = Callable[[Mapping[str, NDArray]], None]
+
+
+@contextmanager
+def writing(
+    path: Path | str, names: Sequence[str], n_rows: int, metadata: Mapping[str, object] | None = None
+) -> Iterator[Append]:
+    """Yield a function that appends rows to the table; it appears once it is whole.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    names : sequence of str
+        Its columns.
+    n_rows : int
+        Rows that will be appended in all.
+    metadata : mapping of str to object, optional
+        Stored with the file, each value as JSON.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written or the disk is full.
+
+    """
+    with replacing(path) as temporary, _created(temporary) as file:
+        datasets = {name: file.create_dataset(name, (n_rows,), np.float32) for name in names}
+        checksums = dict.fromkeys(names, 0)
+        written = 0
+
+        def append(rows: Mapping[str, NDArray]) -> None:
+            nonlocal written
+            stop = written + len(rows[names[0]])
+            for name, dataset in datasets.items():
+                values = np.ascontiguousarray(rows[name], np.float32)
+                dataset[written:stop] = values
+                checksums[name] = zlib.crc32(values.data, checksums[name])
+            written = stop
+
+        yield append
+        if written != n_rows:
+            raise ValueError(f"{written} rows of {n_rows} were written to {path}")
+        for name, dataset in datasets.items():
+            if known := column(name):
+                dataset.attrs["unit"], dataset.attrs["description"] = known.unit, known.description
+            dataset.attrs["crc32"] = checksums[name]
+        for key, value in {"mocksed_version": __version__, **(metadata or {})}.items():
+            file.attrs[key] = json.dumps(value)
+
+
+@contextmanager
+def _created(path: Path) -> Iterator[h5py.File]:
+    """Yield a new file; that it cannot be closed, on a full disk, is an OSError and hides no earlier one."""
+    file = h5py.File(path, "w")
+    try:
+        yield file
+    except BaseException:
+        with suppress(RuntimeError):
+            file.close()
+        raise
+    try:
+        file.close()
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table on disk, of which nothing but its header is held.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    n_rows : int
+        Number of rows.
+    metadata : dict
+        What was stored with it.
+    offset : dict of str to int
+        Where each column begins in the file [bytes].
+    crc32 : dict of str to int
+        Checksum of each column.
+
+    """
+
+    path: Path
+    n_rows: int
+    metadata: dict[str, Any]
+    offset: dict[str, int]
+    crc32: dict[str, int]
+
+    def column(self, name: str) -> NDArray[np.float32]:
+        """Return a column, memory-mapped and read-only, shape (n_rows, ).
+
+        Raises
+        ------
+        UserError
+            If there is none of that name.
+
+        """
+        self._check_has(name)
+        if self.n_rows == 0:  # nothing to map
+            return np.empty(0, np.float32)
+        return np.memmap(self.path, np.float32, "r", self.offset[name], (self.n_rows,))
+
+    def check(self, names: Sequence[str] | None = None) -> None:
+        """Read columns, by default all, and compare their checksums.
+
+        Raises
+        ------
+        UserError
+            If one is missing or damaged.
+
+        """
+        for name in self.offset if names is None else names:
+            self._check_has(name)
+            if checksum(self.path, self.offset[name], 4 * self.n_rows) != self.crc32[name]:
+                raise UserError(f"{self.path} is damaged: column '{name}' has another checksum. {_REMOVE}")
+
+    def _check_has(self, name: str) -> None:
+        if name not in self.offset:
+            raise UserError(f"{self.path} has no column '{name}'. {_REMOVE}")
+
+
+def read(path: Path | str) -> Table:
+    """Open a table.
+
+    Raises
+    ------
+    UserError
+        If it is missing, truncated or not such a table.
+
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            n_rows = {dataset.shape for dataset in file.values()}
+            if len(n_rows) != 1:
+                raise ValueError("it is no table of columns of one length")
+            ((n,),) = n_rows
+            return Table(
+                path=Path(path),
+                n_rows=n,
+                metadata={key: json.loads(value) for key, value in file.attrs.items()},
+                offset={name: dataset.id.get_offset() or 0 for name, dataset in file.items()},
+                crc32={name: int(dataset.attrs["crc32"]) for name, dataset in file.items()},
+            )
+    except (OSError, KeyError, ValueError, AttributeError, RuntimeError) as error:
+        raise UserError(f"cannot read {path}: {error}. {_REMOVE}") from error
+
+
+_REMOVE = "Remove it and run again: it will be made anew."
+
+
+def checksum(path: Path | str, offset: int = 0, size: int | None = None) -> int:
+    """Return the CRC-32 of a stretch of a file, by default of all of it.
+
+    Read in order and in large pieces, which also is the quickest way for it to get into the memory of the node.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    offset, size : int
+        Where it begins and its length [bytes].
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:
+            file.seek(offset)
+            left = Path(path).stat().st_size - offset if size is None else size
+            buffer, crc = memoryview(bytearray(min(left, _READ_AT_ONCE))), 0
+            while left and (n := file.readinto(buffer[: min(left, len(buffer))])):
+                crc, left = zlib.crc32(buffer[:n], crc), left - n
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error}. {_REMOVE}") from error
+    return crc
