@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.spatial.distance import cdist
 from threadpoolctl import threadpool_limits
 
 from mocksed import assign, decomposition, parent, storage
@@ -15,29 +16,31 @@ from mocksed.relations import Relations
 K = 10
 
 
-def tree_search(points, age, targets, k, limit):
-    return Neighbours(points, age).nearest_allowed(targets, k, limit)
-
-
 def brute_force(points, age, targets, k, limit):
-    """Return the same from all distances."""
+    """Return what `Neighbours.nearest_allowed` does from all distances."""
     k = min(k, len(points))
-    rows, found = np.empty((len(targets), k), np.int64), np.array([np.any(age <= oldest) for oldest in limit])
-    distance = np.linalg.norm(targets[:, None].astype(float) - points.astype(float), axis=2)
-    for i, oldest in enumerate(limit):
-        allowed = np.flatnonzero(age <= oldest) if found[i] else np.array([np.argmin(age)])
-        nearest = allowed[np.argsort(distance[i, allowed], kind="stable")][:k]
-        rows[i] = nearest[np.minimum(np.arange(k), len(nearest) - 1)]
-    return rows, np.take_along_axis(distance, rows, 1), found
+    rows, distance = np.empty((len(targets), k), np.int64), np.empty((len(targets), k))
+    found = np.array([np.any(age <= oldest) for oldest in limit], bool)
+    for i in range(len(targets)):
+        separation = cdist(targets[i : i + 1].astype(float), points)[0]
+        allowed = np.flatnonzero(age <= limit[i]) if found[i] else np.array([np.argmin(age)])
+        kth = np.partition(separation[allowed], min(k, len(allowed)) - 1)[min(k, len(allowed)) - 1]
+        near = allowed[separation[allowed] <= kth]
+        near = near[np.argsort(separation[near], kind="stable")][:k]
+        rows[i] = near[np.minimum(np.arange(k), len(near) - 1)]
+        distance[i] = separation[rows[i]]
+    return rows, distance, found
 
 
-def search(points, age, targets, k, limit, n_trees, one_tree=tree_search):
-    """Return what the search of every tree shard finds, merged."""
-    parts, youngest = [], []
-    for start, stop in storage.shard_bounds(len(points), n_trees):
-        rows, *rest = one_tree(points[start:stop], age[start:stop], targets, k, limit)
-        parts.append(Found(rows + start, *rest))
-        youngest.append(float(age[start:stop].min()))
+def cut(points, age, n_trees):
+    """Return the first rows of tree shards, their youngest ages and the points and ages of each."""
+    bounds = storage.shard_bounds(len(points), n_trees)
+    shards = [(points[start:stop], age[start:stop]) for start, stop in bounds]
+    return [start for start, _ in bounds], [float(ages.min()) for _, ages in shards], shards
+
+
+def merged(starts, youngest, searches, k):
+    parts = [Found(rows + start, *rest) for start, (rows, *rest) in zip(starts, searches, strict=True)]
     return decomposition.merge(parts, youngest, k)
 
 
@@ -50,29 +53,38 @@ def same(one, other):
 @pytest.fixture(scope="module")
 def points(engine):
     sampling = parent.PRESETS["star_forming"]["default"]
-    drawn = parent.sample(np.arange(20_000), sampling, quiescent=False, seed=1, cosmo=cosmology(), scatter=Relations())
+    drawn = parent.sample(np.arange(100_000), sampling, quiescent=False, seed=1, cosmo=cosmology(), scatter=Relations())
     return parent.evaluate(drawn, engine, quiescent=False)
 
 
 @pytest.fixture(scope="module")
 def galaxies():
     rng = np.random.default_rng(5)
-    own = {"redshift": rng.uniform(0.0, 12.0, 500), "log_mstar": rng.uniform(7.0, 11.5, 500)}
-    return own | assign.propose(np.arange(500), **own, seed=1, scatter=Relations())
+    own = {"redshift": rng.uniform(0.0, 12.0, 2000), "log_mstar": rng.uniform(7.0, 11.5, 2000)}
+    return own | assign.propose(np.arange(2000), **own, seed=1, scatter=Relations())
 
 
 @pytest.mark.parametrize("preset", METRICS)
-def test_any_cut_and_any_threads_find_the_same(points, galaxies, preset):
+def test_any_cut_and_any_threads_find_what_brute_force_finds(points, galaxies, preset):
     metric, limit = METRICS[preset], age_max(cosmology(), galaxies["redshift"])
     coordinates, targets, age = metric.coordinates(points), metric.coordinates(galaxies), points["age"]
-    expected = Found(*tree_search(coordinates, age, targets, K, limit))
-    for n_trees, n_shards, threads in ((1, 1, 2), (3, 4, 1), (7, 16, 2)):
-        with threadpool_limits(threads):
-            parts = [
-                search(coordinates, age, targets[start:stop], K, limit[start:stop], n_trees)
-                for start, stop in storage.shard_bounds(len(targets), n_shards)
-            ]
-        same(Found(*map(np.concatenate, zip(*parts, strict=True))), expected)
+    rows, distance, found = brute_force(coordinates.astype(float), age, targets, K, limit)
+    first = None
+    for n_trees in (1, 3, 7):
+        starts, youngest, shards = cut(coordinates, age, n_trees)
+        trees = [Neighbours(*shard) for shard in shards]
+        for n_shards, threads in ((1, 1), (1, 2), (4, 1), (16, 2)):
+            with threadpool_limits(threads):
+                parts = [
+                    merged(starts, youngest, [tree.nearest_allowed(targets[i:j], K, limit[i:j]) for tree in trees], K)
+                    for i, j in storage.shard_bounds(len(targets), n_shards)
+                ]
+            whole = Found(*map(np.concatenate, zip(*parts, strict=True)))
+            first = first or whole
+            same(whole, first)
+    assert_array_equal(first.rows, rows)
+    assert_allclose(first.distance, distance, rtol=1e-12)
+    assert_array_equal(first.found, found)
 
 
 @given(
@@ -88,18 +100,22 @@ def test_few_points_ties_and_few_or_none_allowed(n, n_trees, k, values, limit, s
     rng = np.random.default_rng(seed)
     points, age = rng.integers(0, values, (n, 2)).astype(np.float32), rng.integers(0, 3, n) / 3.0
     targets, limit = rng.integers(0, values, (4, 2)).astype(np.float32), np.array([limit, 1.0, 0.4, -1.0])
-    whole = Found(*brute_force(points, age, targets, k, limit))
-    same(search(points, age, targets, k, limit, min(n_trees, n), brute_force), whole)
+    starts, youngest, shards = cut(points, age, min(n_trees, n))
+    searches = [brute_force(*shard, targets, k, limit) for shard in shards]
+    same(merged(starts, youngest, searches, k), Found(*brute_force(points, age, targets, k, limit)))
 
 
-def test_blocks_and_no_galaxies(points, galaxies, monkeypatch):
-    metric, limit = METRICS["default"], age_max(cosmology(), galaxies["redshift"])
-    arguments = metric.coordinates(points), points["age"], metric.coordinates(galaxies), K, limit, 3
-    whole = search(*arguments)
+def test_blocks_and_no_galaxies(monkeypatch):
+    rng = np.random.default_rng(0)
+    points, age = rng.normal(size=(300, 3)).astype(np.float32), rng.random(300)
+    targets, limit = rng.normal(size=(50, 3)).astype(np.float32), rng.random(50)
+    starts, youngest, shards = cut(points, age, 3)
+    searches = [brute_force(*shard, targets, K, limit) for shard in shards]
+    whole = merged(starts, youngest, searches, K)
     monkeypatch.setattr(decomposition, "_BLOCK", 7)
-    same(search(*arguments), whole)
-    none = search(arguments[0], arguments[1], arguments[2][:0], K, limit[:0], 2)
-    assert [x.shape for x in none] == [(0, K), (0, K), (0,)]
+    same(merged(starts, youngest, searches, K), whole)
+    none = merged(starts, youngest, [[values[:0] for values in search] for search in searches], K)
+    assert [values.shape for values in none] == [(0, K), (0, K), (0,)]
 
 
 def test_columns_of_files():

@@ -51,7 +51,7 @@ class Need(NamedTuple):
 _LAWS: dict[str, Law] = {
     "lightcone": Law(400, 3, 30),
     "input_table": Law(0, 5, 60),
-    "parent": Law(0, 5, 52),
+    "parent": Law(0, 4, 52),
     "tree": Law(0, 0.2, 20),
     "neighbours": Law(800, 60, 200, point_memory=60, point_us=1),
     "merge": Law(400, 3, 200),
