@@ -19,7 +19,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from mocksed import __version__, diagnostics, resources, storage
+from mocksed import __version__, diagnostics, mapped, resources, storage
 from mocksed import config as configuration
 from mocksed.columns import COLUMNS
 
@@ -164,13 +164,15 @@ def test_every_file_says_where_its_numbers_come_from(tiny):
     for path in tiny.files():
         if path.suffix == ".parquet":
             said[path] = storage.metadata(path)
+        elif path.suffix == mapped.SUFFIX:
+            said[path] = mapped.read(path).metadata
         elif path.suffix == ".png":
             with Image.open(path) as image:
                 said[path] = json.loads(image.info["Description"])
         elif path.suffix == ".pdf":
             assert b"/Subject ({" in path.read_bytes()
     said[tiny.path("summary.json")] = json.loads(tiny.path("summary.json").read_text())["provenance"]
-    said[tiny.path("tree", "about.json")] = json.loads(tiny.path("tree", "about.json").read_text())
+    said[tiny.path("tree", "0000.json")] = json.loads(tiny.path("tree", "0000.json").read_text())
     table = said[tiny.path("catalog", "0000.parquet")]["ssp_table"]
     assert table["sha256"] == hashlib.sha256(Path(tiny.config["sps"]["table"]).read_bytes()).hexdigest()
     assert len(said) == 2 * (len(STAGES) + 2) + len(DIAGNOSTICS) + 2
