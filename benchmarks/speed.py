@@ -15,7 +15,8 @@ from benchmarks.timing import Contestant, interleaved
 from mocksed import assign, parent, quiescent
 from mocksed.cosmology import age_max, cosmology
 from mocksed.errors import UserError
-from mocksed.neighbours import METRICS, Neighbours
+from mocksed.kdtree import KDTree
+from mocksed.neighbours import METRICS
 from mocksed.relations import Relations
 from mocksed.sps import fsps, table
 from mocksed.sps.engine import Engine
@@ -87,7 +88,7 @@ def pipeline(engine: Engine) -> dict[str, Contestant]:
     prior = parent.PRESETS["star_forming"]["default"]
     drawn = parent.sample(np.arange(N_PARENT), prior, quiescent=False, seed=1, cosmo=cosmo, scatter=scatter)
     points = parent.evaluate(drawn, engine, quiescent=False)
-    search = Neighbours(metric.coordinates(points), points["age"])
+    search = KDTree.of(metric.coordinates(points), points["age"])
     columns, ids = sample.galaxies(N_SEARCHES), np.arange(N_SEARCHES)
     redshift, log_mstar = columns["redshift"], columns["log_mstar"]
     proposal = assign.propose(ids, log_mstar, redshift, seed=1, scatter=scatter)

@@ -1,8 +1,10 @@
 import importlib
 import os
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+import numba
 import pytest
 from hypothesis import settings
 
@@ -45,6 +47,14 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     if FSPS_REQUIRED and not any(item.get_closest_marker("fsps") for item in session.items):
         raise pytest.UsageError("there are no tests against FSPS, and MOCKSED_REQUIRE_FSPS is 1")
+
+
+@pytest.fixture
+def set_threads() -> Iterator[Callable[[int], None]]:
+    """Return what sets the number of threads of compiled code until the end of the test."""
+    before = numba.get_num_threads()
+    yield numba.set_num_threads
+    numba.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

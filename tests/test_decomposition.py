@@ -4,20 +4,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.distance import cdist
-from threadpoolctl import threadpool_limits
 
 from mocksed import assign, decomposition, parent, storage
 from mocksed.cosmology import age_max, cosmology
 from mocksed.decomposition import Found
 from mocksed.errors import UserError
-from mocksed.neighbours import METRICS, Neighbours
+from mocksed.kdtree import KDTree
+from mocksed.neighbours import METRICS
 from mocksed.relations import Relations
 
 K = 10
 
 
 def brute_force(points, age, targets, k, limit):
-    """Return what `Neighbours.nearest_allowed` does from all distances."""
+    """Return what `KDTree.nearest_allowed` does from all distances."""
     k = min(k, len(points))
     rows, distance = np.empty((len(targets), k), np.int64), np.empty((len(targets), k))
     found = np.array([np.any(age <= oldest) for oldest in limit], bool)
@@ -65,20 +65,21 @@ def galaxies():
 
 
 @pytest.mark.parametrize("preset", METRICS)
-def test_any_cut_and_any_threads_find_what_brute_force_finds(points, galaxies, preset):
+def test_any_cut_and_any_threads_find_what_brute_force_finds(points, galaxies, preset, set_threads):
     metric, limit = METRICS[preset], age_max(cosmology(), galaxies["redshift"])
-    coordinates, targets, age = metric.coordinates(points), metric.coordinates(galaxies), points["age"]
+    coordinates, targets = metric.coordinates(points), metric.coordinates(galaxies)
+    age = points["age"].astype(np.float32)
     rows, distance, found = brute_force(coordinates.astype(float), age, targets, K, limit)
     first = None
     for n_trees in (1, 3, 7):
         starts, youngest, shards = cut(coordinates, age, n_trees)
-        trees = [Neighbours(*shard) for shard in shards]
+        trees = [KDTree.of(*shard) for shard in shards]
         for n_shards, threads in ((1, 1), (1, 2), (4, 1), (16, 2)):
-            with threadpool_limits(threads):
-                parts = [
-                    merged(starts, youngest, [tree.nearest_allowed(targets[i:j], K, limit[i:j]) for tree in trees], K)
-                    for i, j in storage.shard_bounds(len(targets), n_shards)
-                ]
+            set_threads(threads)
+            parts = [
+                merged(starts, youngest, [tree.nearest_allowed(targets[i:j], K, limit[i:j]) for tree in trees], K)
+                for i, j in storage.shard_bounds(len(targets), n_shards)
+            ]
             whole = Found(*map(np.concatenate, zip(*parts, strict=True)))
             first = first or whole
             same(whole, first)

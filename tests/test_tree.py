@@ -1,4 +1,5 @@
 import json
+import mmap
 
 import numpy as np
 import pytest
@@ -42,17 +43,30 @@ def read(files, start=0, stop=50, metric=METRIC, recipe=RECIPE):
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 50), (0, 10), (15, 30), (20, 50)])
 @pytest.mark.parametrize("preset", METRICS)
-def test_round_trip_in_the_order_of_the_shards(shards, columns, files, start, stop, preset, monkeypatch):
+def test_what_is_read_finds_the_rows_of_the_parent(shards, columns, files, start, stop, preset, monkeypatch):
     monkeypatch.setattr(tree, "_BLOCK", 7)
+    monkeypatch.setattr(tree, "_LEAVES", 1)
     write(shards, files, start, stop, METRICS[preset])
     shard = read(files, start, stop, METRICS[preset])
     doubles = {name: values.astype(float) for name, values in columns.items()}
-    assert_array_equal(shard.points, METRICS[preset].coordinates(doubles)[start:stop])
-    assert isinstance(shard.points, np.memmap)
-    assert not shard.points.flags.writeable
-    assert (shard.start, shard.stop) == (start, stop)
+    coordinates = METRICS[preset].coordinates(doubles)[start:stop]
+    rows, distance = shard.tree.nearest(coordinates, 1)
+    assert_array_equal(rows[:, 0], np.arange(start, stop))
+    assert not distance.any()
+    _, _, found = shard.tree.nearest_allowed(coordinates[:1], 1, np.full(1, np.nextafter(shard.youngest_age, 0.0)))
+    assert not found.any()
     assert shard.youngest_age == columns["age"][start:stop].min()
     assert shard.about["recipe"] == RECIPE
+
+
+def test_leaves_are_mapped_and_cannot_be_changed(shards, files):
+    write(shards, files)
+    leaves = read(files).tree.leaves
+    assert not leaves.flags.writeable
+    memory = leaves
+    while isinstance(memory, np.ndarray):
+        memory = memory.base
+    assert isinstance(memory, mmap.mmap)
 
 
 def test_the_metric_needs_no_other_columns(columns):
@@ -91,11 +105,11 @@ def test_files_of_two_trees_do_not_mix(shards, files, tmp_path, columns):
     other = tmp_path / "p.npy", tmp_path / "q.json"
     write(shards, files)
     write(shards, other, metric=METRICS["drakos2021a"])
-    with pytest.raises(UserError, match=r"p\.npy has float32 of shape \(50, 7\), expected float32 of \(50, 5\)"):
+    with pytest.raises(UserError, match=r"p\.npy has float32 of shape \(2, 9, 32\), expected float32 of \(2, 7, 32\)"):
         read((other[0], files[1]))
-    points = np.load(files[0])
-    points[30, 2] += 1.0
-    np.save(files[0], points)
+    leaves = np.load(files[0])
+    leaves[0, 2, 7] += 1.0
+    np.save(files[0], leaves)
     with pytest.raises(UserError, match=r"0000\.npy is damaged: it has another checksum than .*0000\.json says"):
         read(files)
 

@@ -15,7 +15,7 @@ _BLOCK = 100_000  # galaxies merged at once
 
 
 class Found(NamedTuple):
-    """What a search found, see `mocksed.neighbours.Neighbours.nearest_allowed`.
+    """What a search found, see `mocksed.kdtree.KDTree.nearest_allowed`.
 
     Attributes
     ----------

@@ -1,13 +1,11 @@
-"""The parent points nearest to each proposal."""
+"""Metrics: what it means that a parent point is near to a proposal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from pykdtree.kdtree import KDTree
 
-from mocksed.jobs import Progress
 from mocksed.relations import Relations
 
 Array = NDArray[np.float64]
@@ -100,107 +98,3 @@ def quantity(name: str, columns: Mapping[str, NDArray]) -> Array:
     if name == "log_tau":
         return np.log10(columns["tau"])
     return np.asarray(columns[name])
-
-
-class Neighbours:
-    """Search among parent points.
-
-    Parameters
-    ----------
-    points : ndarray of shape (n, n_quantity)
-        Coordinates in the metric.
-    age : ndarray of shape (n, )
-        Ages of the points [Gyr].
-
-    """
-
-    def __init__(self, points: NDArray[np.float32], age: NDArray) -> None:
-        self._points = np.ascontiguousarray(points, np.float32)
-        self._age = np.asarray(age)
-        self._tree = KDTree(self._points)
-
-    def nearest(self, targets: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], Array]:
-        """Return the ``k`` nearest points: rows and distances, shapes (n, k), ordered by (distance, row).
-
-        If there are fewer than ``k`` points, the columns are as many as there are points.
-        """
-        k = min(k, len(self._points))
-        _, rows = self._tree.query(np.ascontiguousarray(targets, np.float32), k=k)
-        rows = rows.reshape(len(targets), k).astype(np.int64)
-        distance = _distance(targets[:, None, :], self._points[rows])
-        order = np.lexsort((rows, distance))
-        return np.take_along_axis(rows, order, 1), np.take_along_axis(distance, order, 1)
-
-    def nearest_allowed(
-        self, targets: NDArray[np.float32], k: int, age_max: Array, progress: Progress | None = None
-    ) -> tuple[NDArray[np.int64], Array, NDArray[np.bool_]]:
-        """Return the ``k`` nearest points that are younger than the limit of each target.
-
-        The search is widened for targets that do not find enough of them; for the last few, it goes over every point.
-
-        Parameters
-        ----------
-        targets : ndarray of shape (n, n_quantity)
-            Coordinates of the proposals.
-        k : int
-            Number of neighbours.
-        age_max : ndarray of shape (n, )
-            Oldest age allowed [Gyr].
-        progress : Progress, optional
-            Told of the targets that are done.
-
-        Returns
-        -------
-        rows, distance : ndarrays of shape (n, k)
-            Ordered by (distance, row). Where fewer than k points are allowed, the last one is repeated; k is the number
-            of points if that is smaller.
-        found : ndarray of shape (n, )
-            False where no point is allowed: rows are then the youngest point.
-
-        """
-        k = min(k, len(self._points))
-        rows, distance = np.empty((len(targets), k), np.int64), np.empty((len(targets), k))
-        found = np.ones(len(targets), bool)
-        left = np.arange(len(targets))
-        for width in (factor * k for factor in _WIDENING if factor * k < len(self._points)):
-            step = max(1, _MAX_CANDIDATES // width)
-            unfinished = [left[:0]]
-            for part in (left[i : i + step] for i in range(0, len(left), step)):
-                candidate, separation = self.nearest(targets[part], width)
-                allowed = self._age[candidate] <= age_max[part, None]
-                done = allowed.sum(axis=1) >= k
-                order = np.argsort(~allowed[done], axis=1, kind="stable")[:, :k]
-                rows[part[done]] = np.take_along_axis(candidate[done], order, 1)
-                distance[part[done]] = np.take_along_axis(separation[done], order, 1)
-                unfinished.append(part[~done])
-                if progress:
-                    progress.update(int(done.sum()))
-            left = np.concatenate(unfinished)
-        for i in left:
-            rows[i], distance[i], found[i] = self._search_allowed(targets[i], k, age_max[i])
-            if progress:
-                progress.update(1)
-        return rows, distance, found
-
-    def _search_allowed(
-        self, target: NDArray[np.float32], k: int, age_max: float
-    ) -> tuple[NDArray[np.int64], Array, bool]:
-        """Look at every allowed point: what is left to do where a tree offers almost none of them."""
-        allowed = np.flatnonzero(self._age <= age_max)
-        found = len(allowed) > 0
-        if not found:
-            allowed = np.array([np.argmin(self._age)])
-        distance = _distance(target, self._points[allowed])
-        nearest = np.lexsort((allowed, distance))[:k]
-        nearest = nearest[np.minimum(np.arange(k), len(nearest) - 1)]
-        return allowed[nearest], distance[nearest], found
-
-
-def _distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> Array:
-    """Return Euclidean distances over the last axis of arrays that broadcast, summed in double precision."""
-    difference = other.astype(np.float64) - one.astype(np.float64)
-    return np.asarray(np.sqrt(np.einsum("...d,...d->...", difference, difference)))
-
-
-_WIDENING = (4, 16, 64)  # candidates per neighbour wanted; further, a tree is slower than looking at every point
-_MAX_CANDIDATES = 20_000_000  # held at once while a search is widened

@@ -1,8 +1,7 @@
-"""The parent as the neighbour search wants it: coordinates in the metric, in one or more tree shards.
+"""The parent as the neighbour search wants it: k-d trees of coordinates in the metric, in one or more tree shards.
 
-A tree shard is a range of rows of the star-forming parent catalogue: an array of coordinates, which all threads and
-processes of a node map, and a JSON file that says what is in it. The k-d tree itself is built from it by every job that
-searches: that is quicker than to load one from a network disk.
+A tree shard is a range of rows of the star-forming parent catalogue: the leaves of a k-d tree (see `mocksed.kdtree`),
+which all threads and processes of a node map, and a JSON file that says what is in it.
 """
 
 import json
@@ -14,15 +13,16 @@ from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
-from numpy.typing import NDArray
 
-from mocksed import mapped, parent, storage
+from mocksed import kdtree, mapped, parent, storage
 from mocksed.errors import UserError
 from mocksed.jobs import Progress
+from mocksed.kdtree import LEAF, KDTree
 from mocksed.neighbours import Metric
 from mocksed.parent import Catalogue, Recipe
 
-_BLOCK = 1_000_000  # points held at once
+_BLOCK = 1_000_000  # points of the parent held at once, beside their coordinates
+_LEAVES = 1 << 15  # written at once
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,8 @@ class TreeShard:
 
     Attributes
     ----------
-    points : ndarray of shape (n, n_quantity)
-        Coordinates in the metric, memory-mapped.
-    start : int
-        Row of the first point in the parent catalogue.
+    tree : KDTree
+        Over the memory-mapped leaves; rows are those of the parent catalogue.
     youngest_age : float
         Age of the youngest point [Gyr].
     about : dict
@@ -42,15 +40,9 @@ class TreeShard:
 
     """
 
-    points: NDArray[np.float32]
-    start: int
+    tree: KDTree
     youngest_age: float
     about: dict[str, Any]
-
-    @property
-    def stop(self) -> int:
-        """Row past the last point."""
-        return self.start + len(self.points)
 
 
 def write(
@@ -58,7 +50,7 @@ def write(
     metric: Metric,
     start: int,
     stop: int,
-    points: Path | str,
+    leaves: Path | str,
     about: Path | str,
     progress: Progress | None = None,
 ) -> None:
@@ -74,7 +66,7 @@ def write(
         The metric of the search.
     start, stop : int
         First row, and the one past the last.
-    points, about : path
+    leaves, about : path
         The files to write (.npy, .json).
     progress : Progress, optional
         Told of the points that are done.
@@ -91,23 +83,26 @@ def write(
             f"{catalogue.tables[-1].path} hold {catalogue.bounds[0]} to {catalogue.bounds[-1]}"
         )
     catalogue.check()
-    youngest, crc = np.inf, 0
-    with storage.replacing(points) as temporary, open(temporary, "wb") as file:
+    points, age = np.empty((stop - start, metric.n_quantities), np.float32), np.empty(stop - start, np.float32)
+    for first in range(start, stop, _BLOCK):
+        last = min(first + _BLOCK, stop)
+        rows = {name: catalogue.column(name, first, last).astype(np.float64) for name in metric.columns}
+        points[first - start : last - start] = metric.coordinates(rows)
+        age[first - start : last - start] = catalogue.column("age", first, last)
+        if progress:
+            progress.update(last - first)
+    order, crc = kdtree.order(points), 0
+    with storage.replacing(leaves) as temporary, open(temporary, "wb") as file:
         npy.write_array_header_1_0(file, _header(stop - start, metric))
-        for first in range(start, stop, _BLOCK):
-            last = min(first + _BLOCK, stop)
-            rows = {name: catalogue.column(name, first, last).astype(np.float64) for name in metric.columns}
-            coordinates = np.ascontiguousarray(metric.coordinates(rows), "<f4")
-            file.write(coordinates.data)
-            crc = zlib.crc32(coordinates.data, crc)
-            youngest = min(youngest, float(catalogue.column("age", first, last).min()))
-            if progress:
-                progress.update(last - first)
-    of_shard = {"rows": [start, stop], "metric": asdict(metric), "youngest_age": youngest, "crc32": crc}
+        for first in range(0, len(order), _LEAVES * LEAF):
+            block = kdtree.leaves(points, age, order[first : first + _LEAVES * LEAF], start).astype("<f4", copy=False)
+            file.write(block.data)
+            crc = zlib.crc32(block.data, crc)
+    of_shard = {"rows": [start, stop], "metric": asdict(metric), "youngest_age": float(age.min()), "crc32": crc}
     storage.write_json(about, catalogue.metadata | of_shard)
 
 
-def read(points: Path | str, about: Path | str, metric: Metric, start: int, stop: int, recipe: Recipe) -> TreeShard:
+def read(leaves: Path | str, about: Path | str, metric: Metric, start: int, stop: int, recipe: Recipe) -> TreeShard:
     """Return the tree shard of the rows ``start`` to ``stop`` of a parent catalogue.
 
     Raises
@@ -125,22 +120,23 @@ def read(points: Path | str, about: Path | str, metric: Metric, start: int, stop
         if stored[key] != expected:
             raise UserError(f"{about} is of another search: {key} is {stored[key]}, expected {expected}. {_REMOVE}")
     try:
-        coordinates = np.load(points, mmap_mode="r")
+        stored_leaves = np.load(leaves, mmap_mode="r")
     except (EOFError, OSError, ValueError) as error:
-        raise UserError(f"cannot read {points}: {error}. {_REMOVE}") from error
-    expected_shape = (stop - start, metric.n_quantities)
-    if coordinates.shape != expected_shape or coordinates.dtype != np.float32:
+        raise UserError(f"cannot read {leaves}: {error}. {_REMOVE}") from error
+    expected_shape = _header(stop - start, metric)["shape"]
+    if stored_leaves.shape != expected_shape or stored_leaves.dtype != np.float32:
         raise UserError(
-            f"{points} has {coordinates.dtype} of shape {coordinates.shape}, expected float32 of {expected_shape}. "
+            f"{leaves} has {stored_leaves.dtype} of shape {stored_leaves.shape}, expected float32 of {expected_shape}. "
             f"{_REMOVE}"
         )
-    if mapped.checksum(points, coordinates.offset) != stored["crc32"]:
-        raise UserError(f"{points} is damaged: it has another checksum than {about} says. {_REMOVE}")
-    return TreeShard(coordinates, start, stored["youngest_age"], dict(stored))
+    if mapped.checksum(leaves, stored_leaves.offset) != stored["crc32"]:
+        raise UserError(f"{leaves} is damaged: it has another checksum than {about} says. {_REMOVE}")
+    return TreeShard(KDTree(stored_leaves), stored["youngest_age"], dict(stored))
 
 
 def _header(n_points: int, metric: Metric) -> dict[str, Any]:
-    return {"descr": "<f4", "fortran_order": False, "shape": (n_points, metric.n_quantities)}
+    shape = (-(-n_points // LEAF), metric.n_quantities + 2, LEAF)
+    return {"descr": "<f4", "fortran_order": False, "shape": shape}
 
 
 _REMOVE = "Remove it and run again: it will be made anew."

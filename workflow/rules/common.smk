@@ -29,9 +29,6 @@ TREE_SHARDS = [f"{i:04d}" for i in range(cost.tree_shards(cfg))]
 # What every file says of the run.
 ABOUT = provenance.of_run(cfg)
 
-# What every file says of the run.
-ABOUT = provenance.of_run(cfg)
-
 # What every stage that draws random numbers or ages is told.
 SHARED = {key: cfg[key] for key in ("seed", "cosmology")} | {"scatter": cfg["relations"]["scatter"], "about": ABOUT}
 

@@ -3,13 +3,13 @@ rule tree:
     input:
         parents=parents_of_tree,
     output:
-        points=f"{R}/tree/{{tree}}.npy",
+        leaves=f"{R}/tree/{{tree}}.npy",
         about=f"{R}/tree/{{tree}}.json",
     log:
         f"{LOGS}/tree/{{tree}}.log",
     benchmark:
         f"{BENCHMARKS}/tree/{{tree}}.tsv"
-    threads: 1
+    threads: cfg["neighbours"]["threads"]
     resources:
         **resources_of("tree"),
     params:
@@ -18,7 +18,7 @@ rule tree:
         n_trees=len(TREE_SHARDS),
         tree=lambda wildcards: int(wildcards.tree),
     message:
-        "coordinates of the parent in the metric {params.metric}, {wildcards.tree}"
+        "k-d tree of the parent in the metric {params.metric}, {wildcards.tree}"
     script:
         "../scripts/tree.py"
 
@@ -31,9 +31,8 @@ PART = f"{R}/neighbours/parts/{PAIR}.parquet"
 rule neighbours:
     input:
         galaxies=f"{R}/galaxies/{{shard}}.parquet",
-        points=lambda wildcards: f"{R}/tree/{tree_of(wildcards)}.npy",
+        leaves=lambda wildcards: f"{R}/tree/{tree_of(wildcards)}.npy",
         about=lambda wildcards: f"{R}/tree/{tree_of(wildcards)}.json",
-        parents=parents_of_tree,
     output:
         f"{R}/neighbours/{{shard}}.parquet" if len(TREE_SHARDS) == 1 else temp(PART),
     log:

@@ -5,17 +5,15 @@ import numpy as np
 from mocksed import assign, parent, provenance, staging, storage, tree
 from mocksed.cosmology import age_max, cosmology
 from mocksed.jobs import job, progress
-from mocksed.neighbours import METRICS, Neighbours
+from mocksed.neighbours import METRICS
 from mocksed.relations import Relations
 
 with job(snakemake.log[0], snakemake.threads):
     params, files = snakemake.params, snakemake.input
     metric, recipe = METRICS[params.neighbours["metric"]], parent.recipe(**params.recipe)
     start, stop = storage.shard_bounds(recipe["n"], params.n_trees)[params.tree]
-    points = staging.local(files.points, staging.scratch_of(snakemake.config))
-    shard = tree.read(points, files.about, metric, start, stop, recipe)
-    parents = parent.open_shards(files.parents, recipe)
-    parents.check(["age"])
+    leaves = staging.local(files.leaves, staging.scratch_of(snakemake.config))
+    search = tree.read(leaves, files.about, metric, start, stop, recipe).tree
     galaxies = storage.read_arrays(files.galaxies, ["galaxy_id", "redshift", "log_mstar", "quiescent"])
     galaxies = {name: values[~galaxies["quiescent"]] for name, values in galaxies.items()}
     proposal = assign.propose(
@@ -28,10 +26,9 @@ with job(snakemake.log[0], snakemake.threads):
     limit = age_max(cosmology(**params.cosmology), galaxies["redshift"])
     if not params.neighbours["allowed_ages_only"]:
         limit = np.full(len(limit), np.inf)
-    search = Neighbours(shard.points, parents.column("age", start, stop))
     targets = metric.coordinates(proposal | galaxies)
     with progress(len(targets), "galaxies", "neighbours") as bar:
         rows, distance, found = search.nearest_allowed(targets, params.neighbours["k"], limit, bar)
     columns = {"galaxy_id": galaxies["galaxy_id"]} | {f"prop_{name}": proposal[name] for name in assign.PROPOSED}
-    columns |= {"neighbour_index": rows + start, "neighbour_distance": distance, "neighbour_found": found}
+    columns |= {"neighbour_index": rows, "neighbour_distance": distance, "neighbour_found": found}
     storage.write_table(snakemake.output[0], columns, params.about | provenance.of_file(files.about))

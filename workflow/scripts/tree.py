@@ -1,13 +1,13 @@
-"""Write a range of rows of the star-forming parent as coordinates in the metric."""
+"""Build the k-d tree of a range of rows of the star-forming parent."""
 
 from mocksed import parent, storage, tree
 from mocksed.jobs import job, progress
 from mocksed.neighbours import METRICS
 
-with job(snakemake.log[0]):
+with job(snakemake.log[0], snakemake.threads):
     params = snakemake.params
     recipe = parent.recipe(**params.recipe)
     catalogue = parent.open_shards(snakemake.input.parents, recipe)
     start, stop = storage.shard_bounds(recipe["n"], params.n_trees)[params.tree]
     with progress(stop - start, "points", "tree") as bar:
-        tree.write(catalogue, METRICS[params.metric], start, stop, snakemake.output.points, snakemake.output.about, bar)
+        tree.write(catalogue, METRICS[params.metric], start, stop, snakemake.output.leaves, snakemake.output.about, bar)
