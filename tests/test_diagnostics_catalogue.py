@@ -39,6 +39,19 @@ def test_sample_is_of_the_size_asked_for_even_and_the_same_for_any_sharding(tmp_
     assert np.all(np.abs(counts - 200) < 5 * np.sqrt(200))
 
 
+@pytest.mark.parametrize("max_rows", [2000, N])
+def test_the_order_is_that_of_the_ids_however_rows_are_cut_into_shards(tmp_path: Path, max_rows: int) -> None:
+    whole = write(tmp_path, 1)
+    rows = storage.read_table(whole[0])
+    dealt = [tmp_path / f"{i}.parquet" for i in range(3)]
+    for i, path in enumerate(dealt):
+        storage.write_table(path, rows.slice(i).take(np.arange(0, N - i, 3)))
+    one, other = (catalogue.read(paths, ["redshift", "muv"], max_rows) for paths in (whole, dealt))
+    assert one.keys() == other.keys() == {"redshift", "muv"}
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name])
+
+
 def test_rows_without_an_id_are_sampled_by_their_number(tmp_path: Path) -> None:
     samples = []
     for n_shards in (1, 4):

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import resource
 
 import h5py
 import numpy as np
@@ -14,8 +16,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from mocksed import rng, storage
 from mocksed.errors import UserError
+from mocksed.galaxies import table as module
 from mocksed.galaxies.mass_functions import quiescent_fraction
-from mocksed.galaxies.table import TableSpec, check_header, write_shards
+from mocksed.galaxies.table import TableSpec, check_header, deal, write_shards
 
 N = 23
 SEED = 5
@@ -103,9 +106,12 @@ class Folder:
         return {"path": str(table), "columns": NAMES} | changes
 
     def write(self, data, name="t.parquet", chunk_rows=1000, **changes):
+        """Return the rows of all shards in the order of the table."""
         spec = TableSpec.from_config(self.config(data, name, **changes))
         write_shards(spec, SEED, self.outputs, self.report, chunk_rows)
-        return pa.concat_tables([storage.read_table(output) for output in self.outputs])
+        rows = pa.concat_tables([storage.read_table(output) for output in self.outputs])
+        order = np.argsort(deal(0, len(rows), len(self.outputs)), kind="stable")
+        return rows.take(pa.array(np.argsort(order)))
 
     def refuses(self, data, match, name="t.parquet", **changes):
         """Check that the table is refused with one message that names the file, and that nothing is written."""
@@ -149,21 +155,6 @@ def test_every_shard_says_of_which_run_it_is(folder):
     for path in folder.outputs:
         about = storage.metadata(path)
         assert (about["run"], about["seed"]) == ("demo", SEED)
-
-
-def test_shards_are_contiguous_whatever_the_chunks(folder):
-    bounds = storage.shard_bounds(N, 3)
-    for chunk_rows in (1, 5, 7, 8, N, 1000):
-        folder.write(columns(), chunk_rows=chunk_rows)
-        for (start, stop), output in zip(bounds, folder.outputs, strict=True):
-            assert_array_equal(storage.read_table(output)["galaxy_id"], columns()["id"][start:stop])
-
-
-def test_more_shards_than_rows(folder):
-    folder.write({name: values[:1] for name, values in columns().items()})
-    tables = [storage.read_table(output) for output in folder.outputs]
-    assert [len(table) for table in tables] == [0, 0, 1]
-    assert tables[0].schema == tables[2].schema
 
 
 def test_rows_are_numbered_without_ids(folder):
@@ -317,6 +308,116 @@ def test_csv_types_of_later_rows(folder, monkeypatch):
         "double",
     ]
     assert result["late_text"].to_pylist() == [str(value) for value in data["late_text"]]
+
+
+# ----------------------------------------------------------------------------------------- rows to shards
+
+
+@pytest.mark.parametrize(("n_rows", "n_shards"), [(23, 1), (24, 4), (1003, 7), (5, 9), (0, 3)])
+def test_every_round_gives_each_shard_a_row(n_rows, n_shards):
+    shards = deal(0, n_rows, n_shards)
+    whole = shards[: n_rows // n_shards * n_shards].reshape(-1, n_shards)
+    assert_array_equal(np.sort(whole, axis=1), np.tile(np.arange(n_shards), (len(whole), 1)))
+    rest = shards[whole.size :]
+    assert len(np.unique(rest)) == len(rest)
+    assert set(rest) <= set(range(n_shards))
+
+
+def test_a_row_goes_to_the_same_shard_wherever_a_chunk_begins():
+    whole = deal(0, 1000, 7)
+    for start, stop in ((0, 1), (3, 4), (5, 500), (699, 1000)):
+        assert_array_equal(deal(start, stop - start, 7), whole[start:stop])
+
+
+@pytest.mark.parametrize("n_shards", [2, 32, 100])
+def test_shards_are_even_samples_whatever_the_order_of_the_table(n_shards):
+    rows = np.arange(2000 * n_shards)
+    shards = deal(0, len(rows), n_shards)
+    z = rows / len(rows)  # sorted
+    mean = np.bincount(shards, z) / 2000
+    assert_allclose(mean, z.mean(), atol=1.0 / 2000)
+    for start, stop in ((0, 700), (len(rows) - 12_345, len(rows))):  # the few of a class at one end
+        counts = np.bincount(shards[start:stop], minlength=n_shards)
+        assert np.ptp(counts) <= 2
+    for period in (2, n_shards - 1, n_shards, n_shards + 1, 2 * n_shards):
+        if period > 1:
+            counts = np.bincount(shards[::period], minlength=n_shards)
+            assert_allclose(counts, len(rows) / period / n_shards, atol=6.0 * np.sqrt(2000 / period))
+
+
+@pytest.mark.parametrize("held_bytes", [0, 1000, 1 << 28])
+@pytest.mark.parametrize("chunk_rows", [1, 5, 1000])
+def test_shards_hold_what_they_were_dealt_in_the_order_of_the_table(folder, monkeypatch, chunk_rows, held_bytes):
+    monkeypatch.setattr(module, "_HELD_BYTES", held_bytes)
+    data = columns()
+    data["id"] = data["id"][::-1].copy()
+    folder.write(data, chunk_rows=chunk_rows)
+    shards = deal(0, N, 3)
+    for shard, output in enumerate(folder.outputs):
+        assert_array_equal(storage.read_table(output)["galaxy_id"], data["id"][shards == shard])
+    assert sorted(path.name for path in folder.path.glob("out/*")) == ["0000.parquet", "0001.parquet", "0002.parquet",
+                                                                       "report.json"]  # fmt: skip
+
+
+def test_rows_that_are_left_out_are_not_dealt(folder):
+    folder.write(survey(), invalid_rows="drop", missing_values=[-1])
+    assert sorted(len(storage.read_table(output)) for output in folder.outputs) == [4, 4, 5]
+
+
+def test_row_groups_are_full_whatever_is_appended_at_a_time(folder, monkeypatch):
+    monkeypatch.setattr(module, "_HELD_BYTES", 0)
+    monkeypatch.setattr(storage, "ROW_GROUP", 3)
+    folder.write(columns(), chunk_rows=2)
+    for output in folder.outputs:
+        file = pq.ParquetFile(output).metadata
+        sizes = [file.row_group(i).num_rows for i in range(file.num_row_groups)]
+        assert sizes == [3, 3, file.num_rows - 6]
+
+
+def test_categories_pass_through(folder, monkeypatch):
+    monkeypatch.setattr(module, "_HELD_BYTES", 0)
+    kind = pd.Categorical(np.array(["disc", "bulge", "irregular", None], object)[np.arange(N) % 4])
+    write_parquet(folder.path / "t.parquet", columns() | {"kind": kind}, row_group_size=5)
+    result = folder.write(None, chunk_rows=4)["kind"]
+    assert pa.types.is_dictionary(result.type)
+    assert result.to_pylist() == [None if pd.isna(value) else value for value in kind]
+
+
+def test_what_is_held_does_not_grow_with_the_table(folder, monkeypatch):
+    held, n = [], 100_000
+    data = columns(n) | {f"column {i}": np.arange(float(n)) for i in range(10)}
+    write_parquet(folder.path / "t.parquet", data, row_group_size=1000)
+    append, before = module._append, pa.total_allocated_bytes()
+    monkeypatch.setattr(module, "_HELD_BYTES", 500_000)
+    monkeypatch.setattr(module, "_append", lambda *a: held.append(pa.total_allocated_bytes() - before) or append(*a))
+    folder.write(None, chunk_rows=1000)
+    assert len(held) > 20
+    assert max(held) < 2_000_000  # of a table of 14 MB
+
+
+def test_there_may_be_more_shards_than_files_can_be_open(folder):
+    folder.outputs = [folder.path / "out" / f"{i:04d}.parquet" for i in range(100)]
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 30, limits[1]))
+    try:
+        assert_array_equal(folder.write(columns(1000))["galaxy_id"], columns(1000)["id"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_what_a_killed_job_left_is_removed(folder):
+    left = folder.path / "out" / ".dealt.abc" / "0"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"rows")
+    folder.write(columns())
+    assert not left.parent.exists()
+
+
+def test_more_shards_than_rows(folder):
+    folder.write({name: values[:1] for name, values in columns().items()})
+    tables = [storage.read_table(output) for output in folder.outputs]
+    assert sorted(len(table) for table in tables) == [0, 0, 1]
+    assert tables[0].schema == tables[1].schema == tables[2].schema
 
 
 # ----------------------------------------------------------------------------------------- rows to drop

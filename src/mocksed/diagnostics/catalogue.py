@@ -75,7 +75,7 @@ def read(paths: Sequence[Path | str], columns: Sequence[str], max_rows: int) -> 
     Returns
     -------
     dict of str to ndarray of shape (n, )
-        In the order of the files.
+        In the order of the galaxy ids, the same for any sharding; where there are none, in that of the files.
 
     Raises
     ------
@@ -90,6 +90,7 @@ def read(paths: Sequence[Path | str], columns: Sequence[str], max_rows: int) -> 
     for path in paths:
         for arrays, ids in _batches(path, columns, first_row):
             first_row += len(ids)
+            arrays = arrays | {_ID: ids}
             if np.isfinite(threshold):
                 rank = _rank(ids)
                 arrays = select(arrays | {_RANK: rank}, rank < threshold)
@@ -97,6 +98,8 @@ def read(paths: Sequence[Path | str], columns: Sequence[str], max_rows: int) -> 
     if not parts:
         return {name: np.empty(0, bool if name == "quiescent" else float) for name in columns}
     sample = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    order = np.argsort(sample.pop(_ID), kind="stable")
+    sample = select(sample, order)
     if _RANK in sample:
         sample = select(sample, _lowest(sample.pop(_RANK), max_rows))
     return sample
@@ -110,7 +113,7 @@ def thin(arrays: Arrays, max_rows: int) -> Arrays:
     return select(arrays, _lowest(_rank(np.arange(n_rows)), max_rows))
 
 
-_RANK = "rank in the sample"
+_ID, _RANK = "id of the galaxy or row", "rank in the sample"
 
 
 def _rank(ids: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -162,6 +165,6 @@ def _mapped_batches(
 
 def _open(path: Path | str) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path, pre_buffer=False)  # else it holds all that it has read
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(f"cannot read {path}: {error}. Remove it and run again: it will be made anew.") from error

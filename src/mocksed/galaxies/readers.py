@@ -147,7 +147,7 @@ def _guarded(path: Path, read: Callable[[Sequence[str], int], Iterator[pa.Table]
 
 @contextmanager
 def _parquet(path: Path, dataset: str | int | None) -> Iterator[Table]:
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, pre_buffer=False) as file:  # else it holds all that it has read
         schema = file.schema_arrow
         unusable = {f.name: f"type {f.type}" for f in schema if pa.types.is_nested(f.type)}
 

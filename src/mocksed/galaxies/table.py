@@ -1,16 +1,18 @@
 """The user's table of galaxies: checked as a whole, then written in shards in the columns of the catalogue.
 
 The table is read twice, in chunks. The first pass finds everything that is wrong with it and counts the rows that can
-be used; the second writes them. Nothing is written before the whole table is known to be good.
+be used; the second deals them out to the shards like cards. Nothing is written before the whole table is known to be
+good.
 """
 
 import difflib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
-from itertools import chain, groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -39,6 +41,8 @@ _N_LISTED = 5  # rows shown for each thing that is wrong
 _MASSES_SAMPLED = 1000  # of a chunk, for the median
 _LOG_OR_LINEAR = 30.0  # log10 of a stellar mass is below, a stellar mass in Msun above
 _LARGEST_EXACT = 2**53  # integers beyond are not exact as floats
+_HELD_BYTES = 1 << 28  # of dealt rows, before they are appended to their shards
+_DEALT = ".dealt."  # how the folder of the shards' temporary files begins
 _DROP_HINT = "Put them right, or leave these rows out with `invalid_rows: drop` (galaxies.table)."
 
 
@@ -470,9 +474,10 @@ def write_shards(
     chunk_rows: int = CHUNK_ROWS,
     about: Mapping[str, object] | None = None,
 ) -> None:
-    """Check the user's table and write its rows, in their order, as shards of the catalogue's input.
+    """Check the user's table and write its rows as shards of the catalogue's input.
 
-    Columns are galaxy_id, redshift, log_mstar [log10 Msun], quiescent, and those that pass through, unchanged.
+    Columns are galaxy_id, redshift, log_mstar [log10 Msun], quiescent, and those that pass through, unchanged. Rows are
+    dealt out to the shards (see `deal`) and keep the table's order within each.
 
     Parameters
     ----------
@@ -485,7 +490,7 @@ def write_shards(
     report : path, optional
         JSON with ``n_rows``, ``n_used``, ``n_dropped`` and the reasons for which rows were left out.
     chunk_rows : int
-        Rows held in memory.
+        Rows read at a time.
     about : mapping, optional
         Metadata of the shards.
 
@@ -507,15 +512,19 @@ def write_shards(
         log.info("%s: %d of %d rows used", spec.path, validation.n_used, validation.n_rows)
 
         read = list(dict.fromkeys([*roles.values(), *kept]))
-        shards = storage.shard_bounds(validation.n_used, len(outputs))
-        with ExitStack() as stack, progress(validation.n_rows, "rows", "write") as bar:
+        with ExitStack() as stack:
             temporaries = [stack.enter_context(storage.replacing(path)) for path in outputs]
             if report is not None:
                 storage.write_json(stack.enter_context(storage.replacing(report)), validation.report())
-            rows = _used_rows(table.read(read, chunk_rows), kept, spec, seed, about, bar.update)
-            pieces = _split(rows, [stop - start for start, stop in shards])
-            for shard, of_shard in groupby(pieces, key=lambda piece: piece[0]):
-                _write(temporaries[shard], (piece for _, piece in of_shard))
+            with progress(validation.n_rows, "rows", "deal out") as bar:
+                rows = _used_rows(table.read(read, chunk_rows), kept, spec, seed, about, bar.update)
+                dealt = stack.enter_context(_dealt(rows, len(outputs), Path(outputs[0]).parent))
+            with progress(validation.n_used, "rows", "write") as bar:
+                for temporary, path in zip(temporaries, dealt, strict=True):
+                    shard = _collect(path)
+                    pq.write_table(shard, temporary, row_group_size=storage.ROW_GROUP, **storage.PARQUET)
+                    path.unlink()
+                    bar.update(len(shard))
 
 
 def _validate(spec: TableSpec, roles: Mapping[str, str], table: Table, seed: int, chunk_rows: int) -> _Validation:
@@ -563,24 +572,67 @@ def _used_rows(
         done(len(chunk))
 
 
-def _split(tables: Iterator[pa.Table], lengths: Sequence[int]) -> Iterator[tuple[int, pa.Table]]:
-    """Yield (shard, rows) in order, at least once for each shard, also for one of length 0."""
-    shard, room = 0, lengths[0]
-    for table in tables:
-        start = 0
-        while True:
-            piece = table.slice(start, room)
-            yield shard, piece
-            start, room = start + len(piece), room - len(piece)
-            if room or shard == len(lengths) - 1:
-                break
-            shard, room = shard + 1, lengths[shard + 1]
+def deal(first_row: int, n_rows: int, n_shards: int) -> NDArray[np.int64]:
+    """Return the shards of some rows that follow each other.
+
+    Rows are dealt out like cards: of every ``n_shards`` rows each shard gets one. Who gets which is drawn anew in every
+    such round, independently of seed and galaxies. Whatever order a table has, by redshift, mass or class, or a
+    periodic one as of pairs, every shard is an even sample of it, and all jobs of a stage cost about the same.
+
+    Parameters
+    ----------
+    first_row, n_rows : int
+        The rows, counted among those that can be used.
+    n_shards : int
+        Number of shards; their numbers of rows differ by at most one.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, )
+
+    """
+    in_round, place = np.divmod(np.arange(first_row, first_row + n_rows), n_shards)
+    rounds, row = np.unique(in_round, return_inverse=True)
+    hands = np.argsort(rng.uniforms(0, rng.Stage.SHARDS, rounds, n_shards), axis=1, kind="stable")
+    return hands[row, place]
 
 
-def _write(path: Path, tables: Iterator[pa.Table]) -> None:
-    """Write tables one after the other to one Parquet file."""
-    first = next(tables)
-    with pq.ParquetWriter(path, first.schema, **storage.PARQUET) as writer:
-        for table in chain([first], tables):
-            if len(table):
-                writer.write_table(table, row_group_size=storage.ROW_GROUP)
+@contextmanager
+def _dealt(tables: Iterable[pa.Table], n_shards: int, folder: Path) -> Iterator[list[Path]]:
+    """Deal out rows; yield a temporary file for each shard (see `_collect`), in a folder that is then removed.
+
+    Appending to files that are open one at a time bounds memory and open files whatever the number of shards.
+    """
+    for left_by_a_killed_job in folder.glob(f"{_DEALT}*"):
+        shutil.rmtree(left_by_a_killed_job)
+    with TemporaryDirectory(prefix=_DEALT, dir=folder) as temporary:
+        paths = [Path(temporary, str(shard)) for shard in range(n_shards)]
+        held: list[tuple[pa.Table, NDArray[np.int64]]] = []
+        first_row = 0
+        for table in tables:
+            shard = deal(first_row, len(table), n_shards)
+            first_row += len(table)
+            ordered = table.take(pa.array(np.argsort(shard, kind="stable")))
+            held.append((ordered, np.searchsorted(np.sort(shard), np.arange(n_shards + 1))))
+            if sum(rows.nbytes for rows, _ in held) > _HELD_BYTES:
+                _append(paths, held)
+                held = []
+        _append(paths, held)
+        yield paths
+
+
+def _append(paths: Sequence[Path], held: Sequence[tuple[pa.Table, NDArray[np.int64]]]) -> None:
+    """Append to the file of each shard a stream of its rows, of tables in the order of shards and where these begin."""
+    for shard, path in enumerate(paths if held else ()):
+        rows = pa.concat_tables([table.slice(at[shard], at[shard + 1] - at[shard]) for table, at in held])
+        with open(path, "ab") as file, pa.ipc.new_stream(file, rows.schema) as stream:
+            stream.write_table(rows.combine_chunks())
+
+
+def _collect(path: Path) -> pa.Table:
+    """Return the rows that were dealt to a shard, mapped, not read."""
+    streams = []
+    with pa.memory_map(str(path)) as file:
+        while file.tell() < file.size():
+            streams.append(pa.ipc.open_stream(file).read_all())
+    return pa.concat_tables(streams).unify_dictionaries()
