@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,21 @@ def complete(args: argparse.Namespace) -> dict[str, Any]:
     return configuration.load(source, ROOT / "workflow/schemas/config.schema.yaml")
 
 
+def execute(folder: Path, config: Mapping[str, Any], targets: Iterable[str], cores: int) -> None:
+    """Run the workflow in a folder, or go on with what is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    command = [
+        *(sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder),
+        *("--configfile", folder / "config.yaml", "--cores", cores, "--quiet", "--", *targets),
+    ]
+    subprocess.run(list(map(str, command)), check=True, stdout=sys.stderr)
+
+
 def measured(folder: Path, rule: str) -> list[dict[str, float]]:
     """Return what Snakemake measured of each job of a rule: s, cpu_time, max_rss and max_pss [MB], and others."""
     found = []
-    for path in sorted((folder / "benchmarks/scale" / rule).glob("*.tsv")):
+    for path in sorted(folder.glob(f"benchmarks/*/{rule}/*.tsv")):
         with open(path) as file:
             (row,) = csv.DictReader(file, delimiter="\t")
         found.append({key: float(row[key]) for key in ("s", "cpu_time", "max_rss", "max_pss") if row[key] not in "NA-"})
@@ -84,14 +96,8 @@ def main() -> None:
     config = complete(args)
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.folder or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.yaml").write_text(yaml.safe_dump(config))
         targets = [f"results/scale/assign/{shard:04d}.parquet" for shard in range(args.galaxy_shards)]
-        command = [
-            *(sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder),
-            *("--configfile", folder / "config.yaml", "--cores", args.cores, "--quiet", "--", *targets),
-        ]
-        subprocess.run(list(map(str, command)), check=True, stdout=sys.stderr)
+        execute(folder, config, targets, args.cores)
         said = shlex.join(["python", "-m", "benchmarks.scale", *sys.argv[1:]])
         text = f"{said}\n{resources.tree_shards(config)} tree shards\n\n{table(folder, config)}"
     print(text)

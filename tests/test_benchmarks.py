@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 
-from benchmarks import sample, speed, threads, timing
+from benchmarks import balance, sample, speed, threads, timing
 from benchmarks.memory import peak_memory
 from benchmarks.report import Row, Section, Spread, number, render, spread
 from benchmarks.timing import Contestant
+from mocksed.galaxies.table import deal
+from mocksed.storage import shard_bounds
 
 FOUND = Spread(50.0, 40.0, 70.0)
 
@@ -85,3 +87,13 @@ def test_memory_and_threads_work_with_the_same_galaxies(engine):
     for work in sample.WORK.values():
         work(engine, sample.galaxies(4))
     assert peak_memory() > 50.0
+
+
+def test_a_table_is_dealt_out_as_stretches_of_itself():
+    rows, shards = balance.stretched(96, 8), deal(0, 96, 8)
+    for shard, (start, stop) in enumerate(shard_bounds(96, 8)):
+        np.testing.assert_array_equal(rows[shards == shard], np.arange(start, stop))
+
+
+def test_the_evenness_of_jobs_is_the_most_over_the_mean():
+    assert balance.line("assign", [1.0, 2.0, 3.0], [4.0, 4.0, 4.0]).split() == "assign 3 2 3 1.50 4 4 1.00".split()
