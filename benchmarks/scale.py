@@ -70,7 +70,7 @@ def table(folder: Path, config: dict[str, Any]) -> str:
     for rule in RULES:
         if not (jobs := measured(folder, rule)):
             continue
-        threads = config["neighbours"]["threads"] if rule == "neighbours" else 1
+        threads = config["neighbours"]["threads"] if rule in ("tree", "neighbours") else 1
         seconds, cpu = threads * sum(job["s"] for job in jobs), sum(job["cpu_time"] for job in jobs)
         n = rows.get(rule, resources.galaxies(config))
         peak = [max(job.get(key, float("nan")) for job in jobs) for key in ("max_rss", "max_pss")]

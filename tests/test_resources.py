@@ -95,9 +95,8 @@ def test_a_job_is_bounded_by_its_shard_not_by_the_catalogue(rule):
     assert one == thousand
 
 
-@pytest.mark.parametrize("rule", ["parent", "tree"])
-def test_the_rows_that_a_rule_holds_in_blocks_cost_time_alone(rule):
-    few, many = (resources.job(rule, complete(parents=n)) for n in (10**7, 10**9))
+def test_the_rows_that_a_rule_holds_in_blocks_cost_time_alone():
+    few, many = (resources.job("parent", complete(parents=n)) for n in (10**7, 10**9))
     assert many.memory_mb == few.memory_mb
     assert many.minutes > few.minutes
 
@@ -105,13 +104,13 @@ def test_the_rows_that_a_rule_holds_in_blocks_cost_time_alone(rule):
 def test_threads_share_the_memory_and_the_time():
     one, four = (resources.job("neighbours", complete(galaxies=10**8, threads=n)) for n in (1, 4))
     assert four.memory_mb == one.memory_mb
-    assert four.minutes < one.minutes / 3
+    assert four.minutes - 5 < (one.minutes - 5) / 3  # 5: requested in any case
 
 
 def test_a_parent_that_fits_has_one_tree():
     assert resources.tree_shards(DEFAULT) == 1
     assert "merge" not in resources.plan(DEFAULT)
-    large = resources.job("neighbours", complete(parents=10**8, galaxies=10**6)).memory_mb / 1e3
+    large = max(resources.job(rule, complete(parents=10**8)).memory_mb for rule in ("tree", "neighbours")) / 1e3
     assert resources.tree_shards(complete(parents=10**8, max_memory_gb=large + 0.01)) == 1
     assert resources.tree_shards(complete(parents=10**8, max_memory_gb=large - 0.01)) == 2
 
@@ -121,9 +120,10 @@ def test_a_parent_that_fits_has_one_tree():
     parents=st.integers(100, 10**9),
     max_memory_gb=st.floats(2.0, 100.0),
 )
-def test_a_search_keeps_to_its_memory(galaxies, parents, max_memory_gb):
+def test_trees_and_searches_keep_to_their_memory(galaxies, parents, max_memory_gb):
     source = complete(galaxies=galaxies, parents=parents, max_memory_gb=max_memory_gb)
-    assert resources.job("neighbours", source).memory_mb <= 1000 * max_memory_gb + 1
+    for rule in ("tree", "neighbours"):
+        assert resources.job(rule, source).memory_mb <= 1000 * max_memory_gb + 1
     shards, plan = resources.tree_shards(source), resources.plan(source)
     assert parents / shards >= 0.9e5 or shards == 1
     assert (plan["tree"].jobs, plan["neighbours"].jobs) == (shards, shards)

@@ -15,7 +15,8 @@ _TABLE_MB = 250  # SSP table and what the engine makes of it
 _START_S = 5.0  # of a job: imports, tables
 _SAFETY = 2.0  # requested over expected run time
 _MINUTES = 5  # least run time requested: slow file systems, compilation on the first run
-_BLOCK_MB = 200  # of the rules that hold a block of rows at a time
+_QUERY_US, _QUERY_POWER = 6.5, 0.32  # of a search: at 1e6 points, and how it rises with their number
+_BLOCK_MB = 200  # of the rules that hold a block of rows at a time, beside what they keep
 _LEAST_TREE = 100_000  # points of a tree shard: each more costs a search of its own
 
 
@@ -52,8 +53,8 @@ _LAWS: dict[str, Law] = {
     "lightcone": Law(400, 3, 30),
     "input_table": Law(0, 5, 60),
     "parent": Law(0, 4, 52),
-    "tree": Law(0, 0.2, 20),
-    "neighbours": Law(800, 60, 200, point_memory=60, point_us=1),
+    "tree": Law(40, 1.0, 28),
+    "neighbours": Law(800, 6, 160, point_memory=30, point_us=0.03),
     "merge": Law(400, 3, 200),
     "assign": Law(1600, 8, 90, point_memory=20, point_us=0.02),
     "quiescent": Law(400, 50, 5),
@@ -73,6 +74,11 @@ _PLOTS = 7
 _BYTES_PER_WAVELENGTH = 3.6  # compressed
 _PER_COLUMN = Law(12, 0.3, 4)  # of magnitudes or lines that the catalogue has
 _ALL_LINES = 166
+
+
+def search_us(n_points: float) -> float:
+    """Return the time of a query for ten neighbours in the default metric on one core [us] (benchmarks/search.txt)."""
+    return _QUERY_US * (n_points / 1e6) ** _QUERY_POWER
 
 
 def job(rule: str, config: Mapping[str, Any]) -> Job:
@@ -116,7 +122,7 @@ def plan(config: Mapping[str, Any], n_wavelengths: int = 1936) -> dict[str, Need
 
 
 def tree_shards(config: Mapping[str, Any]) -> int:
-    """Return the number of tree shards: the least with which a search keeps to ``neighbours.max_memory_gb``.
+    """Return the least number of tree shards with which all jobs keep to ``neighbours.max_memory_gb``.
 
     Raises
     ------
@@ -124,17 +130,17 @@ def tree_shards(config: Mapping[str, Any]) -> int:
         If no number does.
 
     """
-    n, law = config["parent"]["star_forming"]["n"], _LAWS["neighbours"]
-    limit = 1e9 * config["neighbours"]["max_memory_gb"]
+    n, limit = config["parent"]["star_forming"]["n"], 1e9 * config["neighbours"]["max_memory_gb"]
     rows, smallest = _rows("neighbours", config), min(n, _LEAST_TREE)
-    held = 1e6 * _PROCESS_MB + rows * law.memory
-    needed = held + smallest * law.point_memory
+    to_build = (1e6 * (_PROCESS_MB + _BLOCK_MB), _LAWS["tree"].memory)
+    to_search = (1e6 * _PROCESS_MB + rows * _LAWS["neighbours"].memory, _LAWS["neighbours"].point_memory)
+    needed = max(held + smallest * a_point for held, a_point in (to_build, to_search))
     if needed > limit:
         raise UserError(
             f"{limit / 1e9:g} is too little for even the smallest tree shard, {smallest} points, and the {rows} "
             f"galaxies of a job; expected at least {math.ceil(needed / 1e8) / 10}, or more galaxies.shards"
         )
-    return math.ceil(n * law.point_memory / (limit - held))
+    return max(math.ceil(n * a_point / (limit - held)) for held, a_point in (to_build, to_search))
 
 
 def galaxies(config: Mapping[str, Any]) -> int:
@@ -144,7 +150,13 @@ def galaxies(config: Mapping[str, Any]) -> int:
 
 
 def _law(rule: str, config: Mapping[str, Any]) -> Law:
-    """Return the cost of a rule, which for the catalogue depends on the magnitudes and lines that it has."""
+    """Return the cost of a rule.
+
+    That of a search depends on the points of the tree, that of the catalogue on the magnitudes and lines that it has.
+    """
+    if rule == "neighbours":
+        law = _LAWS[rule]
+        return law._replace(time_us=law.time_us + search_us(_points(rule, config)))
     if rule != "catalog":
         return _LAWS[rule]
     lines, photometry = config["spectra"]["lines"], config["photometry"]
@@ -201,7 +213,7 @@ def _seconds(rule: str, config: Mapping[str, Any]) -> float:
     """Return the expected run time of one job, on the cores that it is given."""
     # plots hold a sample, but read everything
     rows = galaxies(config) if rule in ("plot", "summary", "input_table") else _rows(rule, config)
-    threads = config["neighbours"]["threads"] if rule == "neighbours" else 1
+    threads = config["neighbours"]["threads"] if rule in ("tree", "neighbours") else 1
     law = _law(rule, config)
     microseconds = _points(rule, config) * law.point_us + rows * law.time_us / threads
     return _FLAT.get(rule, (0.0, _START_S))[1] + 1e-6 * microseconds
