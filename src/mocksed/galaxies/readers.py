@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from mocksed.errors import UserError
 from mocksed.storage import ROW_GROUP
 
-CHUNK_ROWS = 4 * ROW_GROUP
-"""Rows held in memory at a time; a table of 100 columns then takes 0.2 GB."""
+CHUNK_ROWS = ROW_GROUP
+"""Rows read at a time; 50 MB of a table of 100 columns, of which reading takes several times as much."""
 
 ENDINGS = {
     ".parquet": "parquet",
