@@ -2,7 +2,7 @@
 
 The slow disk is an ext4 file system on a loop device that the blkio controller (cgroup v1) throttles to SPEED and
 OPERATIONS for the processes that read; scratch is a folder on this machine's own disk. A job is a process that reads
-what one search (coordinates and ages) and one assignment (five parameters of 1e6 rows at random) need. The page cache
+what one search (the tree) and one assignment (five parameters of 1e6 rows at random) need. The page cache
 is left as it is or dropped before each further job, as on a node whose memory others have filled.
 """
 
@@ -70,11 +70,7 @@ def make(folder: Path) -> list[Path]:
 def job(files: list[Path], scratch: str | None) -> dict[str, float]:
     """Read what a search and an assignment need; return how long each took [s]."""
     start = time.perf_counter()
-    points = staging.local(files[1], scratch)
-    tree.read(points, files[2], METRIC, 0, N_POINTS, RECIPE)
-    catalogue = parent.open_shards(files[:1], RECIPE)
-    catalogue.check(["age"])
-    catalogue.column("age", 0, N_POINTS).sum()
+    tree.read(staging.local(files[1], scratch), files[2], METRIC, 0, N_POINTS, RECIPE)
     searched = time.perf_counter()
     catalogue = parent.open_shards([staging.local(files[0], scratch)], RECIPE)
     catalogue.check(assign.PARAMETERS)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from mocksed.neighbours import METRICS, Metric, quantity
+from mocksed.errors import UserError
+from mocksed.neighbours import METRICS, Metric, metric_of, quantity
 
 COLUMNS = {name: np.array([value]) for name, value in
            {"log_sfr": 1.0, "log_mstar": 10.0, "muv": -20.0, "redshift": 3.0, "tau": 10.0, "beta": -2.0,
@@ -39,3 +40,21 @@ def test_the_default_metric_does_not_see_mass_or_redshift():
     default = METRICS["default"]
     assert_array_equal(default.coordinates(twice), default.coordinates(COLUMNS))
     assert_allclose(default.coordinates(COLUMNS)[0], [-9 / 0.3, 5 / 0.7, -2 / 0.35, -0.5 / 0.3, 1.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("preset", METRICS)
+def test_scales_of_a_preset_can_be_replaced(preset):
+    assert metric_of(preset, {}) == METRICS[preset]
+    one = metric_of(preset, {"beta": 0.5})
+    assert one.scales == METRICS[preset].scales | {"beta": 0.5}
+    assert one.nuisance == METRICS[preset].nuisance
+    assert list(one.scales) == list(METRICS[preset].scales)
+
+
+def test_the_scale_of_a_nuisance_can_be_replaced():
+    assert metric_of("default", {"log_tau": 3.0}) == Metric(METRICS["default"].scales, {"log_tau": 3.0})
+
+
+def test_a_scale_of_another_quantity_is_refused():
+    with pytest.raises(UserError, match="'log_tau' is no quantity of the metric drakos2021a; it has redshift, log_mst"):
+        metric_of("drakos2021a", {"log_tau": 1.0})

@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from mocksed import resources
 from mocksed.cosmology import AGE_MARGIN
 from mocksed.errors import UserError, suggestion
+from mocksed.neighbours import metric_of
 from mocksed.sps import TAU_RANGE
 
 Node = dict[str, Any]
@@ -474,6 +475,13 @@ def _check_memory(config: dict[str, Any]) -> Iterator[str]:
         yield f"neighbours.max_memory_gb: {error}"
 
 
+def _check_scales(config: dict[str, Any]) -> Iterator[str]:
+    try:
+        metric_of(config["neighbours"]["metric"], config["neighbours"]["scales"])
+    except UserError as error:
+        yield f"neighbours.scales: {error}"
+
+
 _CHECKS = (
     _check_ranges,
     _check_centre,
@@ -485,6 +493,7 @@ _CHECKS = (
     _check_results,
     _check_sampling,
     _check_memory,
+    _check_scales,
 )
 
 

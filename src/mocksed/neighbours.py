@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from mocksed.errors import UserError
 from mocksed.relations import Relations
 
 Array = NDArray[np.float64]
@@ -60,7 +61,9 @@ class Metric:
 
 
 METRICS: dict[str, Metric] = {
-    # Spectra scale with mass and redshift enters through the allowed age alone: neither is a coordinate. The
+    # Spectra scale with mass and redshift enters through the allowed age alone: neither is a coordinate. Points older
+    # than the universe are left out of the search, which costs nothing (benchmarks/search.txt) and comes closer than
+    # to take ages as fractions of the age of the universe (benchmarks/ages.txt). The
     # ionisation parameter hardly moves the rest and is taken as proposed. Scales: the scatter of the relations. Age and
     # tau are degenerate, and averaging across the degeneracy moves a galaxy off its SFR and M_UV: each galaxy draws a
     # tau of its own and its neighbours are those of about this tau.
@@ -81,6 +84,26 @@ METRICS: dict[str, Metric] = {
     ),
 }
 """Metric presets; April and May 2021: Drakos et al. (2022)."""
+
+
+def metric_of(metric: str, scales: Mapping[str, float]) -> Metric:
+    """Return a preset of `METRICS` with some of its scales replaced.
+
+    Raises
+    ------
+    UserError
+        If the preset has no such quantity.
+
+    """
+    preset = METRICS[metric]
+    known = preset.scales | preset.nuisance
+    for name in scales:
+        if name not in known:
+            raise UserError(f"'{name}' is no quantity of the metric {metric}; it has {', '.join(known)}")
+    of_scales, of_nuisance = (
+        {name: scales.get(name, scale) for name, scale in group.items()} for group in (preset.scales, preset.nuisance)
+    )
+    return Metric(of_scales, of_nuisance)
 
 
 def quantity(name: str, columns: Mapping[str, NDArray]) -> Array:

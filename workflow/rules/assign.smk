@@ -15,7 +15,7 @@ rule assign:
         **resources_of("assign"),
     params:
         recipe=recipe_of("star_forming"),
-        metric=cfg["neighbours"]["metric"],
+        metric=METRIC,
         cosmology=cfg["cosmology"],
     message:
         "parameters of the star-forming galaxies {wildcards.shard}"
@@ -65,7 +65,7 @@ rule catalog:
     resources:
         **resources_of("catalog"),
     params:
-        metric=cfg["neighbours"]["metric"],
+        metric=METRIC,
         sps=cfg["sps"],
         photometry=cfg["photometry"],
         lines=cfg["spectra"]["lines"],

@@ -29,6 +29,9 @@ TREE_SHARDS = [f"{i:04d}" for i in range(cost.tree_shards(cfg))]
 # What every file says of the run.
 ABOUT = provenance.of_run(cfg)
 
+# The arguments of `mocksed.neighbours.metric_of`.
+METRIC = {key: cfg["neighbours"][key] for key in ("metric", "scales")}
+
 # What every stage that draws random numbers or ages is told.
 SHARED = {key: cfg[key] for key in ("seed", "cosmology")} | {"scatter": cfg["relations"]["scatter"], "about": ABOUT}
 

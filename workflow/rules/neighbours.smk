@@ -14,11 +14,11 @@ rule tree:
         **resources_of("tree"),
     params:
         recipe=recipe_of("star_forming"),
-        metric=cfg["neighbours"]["metric"],
+        metric=METRIC,
         n_trees=len(TREE_SHARDS),
         tree=lambda wildcards: int(wildcards.tree),
     message:
-        "k-d tree of the parent in the metric {params.metric}, {wildcards.tree}"
+        "k-d tree of the parent in the metric {params.metric[metric]}, {wildcards.tree}"
     script:
         "../scripts/tree.py"
 
@@ -45,7 +45,8 @@ rule neighbours:
     params:
         **SHARED,
         recipe=recipe_of("star_forming"),
-        neighbours={key: cfg["neighbours"][key] for key in ("k", "metric", "allowed_ages_only")},
+        metric=METRIC,
+        neighbours={key: cfg["neighbours"][key] for key in ("k", "allowed_ages_only")},
         n_trees=len(TREE_SHARDS),
         tree=lambda wildcards: int(tree_of(wildcards)),
     message:

@@ -3,7 +3,7 @@
 from mocksed import assign, parent, provenance, staging, storage
 from mocksed.cosmology import age_max, cosmology
 from mocksed.jobs import job
-from mocksed.neighbours import METRICS
+from mocksed.neighbours import metric_of
 
 with job(snakemake.log[0], snakemake.threads):
     params, files = snakemake.params, snakemake.input
@@ -19,7 +19,7 @@ with job(snakemake.log[0], snakemake.threads):
         age_max(cosmology(**params.cosmology), galaxies["redshift"][~galaxies["quiescent"]]),
         nearest["neighbour_found"],
         nearest["prop_log_us"],
-        METRICS[params.metric],
+        metric_of(**params.metric),
     )
     kept = {name: nearest[name] for name in nearest if not name.startswith("neighbour_")}
     storage.write_table(snakemake.output[0], kept | assigned, provenance.of_file(files.neighbours))

@@ -3,7 +3,7 @@
 from mocksed import catalog, filters, lines, provenance, spectra, storage
 from mocksed.cosmology import cosmology
 from mocksed.jobs import job, progress
-from mocksed.neighbours import METRICS
+from mocksed.neighbours import metric_of
 from mocksed.sps import engines
 
 with job(snakemake.log[0], snakemake.threads):
@@ -16,7 +16,7 @@ with job(snakemake.log[0], snakemake.threads):
     )
     engine, cosmo = engines.of(params.sps), cosmology(**params.about["cosmology"])
     columns = galaxies | catalog.build(
-        galaxies, star_forming, quiescent, engine=engine, metric=METRICS[params.metric], cosmo=cosmo
+        galaxies, star_forming, quiescent, engine=engine, metric=metric_of(**params.metric), cosmo=cosmo
     )
     columns |= catalog.line_luminosities(columns, params.lines, engine=engine)
     files = params.photometry["filter_files"]

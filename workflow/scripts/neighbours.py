@@ -5,12 +5,12 @@ import numpy as np
 from mocksed import assign, parent, provenance, staging, storage, tree
 from mocksed.cosmology import age_max, cosmology
 from mocksed.jobs import job, progress
-from mocksed.neighbours import METRICS
+from mocksed.neighbours import metric_of
 from mocksed.relations import Relations
 
 with job(snakemake.log[0], snakemake.threads):
     params, files = snakemake.params, snakemake.input
-    metric, recipe = METRICS[params.neighbours["metric"]], parent.recipe(**params.recipe)
+    metric, recipe = metric_of(**params.metric), parent.recipe(**params.recipe)
     start, stop = storage.shard_bounds(recipe["n"], params.n_trees)[params.tree]
     leaves = staging.local(files.leaves, staging.scratch_of(snakemake.config))
     search = tree.read(leaves, files.about, metric, start, stop, recipe).tree

@@ -2,12 +2,13 @@
 
 from mocksed import parent, storage, tree
 from mocksed.jobs import job, progress
-from mocksed.neighbours import METRICS
+from mocksed.neighbours import metric_of
 
 with job(snakemake.log[0], snakemake.threads):
     params = snakemake.params
     recipe = parent.recipe(**params.recipe)
     catalogue = parent.open_shards(snakemake.input.parents, recipe)
+    metric = metric_of(**params.metric)
     start, stop = storage.shard_bounds(recipe["n"], params.n_trees)[params.tree]
     with progress(stop - start, "points", "tree") as bar:
-        tree.write(catalogue, METRICS[params.metric], start, stop, snakemake.output.leaves, snakemake.output.about, bar)
+        tree.write(catalogue, metric, start, stop, snakemake.output.leaves, snakemake.output.about, bar)
