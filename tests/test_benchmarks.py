@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
-from benchmarks import balance, sample, speed, threads, timing
+from benchmarks import balance, sample, search, speed, threads, timing
 from benchmarks.memory import peak_memory
 from benchmarks.report import Row, Section, Spread, number, render, spread
 from benchmarks.timing import Contestant
+from mocksed import resources
 from mocksed.galaxies.table import deal
 from mocksed.storage import shard_bounds
 
@@ -98,3 +100,20 @@ def test_a_table_is_dealt_out_as_stretches_of_itself():
 def test_the_evenness_of_jobs_is_the_most_over_the_mean():
     line = balance.line("assign", [1.0, 2.0, 3.0], [4.0, 4.0, 4.0])
     assert line.split() == ["assign", "3", "2", "3", "1.50", "4", "4", "1.00"]
+
+
+def test_widening_gives_up_where_few_points_are_young_enough():
+    rng = np.random.default_rng(0)
+    points, targets = (rng.normal(size=(n, 3)).astype(np.float32) for n in (5000, 100))
+    age, limit = np.sort(rng.random(5000)), np.full(100, 0.5)
+    limit[::10] = age[20]  # 21 of 5000: hardly among the 640 nearest
+    unfinished = search.widening(cKDTree(points), points, age, targets, limit)
+    assert unfinished[::10].sum() > 5
+    assert not unfinished[1::10].any()
+
+
+def test_the_cost_of_a_search_is_fitted_and_predicted():
+    costs = {10**power: search.Cost(2.0 * 10 ** (0.25 * (power - 6)), 1.0) for power in (5, 6, 7)}
+    section = search.law(costs)
+    assert "fit 2.00 us (n / 1e6)^0.250" in section.title
+    assert section.rows[-1].found.median == pytest.approx(1e8 * resources.search_us(1e8) * 1e-6 / 3600.0)

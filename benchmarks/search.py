@@ -1,0 +1,278 @@
+"""Measure the neighbour search beside other trees and the naive way: `python -m benchmarks.search`.
+
+Everything is on one core and one thread. Parents and galaxies are those of the default config; the table goes to
+benchmarks/search.txt, the cost of a query against the number of points to benchmarks/search.png. With
+``--largest 1e8`` the points take 2 GB, the tree 3 GB and the whole about 25 minutes.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from benchmarks import sample
+from benchmarks.report import Row, Section, Spread, render, spread
+from benchmarks.timing import Contestant, elapsed, interleaved
+from mocksed import assign, kdtree, parent
+from mocksed.cosmology import age_max, cosmology
+from mocksed.diagnostics import style
+from mocksed.galaxies.lightcone import LightCone
+from mocksed.kdtree import KDTree
+from mocksed.neighbours import METRICS, Metric
+from mocksed.relations import Relations
+from mocksed.resources import search_us
+from mocksed.sps import table
+from mocksed.sps.engine import Engine
+
+Points = NDArray[np.float32]
+Columns = dict[str, NDArray]
+
+FOLDER = Path(__file__).parent
+OURS, APRIL = "default", "drakos2021a"
+K = 10
+N_GALAXIES, N_SLOW, N_NAIVE = 1_000_000, 50_000, 3000  # targets: of us, of what is slower, of the naive way
+N_RIVALS = 10_000_000  # points that all search
+MIN_LOG_MSTAR = 7.0
+ROUNDS = 5
+_WIDENING = (4, 16, 64)
+_QUICK = {"balanced_tree": False, "compact_nodes": False}  # sliding midpoint
+_BLOCK = 500_000
+
+
+class Cost(NamedTuple):
+    """Time of a query [us] and of building the tree [s], on one core."""
+
+    query_us: float
+    build_s: float
+
+
+def parents(n: int) -> tuple[dict[str, Points], NDArray[np.float32]]:
+    """Return coordinates of star-forming parents in the default metric and that of April 2021, and their ages [Gyr]."""
+    engine, cosmo, scatter = Engine(table.read(sample.TABLE)), cosmology(), Relations()
+    prior = parent.PRESETS["star_forming"]["default"]
+    points = {name: np.empty((n, METRICS[name].n_quantities), np.float32) for name in (OURS, APRIL)}
+    age = np.empty(n, np.float32)
+    for start in range(0, n, _BLOCK):
+        ids = np.arange(start, min(start + _BLOCK, n))
+        drawn = parent.sample(ids, prior, quiescent=False, seed=1, cosmo=cosmo, scatter=scatter)
+        columns = parent.evaluate(drawn, engine, quiescent=False)
+        for name, coordinates in points.items():
+            coordinates[ids] = METRICS[name].coordinates(columns)
+        age[ids] = columns["age"]
+    return points, age
+
+
+def galaxies(n: int) -> tuple[Callable[[Metric], Points], NDArray[np.float64]]:
+    """Return what gives the targets of star-forming galaxies of a light cone in a metric, and their age limits."""
+    drawn = LightCone(cosmo=cosmology(), n_galaxies=n, log_mstar=(MIN_LOG_MSTAR, 12.5), seed=3).draw(0, n)
+    own = {name: values[~drawn["quiescent"]] for name, values in drawn.items()}
+    proposal = assign.propose(own["galaxy_id"], own["log_mstar"], own["redshift"], seed=1, scatter=Relations())
+    return lambda metric: metric.coordinates(proposal | own), age_max(cosmology(), own["redshift"])
+
+
+def widening(tree, points: Points, age: NDArray, targets: Points, limit: NDArray) -> NDArray[np.bool_]:  # type: ignore[no-untyped-def]
+    """Search for more points until enough of them are young enough; return for which targets that did not do."""
+    left = np.arange(len(targets))
+    for width in (factor * K for factor in _WIDENING):
+        unfinished = [left[:0]]
+        for part in np.array_split(left, max(len(left) * width // 2_000_000, 1)):
+            _, rows = tree.query(targets[part], k=width)
+            difference = points[rows].astype(np.float64) - targets[part][:, None]
+            distance = np.einsum("...d,...d->...", difference, difference)
+            rows = np.take_along_axis(rows, np.lexsort((rows, distance)), 1)
+            unfinished.append(part[(age[rows] <= limit[part, None]).sum(axis=1) < K])
+        left = np.concatenate(unfinished)
+    return np.isin(np.arange(len(targets)), left)
+
+
+def one_by_one(tree, targets: NDArray[np.float64]) -> None:  # type: ignore[no-untyped-def]
+    """Search as scripts do."""
+    for target in targets:
+        tree.query(target, k=K)
+
+
+def rivals(points: dict[str, Points], age: NDArray[np.float32]) -> list[Section]:
+    """Return what a query costs with other trees, and the naive way, among the same points."""
+    from pykdtree.kdtree import KDTree as PyKDTree
+    from scipy.spatial import cKDTree
+
+    n, (targets_in, limit) = len(age), galaxies(N_GALAXIES)
+    targets, april_targets = targets_in(METRICS[OURS]), targets_in(METRICS[APRIL])
+    # the same galaxies for all, neighbours of each other as all of them together are
+    few = np.sort(kdtree.order(targets)[:N_SLOW])
+    ordered = few[kdtree.order(targets[few])]
+    shuffled = np.random.default_rng(0).permutation(few)
+    trees: dict[str, object] = {}
+    built = {
+        "ours": elapsed(lambda: trees.update(ours=KDTree.of(points[OURS], age))),
+        "pykdtree": elapsed(lambda: trees.update(pykdtree=PyKDTree(points[OURS]))),
+        "scipy": elapsed(lambda: trees.update(scipy=cKDTree(points[OURS], **_QUICK))),
+    }  # fmt: skip
+    trees["april"] = KDTree.of(points[APRIL], age)
+    everything = np.full(len(few), np.inf)
+    search = {
+        "ours": Contestant(lambda: trees["ours"].nearest_allowed(targets, K, limit), len(targets)),
+        "april": Contestant(lambda: trees["april"].nearest(april_targets, K), len(targets)),
+        "few": Contestant(lambda: trees["ours"].nearest_allowed(targets[few], K, limit[few]), len(few)),
+        "any age": Contestant(lambda: trees["ours"].nearest_allowed(targets[few], K, everything), len(few)),
+        "pykdtree": Contestant(lambda: trees["pykdtree"].query(targets[ordered], k=K), len(few)),
+        "pykdtree shuffled": Contestant(lambda: trees["pykdtree"].query(targets[shuffled], k=K), len(few)),
+        "widening": Contestant(
+            lambda: widening(trees["pykdtree"], points[OURS], age, targets[ordered], limit[ordered]), len(few)
+        ),
+        "scipy": Contestant(lambda: trees["scipy"].query(targets[ordered], k=K), len(few)),
+        "scipy shuffled": Contestant(lambda: trees["scipy"].query(targets[shuffled], k=K), len(few)),
+    }  # fmt: skip
+    seconds = interleaved(search, ROUNDS)
+    unfinished = widening(trees["pykdtree"], points[OURS], age, targets[ordered], limit[ordered]).mean()
+
+    def row(name: str, key: str, at_most: float | None = None) -> Row:
+        return Row(name, spread(seconds[key] * 1e6), at_most=at_most)
+
+    def once(name: str, value: float, at_most: float | None = None) -> Row:
+        return Row(name, Spread(value, value, value), at_most=at_most)
+
+    def ratio(name: str, slow: str, quick: str, at_least: float | None = None) -> Row:
+        return Row(name, spread(seconds[slow] / seconds[quick]), at_least=at_least)
+
+    sections = [
+        Section(
+            f"time of a query [us]: {K} neighbours among {n:,} points, default metric; targets ordered but where said",
+            [
+                row(f"ours, allowed ages, {len(targets):,} targets", "ours", at_most=60.0),
+                row(f"ours, allowed ages, {len(few):,} targets", "few"),
+                row("ours, any age", "any age"),
+                row("pykdtree, any age", "pykdtree"),
+                row("pykdtree, any age, targets in random order", "pykdtree shuffled"),
+                row(f"pykdtree, allowed ages by widening to {', '.join(map(str, _WIDENING))} times {K}", "widening"),
+                row("scipy cKDTree, any age", "scipy"),
+                row("scipy cKDTree, any age, targets in random order", "scipy shuffled"),
+                row("ours, any age, April metric", "april"),
+            ],
+        ),
+        Section(
+            "galaxies [%] for which the widening has not found enough",
+            [once("to be searched among all points", 100.0 * float(unfinished))],
+        ),
+        Section(
+            "how many times quicker: each ratio within one round",
+            [
+                ratio("ours than pykdtree and widening", "widening", "few"),
+                ratio("ours than pykdtree, any age", "pykdtree", "any age"),
+                ratio("ours than scipy, any age", "scipy", "any age"),
+            ],
+        ),
+        Section(
+            f"time to build the tree of {n:,} points [s]",
+            [
+                once("ours", built["ours"], at_most=10.0),
+                once("pykdtree", built["pykdtree"]),
+                once("scipy cKDTree, sliding midpoint", built["scipy"]),
+            ],
+        ),
+    ]
+    return sections
+
+
+def naive(tree: KDTree, april: Points) -> Section:
+    """Return how the naive way compares among the most points."""
+    from scipy.spatial import cKDTree
+
+    targets_in, limit = galaxies(N_GALAXIES)
+    targets, naive_targets = targets_in(METRICS[OURS]), targets_in(METRICS[APRIL])[:N_NAIVE].astype(np.float64)
+    scipy_tree = cKDTree(april.astype(np.float64))
+
+    def ours(threads: int) -> None:
+        numba.set_num_threads(threads)
+        tree.nearest_allowed(targets, K, limit)
+        numba.set_num_threads(1)
+
+    search = {
+        "naive": Contestant(lambda: one_by_one(scipy_tree, naive_targets), N_NAIVE),
+        "ours": Contestant(partial(ours, 1), len(targets)),
+        "two": Contestant(partial(ours, 2), len(targets)),
+    }
+    seconds = interleaved(search, ROUNDS)
+    return Section(
+        f"the naive way among {len(april):,} points: scipy cKDTree, one query a call in a loop, April metric",
+        [
+            Row("the naive way [us]", spread(seconds["naive"] * 1e6)),
+            Row("ours, default metric, one core [us]", spread(seconds["ours"] * 1e6)),
+            Row("ours, default metric, two cores [us]", spread(seconds["two"] * 1e6)),
+            Row("how many times quicker, one core", spread(seconds["naive"] / seconds["ours"]), at_least=50.0),
+            Row("how many times quicker, two cores", spread(seconds["naive"] / seconds["two"])),
+        ],
+    )
+
+
+def cost(points: Points, age: NDArray[np.float32]) -> tuple[KDTree, Cost]:
+    """Return a tree and what it costs."""
+    targets_in, limit = galaxies(N_GALAXIES)
+    targets = targets_in(METRICS[OURS])
+    trees: list[KDTree] = []
+    build_s = elapsed(lambda: trees.append(KDTree.of(points, age)))
+    seconds = interleaved({"query": Contestant(partial(trees[0].nearest_allowed, targets, K, limit), len(targets))}, 3)
+    return trees[0], Cost(float(np.median(seconds["query"])) * 1e6, build_s)
+
+
+def law(costs: dict[int, Cost]) -> Section:
+    """Return the cost of a query against the number of points, and what it means for 1e8 galaxies."""
+    rows = []
+    for n, found in costs.items():
+        name = f"{n:.0e} points (law: {search_us(n):.1f}; tree in {found.build_s:.1f} s)"
+        rows.append(Row(name, Spread(*[found.query_us] * 3), at_most={10**7: 60.0, 10**8: 100.0}.get(n)))
+    log_n, log_us = np.log10(list(costs)), np.log10([found.query_us for found in costs.values()])
+    power, at_1e6 = np.polyfit(log_n - 6.0, log_us, 1)
+    title = f"time of a query [us]; fit {10**at_1e6:.2f} us (n / 1e6)^{power:.3f}; in mocksed.resources the law"
+    core_hours = 1e8 * search_us(1e8) * 1e-6 / 3600.0
+    predicted = Row("1e8 galaxies x 1e8 points by the law [core-h]", Spread(*[core_hours] * 3), at_most=6.0)
+    return Section(title, [*rows, predicted])
+
+
+def draw(costs: dict[int, Cost]) -> None:
+    """Write the figure of the law."""
+    figure = style.figure(5.0, 3.6)
+    axes = figure.subplots()
+    n = np.geomspace(min(costs), 1e8, 50)
+    axes.loglog(n, [search_us(value) for value in n], color="0.5", label="law of mocksed.resources")
+    axes.loglog(list(costs), [found.query_us for found in costs.values()], "o", label="measured, one core")
+    axes.axhline(100.0, color="0.8", ls=":", label="asked for at 1e8: 100 us")
+    axes.set(xlabel="parent points", ylabel="time of a query [us]", ylim=(1.0, 200.0))
+    axes.legend()
+    figure.savefig(FOLDER / "search.png", dpi=150, metadata={"Software": None})
+
+
+def main() -> None:
+    """Print the table and write it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--largest", type=float, default=1e7, help="most points; rivals search 1e7")
+    largest = int(parser.parse_args().largest)
+    points, age = parents(largest)  # on all cores
+    numba.set_num_threads(1)
+    KDTree.of(points[OURS][:100], age[:100]).nearest(points[OURS][:10], K)  # compile
+    costs = {}
+    for n in (10**power for power in range(5, 9) if 10**power <= largest):
+        tree, costs[n] = cost(points[OURS][:n], age[:n])
+        print(f"{n:.0e} points: {costs[n]}", file=sys.stderr)
+    with threadpool_limits(1):
+        sections = rivals({name: values[:N_RIVALS] for name, values in points.items()}, age[:N_RIVALS])
+    april = points[APRIL]
+    del points
+    sections.append(naive(tree, april))
+    draw(costs)
+    said = shlex.join(["python", "-m", "benchmarks.search", *sys.argv[1:]])
+    text = f"{said}\n\n{render([*sections, law(costs)])}"
+    print(text)
+    (FOLDER / "search.txt").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
