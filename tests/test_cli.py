@@ -56,7 +56,7 @@ def test_plan_lists_what_every_rule_needs(in_root, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("1e+08 galaxies")
     rules = {line.split()[0]: line.split()[1:] for line in lines[2:]}
-    assert int(rules["neighbours"][0]) == int(rules["catalog"][0]) == 100
+    assert int(rules["neighbours"][0]) == int(rules["catalog"][0]) == 50
     assert "spectra" not in rules  # sim2048 does not store them
     assert float(rules["all"][2]) == pytest.approx(sum(float(v[2]) for k, v in rules.items() if k != "all"), abs=0.1)
 
