@@ -1,26 +1,30 @@
 """Quiescent galaxies: SFR from its relation, colours in the UVJ box, by rejection sampling on batches.
 
-Age and metallicity are drawn, tau is solved from the SFR; a try whose colours lie outside the box, or whose age allows
-no tau with that SFR, is rejected. Which try a galaxy takes does not depend on the batch it is in.
+The SFR is drawn around its relation, with a scatter that ends where no age, metallicity and dust of the prior gives
+colours in the box. Age, metallicity and dust are drawn from the prior where it reaches into the box
+(`mocksed.quiescent_proposal`), tau is solved from the SFR, and a try whose own colours lie outside the box is rejected.
+The galaxies accepted are draws from the prior given the SFR and the box. A galaxy that finds none, as where the
+universe is too young for red stars, walks towards the box as far as the prior allows, and is flagged if it does not
+arrive. What a galaxy gets does not depend on the batch it is in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
 
 from mocksed import relations as rel
 from mocksed.columns import Flag
 from mocksed.jobs import Progress
-from mocksed.parent import Sampling, draw
+from mocksed.parent import Sampling, cumulative, draw
+from mocksed.quiescent_proposal import SFR_TOLERANCE, Cells, Reach, colours, missed_sfr, outside, solve_tau
 from mocksed.relations import Relations
 from mocksed.rng import Stage, uniforms
-from mocksed.sps import TAU_RANGE
-from mocksed.sps.weights import sfr_per_mass_formed
 from mocksed.uvj import in_box
 
 if TYPE_CHECKING:
@@ -28,14 +32,22 @@ if TYPE_CHECKING:
 
     from mocksed.sps.engine import Engine
 
-Array = NDArray[np.float64]
+__all__ = ["SFR_TOLERANCE", "Prior", "assign", "dust2_range", "propose_log_sfr", "solve_tau"]
 
-SFR_TOLERANCE = 0.01
-"""A try reaches its SFR if it is within this [dex]."""
+Array = NDArray[np.float64]
+Arrays = dict[str, NDArray]
+
+RARE = 1e-3
+"""SFRs that the prior lets into the box less often than this are proposed in proportion, all others as they come."""
 
 _DRAWN = ("age", "log_zmet", "dust2")  # anew in each try
-_FIRST_TRY = 1  # random numbers before it belong to the galaxy: the SFR
-_BATCH = 200_000  # tries evaluated at once
+_FIRST_TRY, _PER_TRY = 4, 4  # random numbers before the tries belong to the SFR; of a try: the cell, and `_DRAWN`
+_BATCH = 20_000  # galaxies at once
+_STEP = 16  # tries of a round, but for the first few, and of a step of the walk
+_FROM_CELLS, _FROM_PRIOR = 32, 16  # tries before the walk, where cells reach into the box and where none does
+_WIDTH, _NARROWING = 0.5, 0.8  # of the walk, in normal deviates: of its first step, and with each further one
+_HOPELESS = 2.0  # a walk ends this far from the box [mag], relative to its width
+_SURE = (1e-12, 1.0 - 1e-12)  # least and largest cumulative probability
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,10 @@ class Prior:
         Cosmology that limits the ages.
     scatter : Relations
         Scatter of the relations.
+    proposal : str
+        "adapted" to the box, or "prior": tries are drawn from the prior as it is, and the best one is kept (2021).
+    sfr : str
+        "reachable": of the relation and its scatter, where the prior reaches the box; "relation": as it is (2021).
 
     """
 
@@ -65,20 +81,8 @@ class Prior:
     seed: int
     cosmo: FlatLambdaCDM
     scatter: Relations
-
-
-def solve_tau(age: Array, psi: Array, sfh: str = "delayed_tau") -> Array:
-    """Return the tau [Gyr] at which a history has the SFR ``psi`` [1/Gyr] per mass formed at ``age`` [Gyr].
-
-    At a given age the SFR rises with tau, for delayed tau towards 2 / age; where the requested one is out of reach
-    within `TAU_RANGE`, the nearer limit is returned.
-    """
-    low, high = (np.full(np.shape(age), np.log(limit)) for limit in TAU_RANGE)
-    for _ in range(40):  # halves an interval of ln(1000) to 6e-12
-        middle = 0.5 * (low + high)
-        above = sfr_per_mass_formed(sfh, age, np.exp(middle)) > psi
-        low, high = np.where(above, low, middle), np.where(above, middle, high)
-    return np.exp(0.5 * (low + high))
+    proposal: str = "adapted"
+    sfr: str = "reachable"
 
 
 def propose_log_sfr(galaxy_id: NDArray[np.int64], log_mstar: Array, redshift: Array, prior: Prior) -> Array:
@@ -87,37 +91,18 @@ def propose_log_sfr(galaxy_id: NDArray[np.int64], log_mstar: Array, redshift: Ar
     return prior.scatter.log_sfr_quiescent.draw(rel.log_sfr_quiescent(log_mstar, redshift), uniform)
 
 
-def outside(uv: Array, vj: Array, box: Mapping[str, float]) -> Array:
-    """Return how far colours lie outside the UVJ box [mag]: 0 inside it."""
-    violations = (
-        box["uv_min"] - uv,
-        vj - box["vj_max"],
-        (box["slope"] * vj + box["intercept"] - uv) / np.hypot(box["slope"], 1.0),
-    )
-    return np.sqrt(np.sum(np.square(np.maximum(violations, 0.0)), axis=0))
-
-
-def _try(galaxies: Mapping[str, NDArray], number: NDArray[np.int64], prior: Prior, engine: Engine) -> dict[str, Array]:
-    """Return one try for each row: parameters, whether it is accepted, and how bad it is if not."""
-    drawn: dict[str, Array] = {name: galaxies[name] for name in ("redshift", "log_mstar")}
-    random = np.empty((len(number), len(_DRAWN)))
-    for value in np.unique(number):
-        rows, first = number == value, _FIRST_TRY + len(_DRAWN) * int(value)
-        random[rows] = uniforms(prior.seed, Stage.QUIESCENT, galaxies["galaxy_id"][rows], len(_DRAWN), first)
-    for name, uniform in zip(_DRAWN, random.T, strict=True):
-        drawn[name] = draw(name, prior.sampling[name], uniform, drawn, True, prior.cosmo, prior.scatter)
-    within = engine.clip_log_zmet(drawn["log_zmet"])
-    drawn["zmet_clipped"], drawn["log_zmet"] = within != drawn["log_zmet"], within
-    log_ssfr = galaxies["prop_log_sfr"] - galaxies["log_mstar"]
-    mass_fraction = np.full(len(number), 0.6)
-    for _ in range(3):  # the surviving fraction moves by a few per cent with tau
-        drawn["tau"] = solve_tau(drawn["age"], mass_fraction * 10.0 ** (log_ssfr + 9.0), engine.model.sfh)
-        derived = engine.derived(drawn["age"], drawn["tau"], drawn["log_zmet"], -4.0, drawn["dust2"], nebular=False)
-        mass_fraction = derived.mass_fraction
-    drawn["missed_sfr"] = np.maximum(np.abs(derived.log_ssfr - log_ssfr) - SFR_TOLERANCE, 0.0)
-    drawn["outside"] = outside(derived.uv, derived.vj, prior.box)
-    accepted = (drawn["missed_sfr"] == 0.0) & in_box(derived.uv, derived.vj, prior.box)
-    return drawn | {"accepted": accepted}
+def dust2_range(sampling: Sampling) -> tuple[float, float]:
+    """Return the least and the largest dust2 that can be drawn."""
+    ((kind, value),) = sampling["dust2"].items()
+    match kind, value:
+        case "constant", _:
+            return float(value), float(value)
+        case "normal", (mean, sigma, *limits):
+            low, high = limits or (-np.inf, np.inf)
+            return max(low, mean - 6.0 * sigma, 0.0), min(high, mean + 6.0 * sigma)
+        case _, (low, high):
+            return float(low), float(high)
+    raise ValueError(f"unknown distribution {kind} of dust2")
 
 
 def assign(
@@ -144,42 +129,203 @@ def assign(
 
     """
     n = len(galaxies["galaxy_id"])
-    galaxies = dict(galaxies)
-    galaxies["prop_log_sfr"] = propose_log_sfr(
-        galaxies["galaxy_id"], galaxies["log_mstar"], galaxies["redshift"], prior
-    )
-    names = ("age", "tau", "log_zmet", "dust2", "missed_sfr", "outside", "zmet_clipped")
-    best = {name: np.full(n, np.inf) for name in names}
-    left, done = np.arange(n), 0
-    while done < prior.max_tries and len(left):
-        tries = min(max(_BATCH // len(left), 1), prior.max_tries - done, 16)
-        rows = np.repeat(left, tries)
-        number = np.tile(np.arange(done, done + tries), len(left))
-        result = _try({key: value[rows] for key, value in galaxies.items()}, number, prior, engine)
-        shaped = {key: value.reshape(len(left), tries) for key, value in result.items()}
-        # the first accepted try, or else the best one so far
-        first = np.argmax(shaped["accepted"], axis=1)
-        accepted = shaped["accepted"].any(axis=1)
-        rank = np.lexsort((shaped["outside"], shaped["missed_sfr"]))[:, 0]
-        chosen = np.where(accepted, first, rank)[:, None]
-        values = {name: np.take_along_axis(shaped[name], chosen, 1)[:, 0] for name in names}
-        sooner = (best["missed_sfr"][left], best["outside"][left])
-        better = (values["missed_sfr"] < sooner[0]) | (
-            (values["missed_sfr"] == sooner[0]) & (values["outside"] < sooner[1])
+    cells = Cells.of(colours(engine, dust2_range(prior.sampling)), prior.box)
+    parts = []
+    for first in range(0, max(n, 1), _BATCH):
+        batch = {name: values[first : first + _BATCH] for name, values in galaxies.items()}
+        parts.append(_assign(batch, prior, engine, cells, progress))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _assign(
+    galaxies: Arrays, prior: Prior, engine: Engine, cells: Cells, progress: Progress | None
+) -> dict[str, NDArray]:
+    n = len(galaxies["galaxy_id"])
+    reach = _reach(galaxies, prior, cells)
+    log_sfr = propose_log_sfr(galaxies["galaxy_id"], galaxies["log_mstar"], galaxies["redshift"], prior)
+    redrawn = np.zeros(n, bool)
+    if prior.sfr == "reachable":
+        log_sfr, redrawn = _within_reach(galaxies, log_sfr, reach, prior)
+    galaxies = {**galaxies, "prop_log_sfr": log_sfr}
+    best = {name: np.full(n, np.inf) for name in (*_DRAWN, "tau", "missed_sfr", "outside", "zmet_clipped")}
+    best |= {_u(name): np.full(n, 0.5) for name in _DRAWN}
+    possible, walks_from = np.zeros(n, bool), np.full(n, prior.max_tries)
+    if prior.proposal == "adapted":
+        possible = reach.draw(np.arange(n), log_sfr - galaxies["log_mstar"], np.full(n, 0.5))[1] > 0.0
+        walks_from = np.where(possible, _FROM_CELLS, _FROM_PRIOR)
+    left = np.arange(n)
+    for done, tries in _rounds(prior.max_tries):
+        rows, own = np.repeat(left, tries), {name: np.repeat(values[left], tries) for name, values in galaxies.items()}
+        first = _FIRST_TRY + _PER_TRY * done
+        random = uniforms(prior.seed, Stage.QUIESCENT, galaxies["galaxy_id"][left], _PER_TRY * tries, first)
+        random = random.reshape(len(rows), _PER_TRY)
+        at = random[:, 1:].copy()  # cumulative probabilities of what is drawn, here from the prior itself
+        begin = left[walks_from[left] == done]
+        for name, uniform in _nearest_to_box(begin, galaxies, reach, prior).items():
+            best[_u(name)][begin] = uniform
+        walking = np.flatnonzero(walks_from[rows] <= done)
+        start = np.stack([best[_u(name)][rows[walking]] for name in _DRAWN], axis=1)
+        width = _width(done - walks_from[rows[walking]])[:, None]
+        at[walking] = ndtr(ndtri(np.clip(start, *_SURE)) + width * ndtri(at[walking]))
+        in_cells = np.flatnonzero(possible[rows] & (walks_from[rows] > done))
+        at[in_cells] = _in_cells(
+            rows[in_cells], {name: values[in_cells] for name, values in own.items()}, random[in_cells], reach, prior
         )
-        take = accepted | better
-        for name in names:
-            best[name][left[take]] = values[name][take]
-        best["missed_sfr"][left[accepted]], best["outside"][left[accepted]] = 0.0, 0.0
+        result = _try(own, np.clip(at, *_SURE), prior, engine, cells)
+        accepted = _keep_best(best, left, {name: values.reshape(-1, tries) for name, values in result.items()})
+        over = (done + tries > walks_from[left]) & (
+            best["outside"][left] > _HOPELESS * _width(done + tries - walks_from[left])
+        )
         if progress:
-            progress.update(int(accepted.sum()))
-        left, done = left[~accepted], done + tries
+            progress.update(int(np.sum(accepted | over)))
+        left = left[~(accepted | over)]
+        if not len(left):
+            break
     if progress:
         progress.update(len(left))
-    bits = {Flag.UVJ_NOT_ACCEPTED: "outside", Flag.SFR_NOT_REACHED: "missed_sfr", Flag.ZMET_CLIPPED: "zmet_clipped"}
-    flags = np.sum([bit * (best[name] > 0.0) for bit, name in bits.items()], axis=0)
-    return {
-        "prop_log_sfr": galaxies["prop_log_sfr"],
-        **{name: best[name] for name in ("age", "tau", "log_zmet", "dust2")},
-        "flags": flags.astype(np.int32),
+    bits = {
+        Flag.UVJ_NOT_ACCEPTED: best["outside"] > 0.0,
+        Flag.SFR_NOT_REACHED: best["missed_sfr"] > 0.0,
+        Flag.ZMET_CLIPPED: best["zmet_clipped"] > 0.0,
+        Flag.SFR_REDRAWN: redrawn,
     }
+    return {
+        "prop_log_sfr": log_sfr,
+        **{name: best[name] for name in ("age", "tau", "log_zmet", "dust2")},
+        "flags": np.sum([bit * which for bit, which in bits.items()], axis=0).astype(np.int32),
+    }
+
+
+def _rounds(max_tries: int) -> Iterator[tuple[int, int]]:
+    """Yield the tries done and those of the next round; most galaxies need one or two."""
+    done, sizes = 0, iter((1, 1, 2, 4, 8))
+    while done < max_tries:
+        tries = min(next(sizes, _STEP), max_tries - done)
+        yield done, tries
+        done += tries
+
+
+def _width(tries: NDArray[np.int64]) -> Array:
+    """Return the width of a walk after some tries, in normal deviates."""
+    return _WIDTH * _NARROWING ** np.maximum(tries // _STEP, 0)
+
+
+def _keep_best(best: Arrays, left: NDArray[np.int64], tries: Arrays) -> NDArray[np.bool_]:
+    """Replace the best tries so far by the first accepted of some (len(left), n) or a better one; say who accepted."""
+    accepted = np.asarray(tries["accepted"].any(axis=1))
+    ranked = np.lexsort((tries["outside"], tries["missed_sfr"]))[:, 0]
+    chosen = np.where(accepted, np.argmax(tries["accepted"], axis=1), ranked)[:, None]
+    values = {name: np.take_along_axis(tries[name], chosen, 1)[:, 0] for name in best}
+    missed, distance = best["missed_sfr"][left], best["outside"][left]
+    better = (values["missed_sfr"] < missed) | ((values["missed_sfr"] == missed) & (values["outside"] < distance))
+    take = accepted | better
+    for name in best:
+        best[name][left[take]] = values[name][take]
+    return accepted
+
+
+def _u(name: str) -> str:
+    """Return under which name the cumulative probability of a drawn parameter is kept."""
+    return f"u_{name}"
+
+
+def _edges(name: str, galaxies: Mapping[str, NDArray], prior: Prior, cells: Cells) -> Array:
+    """Return the cumulative probabilities (n, n_edges) of the edges of the cells; nothing is drawn beyond them."""
+    values = {"age": cells.table.age, "log_zmet": cells.table.log_zmet, "dust2": cells.dust2}[name]
+    below = cumulative(name, prior.sampling[name], values, galaxies, True, prior.cosmo, prior.scatter).copy()
+    if name != "age":
+        below[:, 0], below[:, -1] = 0.0, 1.0  # what is drawn beyond is moved to the edge
+    return below
+
+
+def _reach(galaxies: Mapping[str, NDArray], prior: Prior, cells: Cells) -> Reach:
+    one = {name: np.zeros(1) for name in ("redshift", "log_mstar")}
+    in_age, in_zmet = (np.diff(_edges(name, galaxies, prior, cells), axis=1) for name in ("age", "log_zmet"))
+    return Reach(cells, np.diff(_edges("dust2", one, prior, cells)[0]), in_age, in_zmet)
+
+
+def _within_reach(galaxies: Arrays, log_sfr: Array, reach: Reach, prior: Prior) -> tuple[Array, NDArray[np.bool_]]:
+    """Return SFRs from which the box can be reached, and which of them were drawn anew for that.
+
+    The distribution is that of the relation times min(1, P / RARE), with P the prior probability of the box at the
+    SFR. An SFR is kept with that probability and else drawn from it, in cells of sSFR.
+    """
+    rows = np.arange(len(log_sfr))
+    scatter = prior.scatter.log_sfr_quiescent
+    keep, where, within = uniforms(prior.seed, Stage.QUIESCENT, galaxies["galaxy_id"], 3, 1).T
+    log_ssfr = log_sfr - galaxies["log_mstar"]
+    nodes = reach.cells.table.log_ssfr
+    cell = reach.cell_of(log_ssfr)
+    weight = np.minimum(reach.probability(rows, cell, 2) / RARE, 1.0).min(axis=1)
+    weight[log_ssfr > nodes[-1]] = 0.0
+    rejected = np.flatnonzero(keep > weight)
+    if scatter.scale == 0.0 or not len(rejected):
+        return log_sfr, np.zeros(len(log_sfr), bool)
+    mean = rel.log_sfr_quiescent(galaxies["log_mstar"], galaxies["redshift"]) - galaxies["log_mstar"]
+    weights = np.minimum(reach.probability(rejected, 0, len(nodes)) / RARE, 1.0)
+    edges = (nodes - mean[rejected, None]) / scatter.scale
+    edges[:, 0] = -np.inf
+    low, high = edges[:, :-1], edges[:, 1:]
+    likely = np.where(low > 0.0, ndtr(-low) - ndtr(-high), ndtr(high) - ndtr(low))
+    total = np.cumsum(likely * np.minimum(weights[:, :-1], weights[:, 1:]), axis=1)
+    some = total[:, -1] > 0.0
+    rejected, total, low, high = (values[some] for values in (rejected, total, low, high))
+    chosen = np.argmax(total > where[rejected, None] * total[:, -1:], axis=1)[:, None]
+    low, high = (np.take_along_axis(edge, chosen, 1)[:, 0] for edge in (low, high))
+    log_sfr = log_sfr.copy()
+    log_sfr[rejected] = (
+        mean[rejected]
+        + scatter.scale * rel.normal_between(low, high, within[rejected])
+        + galaxies["log_mstar"][rejected]
+    )
+    redrawn = np.zeros(len(log_sfr), bool)
+    redrawn[rejected] = True
+    return log_sfr, redrawn
+
+
+def _in_cells(rows: NDArray[np.int64], own: Arrays, random: Array, reach: Reach, prior: Prior) -> Array:
+    """Return cumulative probabilities of age, metallicity and dust2 drawn from the prior within possible cells."""
+    cell, _ = reach.draw(rows, own["prop_log_sfr"] - own["log_mstar"], random[:, 0])
+    at = np.empty((len(rows), len(_DRAWN)))
+    for column, name in enumerate(_DRAWN):
+        edges, index = _edges(name, own, prior, reach.cells), cell[:, [column]]
+        low, high = (np.take_along_axis(edges, index + side, 1)[:, 0] for side in (0, 1))
+        at[:, column] = low + random[:, 1 + column] * (high - low)
+    return at
+
+
+def _nearest_to_box(rows: NDArray[np.int64], galaxies: Arrays, reach: Reach, prior: Prior) -> Arrays:
+    """Return the cumulative probabilities of the point of the table nearest to the box, of galaxies."""
+    own = {name: values[rows] for name, values in galaxies.items()}
+    table = reach.cells.table
+    nodes = {"age": table.age, "log_zmet": table.log_zmet, "dust2": reach.cells.dust2}
+    below = {
+        name: cumulative(name, prior.sampling[name], values, own, True, prior.cosmo, prior.scatter)
+        for name, values in nodes.items()
+    }
+    highest = np.maximum(np.sum(below["age"] < 1.0, axis=1) - 1, 0)
+    corner = reach.nearest(own["prop_log_sfr"] - own["log_mstar"], highest)
+    return {
+        name: np.take_along_axis(below[name], index[:, None], 1)[:, 0]
+        for name, index in zip(_DRAWN, corner.T, strict=True)
+    }
+
+
+def _try(own: Arrays, at: Array, prior: Prior, engine: Engine, cells: Cells) -> Arrays:
+    """Return one try for each row: parameters, whether it is accepted, and how bad it is if not."""
+    drawn: dict[str, NDArray] = {name: own[name] for name in ("redshift", "log_mstar")}
+    for name, uniform in zip(_DRAWN, at.T, strict=True):
+        drawn[name] = draw(name, prior.sampling[name], uniform, drawn, True, prior.cosmo, prior.scatter)
+        drawn[_u(name)] = uniform
+    within = engine.clip_log_zmet(drawn["log_zmet"])
+    drawn["zmet_clipped"], drawn["log_zmet"] = within != drawn["log_zmet"], within
+    log_ssfr = own["prop_log_sfr"] - own["log_mstar"]
+    mass_fraction = cells.mass_fraction(log_ssfr, drawn["age"], within)
+    for _ in range(2):  # from one that is good to a per cent
+        drawn["tau"] = solve_tau(drawn["age"], mass_fraction * 10.0 ** (log_ssfr + 9.0), engine.model.sfh)
+        derived = engine.derived(drawn["age"], drawn["tau"], within, -4.0, drawn["dust2"], nebular=False)
+        mass_fraction = derived.mass_fraction
+    drawn["missed_sfr"] = missed_sfr(derived.log_ssfr, log_ssfr)
+    drawn["outside"] = outside(derived.uv, derived.vj, prior.box)
+    accepted = (drawn["missed_sfr"] == 0.0) & in_box(derived.uv, derived.vj, prior.box)
+    return drawn | {"accepted": accepted}
