@@ -27,6 +27,7 @@ class Stage(IntEnum):
     QUIESCENT = 5
     CLASS = 6
     DIAGNOSTICS = 7
+    ASSIGNMENT = 8
 
 
 @numba.njit(inline="always")
