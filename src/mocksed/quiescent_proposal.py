@@ -249,8 +249,8 @@ class Reach:
     def __init__(self, cells: Cells, in_dust2: Array, in_age: Array, in_zmet: Array) -> None:
         self.cells, self._in_dust2 = cells, in_dust2
         self._in_age, self._in_zmet = np.ascontiguousarray(in_age), np.ascontiguousarray(in_zmet)
-        self._possible = cells.possible @ in_dust2
-        self._inside = cells.inside @ in_dust2
+        self._possible = np.sum(cells.possible * in_dust2, axis=-1)  # a product of BLAS may depend on the threads
+        self._inside = np.sum(cells.inside * in_dust2, axis=-1)
 
     def probability(self, rows: NDArray[np.int64], node: ArrayLike, n_nodes: int) -> Array:
         """Return the prior probability of the box at sSFRs of the table, about, shape (len(rows), n_nodes).
