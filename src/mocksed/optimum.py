@@ -33,8 +33,8 @@ BATCH = 4096
 _STEP = 0.02  # of the finite differences, in dex and dust2: the kinks between nodes of the table are finer
 _LONGEST = np.array([0.5, 1.0, 0.5, 0.5])  # change of each parameter in one step: the models are not linear beyond
 _DAMPING, _EASIER, _HARDER, _HOPELESS = 1e-2, 0.1, 8.0, 1e4
-_ITERATIONS = 14
-_SETTLED = 1e-4  # gain of the distance in a step below which it is the last one
+_ITERATIONS = 12
+_SETTLED = 1e-3  # gain of the distance in a step below which it is the last one
 _FAR = 0.1  # from what is asked: then a second search begins elsewhere
 _BRANCHES = (0.1, 1.0)  # Gyr, tau of its start
 _OLDEST, _BISECTIONS = 1.2, 20  # log10 of an age [Gyr]
@@ -80,8 +80,8 @@ def nearest_models(
     parts = []
     for first in range(0, len(log_mstar), BATCH):
         rows = slice(first, first + BATCH)
-        of_rows = ({name: values[rows] for name, values in columns.items()} for columns in (start, proposal))
-        parts.append(_nearest(*of_rows, log_mstar[rows], age_limit[rows], engine, metric, tau_weight))
+        own, asked = ({name: values[rows] for name, values in columns.items()} for columns in (start, proposal))
+        parts.append(_nearest(own, asked, log_mstar[rows], age_limit[rows], engine, metric, tau_weight))
     if not parts:
         return {name: np.empty(0) for name in ("age", "tau", "dust2", "log_zmet", "log_us")}
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

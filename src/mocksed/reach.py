@@ -2,9 +2,9 @@
 
 SFR, UV light and UV slope are tied in the models: of a history behind a screen of dust, SFR and slope give M_UV to some
 tenths of a magnitude. Proposals whose scatters are independent of each other mostly lie off that sheet. Here several
-candidates are drawn for each galaxy: SFR, metallicity and slope from their relations, and a tau; the model that has them
-has an M_UV of its own. One candidate is taken with a probability that goes with the likelihood of its M_UV and with how
-near its model comes to it (importance resampling: Rubin 1988), and its model is what is proposed.
+candidates are drawn for each galaxy: SFR, metallicity and slope from their relations, and a tau; the model that has
+them has an M_UV of its own. One candidate is taken with a probability that goes with the likelihood of its M_UV and
+with how near its model comes to it (importance resampling: Rubin 1988), and its model is what is proposed.
 
 Three numbers, measured on a light cone above 1e8 Msun, keep the population at the relations:
 
@@ -32,6 +32,7 @@ from mocksed.relations import Gaussian, Relations
 from mocksed.sps import TAU_RANGE
 from mocksed.sps.derived import DUST2_MAX
 from mocksed.sps.nebular import bracket
+from mocksed.sps.weights import sfr_per_mass_formed
 
 if TYPE_CHECKING:
     from mocksed.sps.engine import Engine
@@ -47,7 +48,7 @@ N_RANDOM = 4 * CANDIDATES + 2
 SPREAD = {"log_sfr": 1.2, "muv": 1.35, "beta": 1.25}
 """Scatter of the candidates in units of that of the relations."""
 
-BALANCE = 0.3
+BALANCE = 0.25
 """See above."""
 
 LONG_TAU = 2.0
@@ -56,7 +57,7 @@ LONG_TAU = 2.0
 _LEAST = 0.05  # dex or mag: where a config asks for no scatter, candidates still differ by their tau
 _OUTSIDE = 1e3  # loss of log likelihood of a candidate that is older than allowed: taken where all are
 _LOG_X = np.linspace(-5.0, 1.6, 67)  # of age / tau
-_LOG_TAU = np.linspace(*np.log10(TAU_RANGE), 16)
+_LOG_TAU = np.linspace(np.log10(TAU_RANGE[0]), np.log10(TAU_RANGE[1]), 16)
 _N_ZMET = 12
 _DUST2 = np.array([0.0, 0.6, 1.8])  # through which a parabola is laid
 _OLDEST = 14.0  # Gyr
@@ -99,19 +100,23 @@ class Models:
 
 def model_grid(engine: Engine) -> ModelGrid:
     """Return the grid of an engine, with ionisation parameters on their relation."""
-    log_zmet = np.linspace(*engine.table.log_zmet_range, _N_ZMET)
+    low, high = engine.table.log_zmet_range
+    log_zmet = np.linspace(low, high, _N_ZMET)
     log_tau, zmet, log_x, dust2 = (a.ravel() for a in np.meshgrid(_LOG_TAU, log_zmet, _LOG_X, _DUST2, indexing="ij"))
-    age = np.clip(10.0 ** (log_x + log_tau), AGE_MARGIN, _OLDEST)
-    tau = np.clip(10.0**log_tau, *TAU_RANGE)
+    wanted, tau = 10.0 ** (log_x + log_tau), np.clip(10.0**log_tau, *TAU_RANGE)
+    age = np.clip(wanted, AGE_MARGIN, _OLDEST)
     derived = engine.derived(age, tau, zmet, engine.clip_log_us(rel.log_us(zmet)), dust2, nebular=True)
+    # nodes just outside the ages of the engine are needed to interpolate up to its limits: light goes with the SFR
+    sfh = engine.model.sfh
+    fainter = np.log10(sfr_per_mass_formed(sfh, wanted, tau) / sfr_per_mass_formed(sfh, age, tau))
     shape = (len(_LOG_TAU), _N_ZMET, len(_LOG_X), len(_DUST2))
     parabola = np.linalg.inv(np.vander(_DUST2, increasing=True))
     return ModelGrid(
         log_x=_LOG_X,
         log_tau=_LOG_TAU,
         log_zmet=log_zmet,
-        log_ssfr=np.ascontiguousarray(derived.log_ssfr.reshape(shape)[..., 0]),
-        muv=np.einsum("...d,pd->...p", derived.muv.reshape(shape), parabola),
+        log_ssfr=np.ascontiguousarray((derived.log_ssfr + fainter).reshape(shape)[..., 0]),
+        muv=np.einsum("...d,pd->...p", (derived.muv - 2.5 * fainter).reshape(shape), parabola),
         beta=np.einsum("...d,pd->...p", derived.beta.reshape(shape), parabola),
     )
 

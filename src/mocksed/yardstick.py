@@ -8,8 +8,8 @@ search, which needs no derivatives. About 4 ms a galaxy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
@@ -50,7 +50,7 @@ class Library:
         The stellar population model.
     log2_points : int
         log2 of the number of points.
-    sfh_seed : int
+    seed : int
         Seed of the scrambling of the sequence.
 
     """
@@ -145,14 +145,9 @@ def _best(asked: Mapping[str, Array], age_limit: Array, library: Library, metric
         found = model_columns(engine, age, tau, values[2], values[3], log_us, asked["log_mstar"][galaxy])
         return found | {"age": age, "tau": tau, "dust2": values[2]}
 
-    def distance(unit: Array, galaxy: NDArray[np.int64]) -> Array:
-        found = columns(unit, galaxy)
-        terms = [
-            (quantity(name, found | _own(asked, galaxy)) - quantity(name, {k: v[galaxy] for k, v in asked.items()}))
-            / scale
-            for name, scale in metric.scales.items()
-        ]
-        return np.asarray(np.sum(np.square(terms), axis=0))
+    def squared_distance(unit: Array, galaxy: NDArray[np.int64]) -> Array:
+        own = {name: values[galaxy] for name, values in asked.items()}
+        return metric.distance(own, own | columns(unit, galaxy)) ** 2
 
     starts = _starts(asked, age_limit, library, metric)  # (n, bands) rows
     galaxy = np.repeat(np.arange(n), _BANDS)
@@ -162,23 +157,17 @@ def _best(asked: Mapping[str, Array], age_limit: Array, library: Library, metric
         begin.append(library.log_us[rows])
     unit = np.clip((np.stack(begin, axis=1) - low[galaxy]) / width[galaxy], 0.0, 1.0)
     for _ in range(_RESTARTS):
-        unit, value = nelder_mead(distance, unit, galaxy, _STEP, _ITERATIONS)
+        unit, value = nelder_mead(squared_distance, unit, galaxy, _STEP, _ITERATIONS)
     best = np.argmin(value.reshape(n, _BANDS), axis=1) + _BANDS * np.arange(n)
     unit, galaxy = unit[best], galaxy[best]
     for _ in range(_RESTARTS):
-        unit, value = nelder_mead(distance, unit, galaxy, 0.3 * _STEP, _ITERATIONS)
+        unit, value = nelder_mead(squared_distance, unit, galaxy, 0.3 * _STEP, _ITERATIONS)
     found = columns(unit, galaxy)
     result = {"distance": np.sqrt(value)} | {k: found[k] for k in ("age", "tau", "dust2", "log_zmet", "log_us")}
     return result | {f"d_{name}": found[name] - asked[name] for name in QUANTITIES}
 
 
-def _own(asked: Mapping[str, Array], galaxy: NDArray[np.int64]) -> dict[str, Array]:
-    return {"log_mstar": asked["log_mstar"][galaxy], "redshift": asked["redshift"][galaxy]}
-
-
-def _starts(
-    asked: Mapping[str, Array], age_limit: Array, library: Library, metric: Metric
-) -> NDArray[np.int64]:
+def _starts(asked: Mapping[str, Array], age_limit: Array, library: Library, metric: Metric) -> NDArray[np.int64]:
     """Return for each galaxy the library point nearest to it in each range of tau, shape (n, _BANDS)."""
     names = [name for name in metric.scales if name not in ("redshift", "log_mstar", "scale_factor")]
     zero = {"log_mstar": np.zeros(len(library.age))}
@@ -211,7 +200,13 @@ def _nearest_of_bands(targets, points, band, allowed, n_bands):  # type: ignore[
     return found
 
 
-def nelder_mead(function, start, owner, step, iterations):  # type: ignore[no-untyped-def]
+def nelder_mead(
+    function: Callable[[Array, NDArray[np.int64]], Array],
+    start: Array,
+    owner: NDArray[np.int64],
+    step: float,
+    iterations: int,
+) -> tuple[Array, Array]:
     """Minimise a function of many small problems at once by the downhill simplex in the unit cube.
 
     Nelder & Mead (1965), with the usual coefficients (reflection 1, expansion 2, contraction and shrinkage 1/2); points
@@ -228,12 +223,14 @@ def nelder_mead(function, start, owner, step, iterations):  # type: ignore[no-un
     step : float
         Distance of the other corners, inwards where the first one is in the upper half.
     iterations : int
-        Number of steps, of at most two values each but for the shrinkages.
+        Number of steps.
 
     Returns
     -------
-    ndarrays of shapes (n, d), (n, )
-        The best corners and their values.
+    x : ndarray of shape (n, d)
+        The best corner of each simplex.
+    value : ndarray of shape (n, )
+        The function there.
 
     """
     n, d = start.shape
