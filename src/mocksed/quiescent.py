@@ -47,6 +47,7 @@ _STEP = 16  # tries of a round, but for the first few, and of a step of the walk
 _FROM_CELLS, _FROM_PRIOR = 32, 16  # tries before the walk, where cells reach into the box and where none does
 _WIDTH, _NARROWING = 0.5, 0.8  # of the walk, in normal deviates: of its first step, and with each further one
 _HOPELESS = 2.0  # a walk ends this far from the box [mag], relative to its width
+_START = (1e-3, 1.0 - 1e-3)  # least and largest cumulative probability that a walk starts from
 _SURE = (1e-12, 1.0 - 1e-12)  # least and largest cumulative probability
 
 
@@ -303,10 +304,10 @@ def _nearest_to_box(rows: NDArray[np.int64], galaxies: Arrays, reach: Reach, pri
         name: cumulative(name, prior.sampling[name], values, own, True, prior.cosmo, prior.scatter)
         for name, values in nodes.items()
     }
-    highest = np.maximum(np.sum(below["age"] < 1.0, axis=1) - 1, 0)
+    highest = np.minimum(np.sum(below["age"] < 1.0, axis=1), len(table.age) - 1)  # that stands for the oldest age
     corner = reach.nearest(own["prop_log_sfr"] - own["log_mstar"], highest)
     return {
-        name: np.take_along_axis(below[name], index[:, None], 1)[:, 0]
+        name: np.clip(np.take_along_axis(below[name], index[:, None], 1)[:, 0], *_START)
         for name, index in zip(_DRAWN, corner.T, strict=True)
     }
 

@@ -34,6 +34,7 @@ _YOUNGEST, _N_AGE = 0.1, 64  # Gyr; 8 % apart
 _N_ZMET = 12
 _DUST2_STEP, _DUST2_MAX = 0.05, 3.0  # of the cells; beyond, colours are redder than any box of quiescent galaxies
 _DUST2_NODES_STEP = 0.5  # between those that the colours are computed at: they are all but linear in dust2
+_MAG_PER_DEX = 10.0  # an SFR that is missed counts more than any colour
 _MARGIN = 0.03  # mag: about what colours change by within a cell
 
 
@@ -144,6 +145,8 @@ def _ages_in_tau(log_rate: float, order: int) -> float:  # type: ignore[misc]
     """
     if log_rate >= np.log(order):
         return 0.0
+    if log_rate < -1e4:
+        return -log_rate
     x = (order + 1) * (np.log(order) - log_rate)  # where the tangent at x = 0 gives the rate
     for _ in range(60):
         if x < 0.5:
@@ -183,7 +186,7 @@ class Cells:
     dust2 : ndarray of shape (n_dust2 + 1, )
         Edges of the cells in dust2; those in age and metallicity are nodes of the table.
     outside : ndarray of shape (n_ssfr, n_age, n_zmet, n_dust2 + 1)
-        How far the corners lie outside the box [mag]; infinite where no tau gives the sSFR.
+        How far the corners lie outside the box [mag].
 
     """
 
@@ -204,7 +207,7 @@ class Cells:
             else:
                 part = (depth - table.dust2[node - 1]) / (table.dust2[node] - table.dust2[node - 1])
                 uv, vj = ((1 - part) * c[..., node - 1] + part * c[..., node] for c in (table.uv, table.vj))
-            distance[..., k] = np.where(table.missed > 0.0, np.inf, outside(uv, vj, box))
+            distance[..., k] = outside(uv, vj, box)
         return cls(table, dust2, distance)
 
     def mass_fraction(self, log_ssfr: Array, age: Array, log_zmet: Array) -> Array:
@@ -216,7 +219,7 @@ class Cells:
     @cached_property
     def possible(self) -> NDArray[np.bool_]:
         """Cells that reach into the box, shape (n_ssfr - 1, n_age - 1, n_zmet - 1, n_dust2)."""
-        nearest = self.outside
+        nearest = np.where(self.table.missed[..., None] > 0.0, np.float32(np.inf), self.outside)
         for axis in range(4):
             n = nearest.shape[axis]
             nearest = np.minimum(nearest.take(range(n - 1), axis), nearest.take(range(1, n), axis))
@@ -225,7 +228,7 @@ class Cells:
     @cached_property
     def inside(self) -> Array:
         """Part of the corners that lie in the box at each sSFR, shape (n_ssfr, n_age - 1, n_zmet - 1, n_dust2)."""
-        part = (self.outside == 0.0).astype(np.float64)
+        part = ((self.outside == 0.0) & (self.table.missed[..., None] == 0.0)).astype(np.float64)
         for axis in (1, 2, 3):
             n = part.shape[axis]
             part = 0.5 * (part.take(range(n - 1), axis) + part.take(range(1, n), axis))
@@ -304,7 +307,7 @@ class Reach:
         return cell, probability
 
     def nearest(self, log_ssfr: Array, highest: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the corner nearest to the box, shape (n, 3): indices in age, metallicity and dust2.
+        """Return the corner nearest to SFR and box, shape (n, 3): indices in age, metallicity and dust2.
 
         Parameters
         ----------
@@ -318,7 +321,7 @@ class Reach:
         at = self.cell_of(log_ssfr)
         part = np.clip((log_ssfr - nodes[at]) / (nodes[at + 1] - nodes[at]), 0.0, 1.0)
         out = np.zeros((len(at), 3), np.int64)
-        _nearest_corner(self.cells.outside, at, part, highest, out)
+        _nearest_corner(self.cells.outside, self.cells.table.missed, at, part, highest, out)
         return out
 
 
@@ -376,13 +379,14 @@ def _draw_cell(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _nearest_corner(outside, at, part, highest, out) -> None:  # type: ignore[no-untyped-def]
+def _nearest_corner(outside, missed, at, part, highest, out) -> None:  # type: ignore[no-untyped-def]
     for m in range(len(at)):
-        low, high, least = outside[at[m]], outside[at[m] + 1], np.inf
+        s, low, high, least = at[m], 1.0 - part[m], part[m], np.inf
         for i in range(highest[m] + 1):
-            for j in range(low.shape[1]):
-                for k in range(low.shape[2]):
-                    distance = (1.0 - part[m]) * low[i, j, k] + part[m] * high[i, j, k]
+            for j in range(outside.shape[2]):
+                of_sfr = _MAG_PER_DEX * (low * missed[s, i, j] + high * missed[s + 1, i, j])
+                for k in range(outside.shape[3]):
+                    distance = of_sfr + low * outside[s, i, j, k] + high * outside[s + 1, i, j, k]
                     if distance < least:
                         least = distance
                         out[m, 0], out[m, 1], out[m, 2] = i, j, k

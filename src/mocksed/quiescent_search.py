@@ -78,10 +78,8 @@ def nearest(
 
     """
     oldest = np.maximum(age_max(cosmo, redshift), AGE_MARGIN)
-    size = _N_AGE * _N_ZMET * _N_DUST2
-    parts = [np.arange(0)] if not len(log_ssfr) else np.array_split(
-        np.arange(len(log_ssfr)), -(-len(log_ssfr) * size // _AT_ONCE)
-    )  # fmt: skip
+    at_once = max(_AT_ONCE // (_N_AGE * _N_ZMET * _N_DUST2), 1)
+    parts = [slice(first, first + at_once) for first in range(0, max(len(log_ssfr), 1), at_once)]
     found = [_search(log_ssfr[part], oldest[part], box, engine, dust2_range) for part in parts]
     return Nearest(*(np.concatenate(values) for values in zip(*found, strict=True)))
 
