@@ -113,6 +113,19 @@ def test_proposals_do_not_depend_on_the_shard(models):
             assert values.tobytes() == whole[name][rows].tobytes()
 
 
+def test_blocks_change_nothing(models, monkeypatch):
+    own = galaxies(50)
+    whole = propose(models, *own)
+    monkeypatch.setattr(reach, "BLOCK", 7)
+    for name, values in propose(models, *own).items():
+        assert values.tobytes() == whole[name].tobytes()
+
+
+def test_no_galaxies(models):
+    empty = propose(models, np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0))
+    assert {name: len(values) for name, values in empty.items()} == dict.fromkeys([*assign.PROPOSED, "tau"], 0)
+
+
 def test_another_seed_gives_other_proposals(models):
     one, other = (propose(models, *galaxies(50), seed=seed) for seed in (4, 5))
     for name in one:

@@ -75,8 +75,13 @@ def propose(
     if models is not None:
         if age_limit is None:
             raise ValueError("proposals that models meet need the limits of the ages")
-        draws = uniforms(seed, Stage.PROPOSAL, galaxy_id, reach.N_RANDOM)
-        return reach.draw(draws, log_mstar, redshift, age_limit, scatter=scatter, models=models)
+        parts = []
+        for start in range(0, max(len(galaxy_id), 1), reach.BLOCK):
+            rows = slice(start, start + reach.BLOCK)
+            draws = uniforms(seed, Stage.PROPOSAL, galaxy_id[rows], reach.N_RANDOM)
+            own = (values[rows] for values in (log_mstar, redshift, age_limit))
+            parts.append(reach.draw(draws, *own, scatter=scatter, models=models))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     random = iter(uniforms(seed, Stage.PROPOSAL, galaxy_id, len(PROPOSED) + 1).T)
     log_sfr = scatter.log_sfr_star_forming.draw(rel.log_sfr_star_forming(log_mstar, redshift), next(random))
     log_zmet = scatter.log_zmet.draw(rel.log_zmet(log_mstar, log_sfr), next(random))

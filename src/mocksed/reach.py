@@ -45,6 +45,9 @@ CANDIDATES = 16
 N_RANDOM = 4 * CANDIDATES + 2
 """Random numbers of a galaxy."""
 
+BLOCK = 16_384
+"""Galaxies whose candidates are held at once, some 3 kB each."""
+
 SPREAD = {"log_sfr": 1.2, "muv": 1.35, "beta": 1.25}
 """Scatter of the candidates in units of that of the relations."""
 
