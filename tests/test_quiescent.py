@@ -209,7 +209,7 @@ def test_the_scatter_ends_where_the_box_is_out_of_reach(engine):
     n = 4000
     own = {"galaxy_id": np.arange(n), "redshift": np.ones(n), "log_mstar": np.full(n, 8.0)}
     mean = rel.log_sfr_quiescent(8.0, 1.0)
-    found = (quiescent.assign(own, prior(max_tries=1), engine)["prop_log_sfr"] - mean) / 0.4
+    found = (quiescent.assign(own, prior(max_tries=500), engine)["prop_log_sfr"] - mean) / 0.4
     limit = found.max()
     assert -9.75 < limit * 0.4 + mean - 8.0 < -9.55
     well_below = limit - 0.6  # the last cell of sSFR is entered in part
@@ -278,6 +278,20 @@ def test_a_history_that_declines_from_the_start(root):
 
 
 # What is out of reach
+
+
+def test_galaxies_of_the_young_universe_get_an_sfr_that_some_colours_go_with(engine):
+    """At z = 7 to 8 the oldest age and the least tau leave a narrow range of SFRs: it is found, or there is none."""
+    own = galaxies(150, z=(6.5, 9.0)) | {"log_mstar": np.full(150, 10.5)}
+    assigned = quiescent.assign(own, prior(max_tries=500), engine)
+    arrived = rejected(assigned) == 0
+    assert np.all(arrived[own["redshift"] < 8.0])
+    assert np.mean(assigned["flags"][arrived] & Flag.SFR_REDRAWN > 0) > 0.3
+    failed = np.flatnonzero(~arrived)[:5]
+    assert len(failed)
+    for log_ssfr in np.arange(-10.5, -9.4, 0.1):
+        args = (own["redshift"][failed], WILLIAMS2009, engine, COSMO, (0.0, 1.0))
+        assert np.all(quiescent_search.nearest(np.full(len(failed), log_ssfr), *args).depth < 0.05)
 
 
 @pytest.mark.parametrize("how", [{"sampling": DUSTLESS, "sfr": "relation"}, {"sfr": "relation"}])

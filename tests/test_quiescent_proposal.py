@@ -164,9 +164,9 @@ def test_the_nearest_corner(reach, cells):
     at = reach.cell_of(log_ssfr)
     distance, missed = cells.outside[at, *corner.T], cells.table.missed[at, *corner.T[:2]]
     assert distance[0] == missed[0] == 0.0
-    younger = cells.outside[30, :21][cells.table.missed[30, :21] == 0.0]
-    assert missed[1] == 0.0
-    assert distance[1] == younger.min() > 0.0
+    of_the_young = cells.outside[30, :21] + 10.0 * cells.table.missed[30, :21, :, None]
+    assert_allclose(distance[1] + 10.0 * missed[1], of_the_young.min())
+    assert of_the_young.min() > 0.0
     assert missed[2] == 0.0
     assert distance[2] > 0.0
 

@@ -42,6 +42,7 @@ RARE = 1e-3
 
 _DRAWN = ("age", "log_zmet", "dust2")  # anew in each try
 _FIRST_TRY, _PER_TRY = 4, 4  # random numbers before the tries belong to the SFR; of a try: the cell, and `_DRAWN`
+_ATTEMPTS, _PER_ATTEMPT = 5, 1 << 20  # to find an SFR and colours that go together; random numbers of each
 _BATCH = 20_000  # galaxies at once
 _STEP = 16  # tries of a round, but for the first few, and of a step of the walk
 _FROM_CELLS, _FROM_PRIOR = 32, 16  # tries before the walk, where cells reach into the box and where none does
@@ -141,12 +142,29 @@ def assign(
 def _assign(
     galaxies: Arrays, prior: Prior, engine: Engine, cells: Cells, progress: Progress | None
 ) -> dict[str, NDArray]:
-    n = len(galaxies["galaxy_id"])
+    assigned = _attempt(galaxies, prior, engine, cells, 0, progress)
+    if prior.sfr == "reachable":  # the table may promise too much where the oldest age decides
+        for number in range(1, _ATTEMPTS):
+            failed = np.flatnonzero(assigned["flags"] & (Flag.UVJ_NOT_ACCEPTED | Flag.SFR_NOT_REACHED))
+            again = _attempt(
+                {name: values[failed] for name, values in galaxies.items()}, prior, engine, cells, number, None
+            )
+            accepted = again["flags"] & (Flag.UVJ_NOT_ACCEPTED | Flag.SFR_NOT_REACHED) == 0
+            for name, values in assigned.items():
+                values[failed[accepted]] = again[name][accepted]
+    return assigned
+
+
+def _attempt(
+    galaxies: Arrays, prior: Prior, engine: Engine, cells: Cells, number: int, progress: Progress | None
+) -> dict[str, NDArray]:
+    """Return what `assign` does, with the SFR proposed for the first time (0) or again."""
+    n, offset = len(galaxies["galaxy_id"]), number * _PER_ATTEMPT
     reach = _reach(galaxies, prior, cells)
     log_sfr = propose_log_sfr(galaxies["galaxy_id"], galaxies["log_mstar"], galaxies["redshift"], prior)
     redrawn = np.zeros(n, bool)
     if prior.sfr == "reachable":
-        log_sfr, redrawn = _within_reach(galaxies, log_sfr, reach, prior)
+        log_sfr, redrawn = _within_reach(galaxies, log_sfr, reach, prior, number)
     galaxies = {**galaxies, "prop_log_sfr": log_sfr}
     best = {name: np.full(n, np.inf) for name in (*_DRAWN, "tau", "missed_sfr", "outside", "zmet_clipped")}
     best |= {_u(name): np.full(n, 0.5) for name in _DRAWN}
@@ -157,7 +175,7 @@ def _assign(
     left = np.arange(n)
     for done, tries in _rounds(prior.max_tries):
         rows, own = np.repeat(left, tries), {name: np.repeat(values[left], tries) for name, values in galaxies.items()}
-        first = _FIRST_TRY + _PER_TRY * done
+        first = offset + _FIRST_TRY + _PER_TRY * done
         random = uniforms(prior.seed, Stage.QUIESCENT, galaxies["galaxy_id"][left], _PER_TRY * tries, first)
         random = random.reshape(len(rows), _PER_TRY)
         at = random[:, 1:].copy()  # cumulative probabilities of what is drawn, here from the prior itself
@@ -245,21 +263,23 @@ def _reach(galaxies: Mapping[str, NDArray], prior: Prior, cells: Cells) -> Reach
     return Reach(cells, np.diff(_edges("dust2", one, prior, cells)[0]), in_age, in_zmet)
 
 
-def _within_reach(galaxies: Arrays, log_sfr: Array, reach: Reach, prior: Prior) -> tuple[Array, NDArray[np.bool_]]:
+def _within_reach(
+    galaxies: Arrays, log_sfr: Array, reach: Reach, prior: Prior, number: int
+) -> tuple[Array, NDArray[np.bool_]]:
     """Return SFRs from which the box can be reached, and which of them were drawn anew for that.
 
     The distribution is that of the relation times min(1, P / RARE), with P the prior probability of the box at the
-    SFR. An SFR is kept with that probability and else drawn from it, in cells of sSFR.
+    SFR. In the first attempt an SFR is kept with that probability; else it is drawn from it, in cells of sSFR.
     """
     rows = np.arange(len(log_sfr))
     scatter = prior.scatter.log_sfr_quiescent
-    keep, where, within = uniforms(prior.seed, Stage.QUIESCENT, galaxies["galaxy_id"], 3, 1).T
+    keep, where, within = uniforms(prior.seed, Stage.QUIESCENT, galaxies["galaxy_id"], 3, number * _PER_ATTEMPT + 1).T
     log_ssfr = log_sfr - galaxies["log_mstar"]
     nodes = reach.cells.table.log_ssfr
     cell = reach.cell_of(log_ssfr)
     weight = np.minimum(reach.probability(rows, cell, 2) / RARE, 1.0).min(axis=1)
     weight[log_ssfr > nodes[-1]] = 0.0
-    rejected = np.flatnonzero(keep > weight)
+    rejected = np.flatnonzero((keep > weight) | (number > 0))
     if scatter.scale == 0.0 or not len(rejected):
         return log_sfr, np.zeros(len(log_sfr), bool)
     mean = rel.log_sfr_quiescent(galaxies["log_mstar"], galaxies["redshift"]) - galaxies["log_mstar"]
