@@ -116,7 +116,7 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
 def _overall_note(overall: dict[str, float]) -> str:
     if not overall["n"]:
         return "no quiescent galaxies"
-    return f"{100 * overall['in_box']:.1f} % of {overall['n']} quiescent in the box"
+    return f"{100 * overall['in_box']:.4g} % of {overall['n']} quiescent in the box"
 
 
 def _draw_box(axes: Axes, box: Mapping[str, float]) -> None:
@@ -146,7 +146,7 @@ def _draw_fractions(axes: Axes, measured: dict[str, Any], settings: Settings) ->
         if name == "quiescent":
             reachable = [row["reachable"] for row in rows]
             axes.plot(
-                centre, reachable, "_", ms=22, mew=1.5, color=style.RELATION, label="could be inside, by a dense search"
+                centre, reachable, "o", ms=10, mfc="none", color=style.RELATION, label="quiescent: box within reach"
             )
             redrawn = [row["sfr_redrawn"] for row in rows]
             axes.plot(centre, redrawn, "x", ms=5, color=colour, label="quiescent: SFR drawn again")
