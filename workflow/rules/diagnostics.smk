@@ -9,16 +9,19 @@ PLOTS = [
     "triangle",
     "uvj",
     "assignment",
+    "yardstick",
     "ages",
 ]
 NEED_PARENT = ["triangle"]
-NEED_MODEL = ["uvj"]
+NEED_MODEL = ["uvj", "yardstick"]
 
 DIAGNOSTIC_SETTINGS = {
     **cfg["diagnostics"],
     "uvj_box": cfg["quiescent"]["uvj_box"],
     "cosmology": cfg["cosmology"],
     "sps": cfg["sps"],
+    "metric": cfg["neighbours"]["metric"],
+    "scatter": cfg["relations"]["scatter"],
     "quiescent_sampling": cfg["parent"]["quiescent"]["sampling"],
 }
 

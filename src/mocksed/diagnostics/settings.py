@@ -35,6 +35,10 @@ class Settings:
     """Keyword arguments of `mocksed.cosmology.cosmology`."""
     sps: Mapping[str, Any] | None = None
     """The config's ``sps``; without it, nothing is searched that takes a stellar population model."""
+    metric: str = "default"
+    """The config's ``neighbours.metric``."""
+    scatter: Mapping[str, float] | None = None
+    """The config's ``relations.scatter``; that of the literature without it."""
     quiescent_sampling: str | Mapping[str, Any] = "default"
     """The config's ``parent.quiescent.sampling``."""
 
