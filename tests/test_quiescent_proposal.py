@@ -124,9 +124,8 @@ def test_points_in_the_box_are_in_possible_cells(engine, cells):
 @pytest.fixture(scope="module")
 def reach(cells):
     """Return the reach of two galaxies: one with even priors, one without any prior beyond the first three ages."""
-    n_age, n_zmet, n_dust2 = (len(x) - 1 for x in (cells.table.age, cells.table.log_zmet, cells.dust2))
-    in_age = np.stack([np.full(n_age, 1.0 / n_age), np.where(np.arange(n_age) < 3, 1.0 / 3.0, 0.0)])
-    return Reach(cells, np.full(n_dust2, 1.0 / n_dust2), in_age, np.full((2, n_zmet), 1.0 / n_zmet))
+    age, log_zmet, dust2 = (np.linspace(0.0, 1.0, len(x)) for x in (cells.table.age, cells.table.log_zmet, cells.dust2))
+    return Reach(cells, np.stack([age, np.minimum(np.arange(len(age)) / 3.0, 1.0)]), np.stack([log_zmet] * 2), dust2)
 
 
 def test_the_probability_of_the_box(reach, cells):
@@ -148,6 +147,9 @@ def test_cells_are_drawn_by_their_probability(reach, cells):
     np.add.at(count, tuple(drawn.T), 1)
     assert np.all(count[~possible] == 0)
     assert np.abs(count[possible] - n / possible.sum()).max() < 2.0  # the deviates are even
+    low, high = reach.limits(rows[:2], np.array([[3, 1, 0], [62, 10, 19]]))
+    assert_allclose(low, [[3 / 63, 1 / 11, 0.0], [62 / 63, 10 / 11, 0.95]], atol=1e-12)
+    assert_allclose(high - low, [[1 / 63, 1 / 11, 0.05]] * 2)
 
 
 @pytest.mark.parametrize(("row", "log_ssfr"), [(1, -11.0), (0, -8.6), (0, -7.0)])

@@ -134,7 +134,7 @@ def assign(
     cells = Cells.of(colours(engine, dust2_range(prior.sampling)), prior.box)
     parts = []
     for first in range(0, max(n, 1), _BATCH):
-        batch = {name: values[first : first + _BATCH] for name, values in galaxies.items()}
+        batch = _rows(galaxies, slice(first, first + _BATCH))
         parts.append(_assign(batch, prior, engine, cells, progress))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -142,30 +142,50 @@ def assign(
 def _assign(
     galaxies: Arrays, prior: Prior, engine: Engine, cells: Cells, progress: Progress | None
 ) -> dict[str, NDArray]:
-    assigned = _attempt(galaxies, prior, engine, cells, 0, progress)
-    if prior.sfr == "reachable":  # the table may promise too much where the oldest age decides
-        for number in range(1, _ATTEMPTS):
-            failed = np.flatnonzero(assigned["flags"] & (Flag.UVJ_NOT_ACCEPTED | Flag.SFR_NOT_REACHED))
-            again = _attempt(
-                {name: values[failed] for name, values in galaxies.items()}, prior, engine, cells, number, None
-            )
-            accepted = again["flags"] & (Flag.UVJ_NOT_ACCEPTED | Flag.SFR_NOT_REACHED) == 0
-            for name, values in assigned.items():
-                values[failed[accepted]] = again[name][accepted]
+    log_sfr = propose_log_sfr(galaxies["galaxy_id"], galaxies["log_mstar"], galaxies["redshift"], prior)
+    redrawn = np.zeros(len(log_sfr), bool)
+    reach = _reach(galaxies, prior, cells)
+    if prior.sfr == "reachable":
+        log_sfr, redrawn = _within_reach(galaxies, log_sfr, reach, prior, 0)
+    assigned = _attempt(galaxies | {"prop_log_sfr": log_sfr}, redrawn, reach, prior, engine, 0, progress)
+    left = np.flatnonzero(_rejected(assigned))
+    # the table may promise too much where the oldest age decides
+    for number in range(1, _ATTEMPTS if prior.sfr == "reachable" else 1):
+        own = _rows(galaxies, left)
+        log_sfr, redrawn = _within_reach(own, log_sfr[left], _reach(own, prior, cells), prior, number)
+        left, own, log_sfr = left[redrawn], _rows(own, redrawn), log_sfr[redrawn]
+        if not len(left):
+            break
+        reach = _reach(own, prior, cells)
+        again = _attempt(own | {"prop_log_sfr": log_sfr}, redrawn[redrawn], reach, prior, engine, number, None)
+        accepted = ~_rejected(again)
+        for name, values in assigned.items():
+            values[left[accepted]] = again[name][accepted]
+        left, log_sfr = left[~accepted], assigned["prop_log_sfr"]
     return assigned
 
 
+def _rows(galaxies: Mapping[str, NDArray], rows: NDArray | slice) -> Arrays:
+    return {name: values[rows] for name, values in galaxies.items()}
+
+
+def _rejected(assigned: Arrays) -> NDArray[np.bool_]:
+    """Return which galaxies found no try that was accepted."""
+    return np.asarray(assigned["flags"] & (Flag.UVJ_NOT_ACCEPTED | Flag.SFR_NOT_REACHED) > 0)
+
+
 def _attempt(
-    galaxies: Arrays, prior: Prior, engine: Engine, cells: Cells, number: int, progress: Progress | None
+    galaxies: Arrays,
+    redrawn: NDArray[np.bool_],
+    reach: Reach,
+    prior: Prior,
+    engine: Engine,
+    number: int,
+    progress: Progress | None,
 ) -> dict[str, NDArray]:
-    """Return what `assign` does, with the SFR proposed for the first time (0) or again."""
-    n, offset = len(galaxies["galaxy_id"]), number * _PER_ATTEMPT
-    reach = _reach(galaxies, prior, cells)
-    log_sfr = propose_log_sfr(galaxies["galaxy_id"], galaxies["log_mstar"], galaxies["redshift"], prior)
-    redrawn = np.zeros(n, bool)
-    if prior.sfr == "reachable":
-        log_sfr, redrawn = _within_reach(galaxies, log_sfr, reach, prior, number)
-    galaxies = {**galaxies, "prop_log_sfr": log_sfr}
+    """Return what `assign` does for SFRs that were proposed for the first time (0) or again."""
+    log_sfr, cells = galaxies["prop_log_sfr"], reach.cells
+    n, offset = len(log_sfr), number * _PER_ATTEMPT
     best = {name: np.full(n, np.inf) for name in (*_DRAWN, "tau", "missed_sfr", "outside", "zmet_clipped")}
     best |= {_u(name): np.full(n, 0.5) for name in _DRAWN}
     possible, walks_from = np.zeros(n, bool), np.full(n, prior.max_tries)
@@ -174,22 +194,22 @@ def _attempt(
         walks_from = np.where(possible, _FROM_CELLS, _FROM_PRIOR)
     left = np.arange(n)
     for done, tries in _rounds(prior.max_tries):
-        rows, own = np.repeat(left, tries), {name: np.repeat(values[left], tries) for name, values in galaxies.items()}
+        rows = np.repeat(left, tries)
+        own = _rows(galaxies, rows)
         first = offset + _FIRST_TRY + _PER_TRY * done
         random = uniforms(prior.seed, Stage.QUIESCENT, galaxies["galaxy_id"][left], _PER_TRY * tries, first)
         random = random.reshape(len(rows), _PER_TRY)
         at = random[:, 1:].copy()  # cumulative probabilities of what is drawn, here from the prior itself
         begin = left[walks_from[left] == done]
-        for name, uniform in _nearest_to_box(begin, galaxies, reach, prior).items():
-            best[_u(name)][begin] = uniform
+        if len(begin):
+            for name, uniform in _nearest_to_box(begin, galaxies, reach, prior).items():
+                best[_u(name)][begin] = uniform
         walking = np.flatnonzero(walks_from[rows] <= done)
         start = np.stack([best[_u(name)][rows[walking]] for name in _DRAWN], axis=1)
         width = _width(done - walks_from[rows[walking]])[:, None]
         at[walking] = ndtr(ndtri(np.clip(start, *_SURE)) + width * ndtri(at[walking]))
         in_cells = np.flatnonzero(possible[rows] & (walks_from[rows] > done))
-        at[in_cells] = _in_cells(
-            rows[in_cells], {name: values[in_cells] for name, values in own.items()}, random[in_cells], reach, prior
-        )
+        at[in_cells] = _in_cells(rows[in_cells], _rows(own, in_cells), random[in_cells], reach)
         result = _try(own, np.clip(at, *_SURE), prior, engine, cells)
         accepted = _keep_best(best, left, {name: values.reshape(-1, tries) for name, values in result.items()})
         over = (done + tries > walks_from[left]) & (
@@ -248,19 +268,24 @@ def _u(name: str) -> str:
     return f"u_{name}"
 
 
-def _edges(name: str, galaxies: Mapping[str, NDArray], prior: Prior, cells: Cells) -> Array:
-    """Return the cumulative probabilities (n, n_edges) of the edges of the cells; nothing is drawn beyond them."""
-    values = {"age": cells.table.age, "log_zmet": cells.table.log_zmet, "dust2": cells.dust2}[name]
-    below = cumulative(name, prior.sampling[name], values, galaxies, True, prior.cosmo, prior.scatter).copy()
-    if name != "age":
-        below[:, 0], below[:, -1] = 0.0, 1.0  # what is drawn beyond is moved to the edge
-    return below
-
-
 def _reach(galaxies: Mapping[str, NDArray], prior: Prior, cells: Cells) -> Reach:
-    one = {name: np.zeros(1) for name in ("redshift", "log_mstar")}
-    in_age, in_zmet = (np.diff(_edges(name, galaxies, prior, cells), axis=1) for name in ("age", "log_zmet"))
-    return Reach(cells, np.diff(_edges("dust2", one, prior, cells)[0]), in_age, in_zmet)
+    below = _cumulative(galaxies, prior, cells)
+    for edges in (below["log_zmet"], below["dust2"]):  # what is drawn beyond the table is moved to its edge
+        edges[..., 0], edges[..., -1] = 0.0, 1.0
+    return Reach(cells, below["age"], below["log_zmet"], below["dust2"])
+
+
+def _cumulative(galaxies: Mapping[str, NDArray], prior: Prior, cells: Cells) -> Arrays:
+    """Return the cumulative probabilities of the edges of cells, (n, n_edges), but those of dust2, (n_edges, )."""
+
+    def below(name: str, values: Array, given: Mapping[str, NDArray]) -> Array:
+        return cumulative(name, prior.sampling[name], values, given, True, prior.cosmo, prior.scatter).copy()
+
+    return {
+        "age": below("age", cells.table.age, galaxies),
+        "log_zmet": below("log_zmet", cells.table.log_zmet, galaxies),
+        "dust2": below("dust2", cells.dust2, {"redshift": np.zeros(1)})[0],
+    }
 
 
 def _within_reach(
@@ -304,32 +329,23 @@ def _within_reach(
     return log_sfr, redrawn
 
 
-def _in_cells(rows: NDArray[np.int64], own: Arrays, random: Array, reach: Reach, prior: Prior) -> Array:
+def _in_cells(rows: NDArray[np.int64], own: Arrays, random: Array, reach: Reach) -> Array:
     """Return cumulative probabilities of age, metallicity and dust2 drawn from the prior within possible cells."""
     cell, _ = reach.draw(rows, own["prop_log_sfr"] - own["log_mstar"], random[:, 0])
-    at = np.empty((len(rows), len(_DRAWN)))
-    for column, name in enumerate(_DRAWN):
-        edges, index = _edges(name, own, prior, reach.cells), cell[:, [column]]
-        low, high = (np.take_along_axis(edges, index + side, 1)[:, 0] for side in (0, 1))
-        at[:, column] = low + random[:, 1 + column] * (high - low)
-    return at
+    low, high = reach.limits(rows, cell)
+    return low + random[:, 1:] * (high - low)
 
 
 def _nearest_to_box(rows: NDArray[np.int64], galaxies: Arrays, reach: Reach, prior: Prior) -> Arrays:
     """Return the cumulative probabilities of the point of the table nearest to the box, of galaxies."""
-    own = {name: values[rows] for name, values in galaxies.items()}
-    table = reach.cells.table
-    nodes = {"age": table.age, "log_zmet": table.log_zmet, "dust2": reach.cells.dust2}
-    below = {
-        name: cumulative(name, prior.sampling[name], values, own, True, prior.cosmo, prior.scatter)
-        for name, values in nodes.items()
-    }
-    highest = np.minimum(np.sum(below["age"] < 1.0, axis=1), len(table.age) - 1)  # that stands for the oldest age
+    own = _rows(galaxies, rows)
+    below = _cumulative(own, prior, reach.cells)
+    oldest = np.sum(below["age"] < 1.0, axis=1)  # the first node beyond the oldest age stands for it
+    highest = np.minimum(oldest, below["age"].shape[1] - 1)
     corner = reach.nearest(own["prop_log_sfr"] - own["log_mstar"], highest)
-    return {
-        name: np.clip(np.take_along_axis(below[name], index[:, None], 1)[:, 0], *_START)
-        for name, index in zip(_DRAWN, corner.T, strict=True)
-    }
+    row = np.arange(len(rows))
+    start = (below["age"][row, corner[:, 0]], below["log_zmet"][row, corner[:, 1]], below["dust2"][corner[:, 2]])
+    return {name: np.clip(uniform, *_START) for name, uniform in zip(_DRAWN, start, strict=True)}
 
 
 def _try(own: Arrays, at: Array, prior: Prior, engine: Engine, cells: Cells) -> Arrays:

@@ -242,18 +242,19 @@ class Reach:
     ----------
     cells : Cells
         The cells.
-    in_dust2 : ndarray of shape (n_dust2, )
-        Prior probability of the dust2 of each cell.
-    in_age, in_zmet : ndarrays of shapes (n, n_age - 1), (n, n_zmet - 1)
-        Prior probability of the ages and metallicities of each cell, of each galaxy.
+    age, log_zmet : ndarrays of shapes (n, n_age), (n, n_zmet)
+        Prior cumulative probabilities of the edges of the cells, of each galaxy.
+    dust2 : ndarray of shape (n_dust2 + 1, )
+        The same for dust2, of all.
 
     """
 
-    def __init__(self, cells: Cells, in_dust2: Array, in_age: Array, in_zmet: Array) -> None:
-        self.cells, self._in_dust2 = cells, in_dust2
-        self._in_age, self._in_zmet = np.ascontiguousarray(in_age), np.ascontiguousarray(in_zmet)
-        self._possible = np.sum(cells.possible * in_dust2, axis=-1)  # a product of BLAS may depend on the threads
-        self._inside = np.sum(cells.inside * in_dust2, axis=-1)
+    def __init__(self, cells: Cells, age: Array, log_zmet: Array, dust2: Array) -> None:
+        self.cells = cells
+        self._age, self._zmet, self._dust2 = age, log_zmet, dust2
+        self._in_age, self._in_zmet, self._in_dust2 = np.diff(age, axis=1), np.diff(log_zmet, axis=1), np.diff(dust2)
+        self._possible = np.sum(cells.possible * self._in_dust2, axis=-1)  # by BLAS it may depend on the threads
+        self._inside = np.sum(cells.inside * self._in_dust2, axis=-1)
 
     def probability(self, rows: NDArray[np.int64], node: ArrayLike, n_nodes: int) -> Array:
         """Return the prior probability of the box at sSFRs of the table, about, shape (len(rows), n_nodes).
@@ -305,6 +306,15 @@ class Reach:
         cell[:, 2] = np.argmax(weights > rest[:, None] * weights[:, -1:], axis=1)
         probability[log_ssfr > self.cells.table.log_ssfr[-1]] = 0.0
         return cell, probability
+
+    def limits(self, rows: NDArray[np.int64], cell: NDArray[np.int64]) -> tuple[Array, Array]:
+        """Return the cumulative probabilities of the lower and upper edges of cells, each of shape (len(rows), 3)."""
+        i, j, k = cell.T
+        low, high = (
+            np.stack([self._age[rows, i + side], self._zmet[rows, j + side], self._dust2[k + side]], axis=1)
+            for side in (0, 1)
+        )
+        return low, high
 
     def nearest(self, log_ssfr: Array, highest: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the corner nearest to SFR and box, shape (n, 3): indices in age, metallicity and dust2.
