@@ -13,9 +13,12 @@ Three numbers, measured on a light cone above 1e8 Msun, keep the population at t
 * For massive galaxies at z < 3 the means of the relations lie up to 1 mag off the sheet. The resampling divides the gap
   between the three by their variances, but low SFRs take part less, since in an old galaxy they need a short tau and so
   have more UV light: M_UV is weighed around its relation less `BALANCE` of the gap, and the shares are equal again.
-* For the same reason long taus are drawn more often, with a density that grows as `log(tau / 0.1 Gyr)` to the power
+* For the same reason long taus are drawn more often, with a density that grows as log(tau / 0.1 Gyr) to the power
   `LONG_TAU`; uniform in log tau would be 0. Nothing piles up: tau is drawn below the one at which the age that the SFR
   needs is the oldest allowed.
+
+A slope that is bluer than any model of its tau and metallicity becomes that of the model without dust: one galaxy in
+five has none.
 """
 
 from __future__ import annotations
