@@ -18,7 +18,7 @@ PARENT_COLUMNS: tuple[str, ...] = ()
 
 _MAX_SEARCHED = 2000  # galaxies, twice: 6 ms each
 _MASS_BIN = 1.0  # dex: wider than those of the other plots, of fewer galaxies
-_EDGES = np.logspace(-5, 1, 61)  # of distances
+_EDGES = np.logspace(-4, 1, 51)  # of distances
 
 
 def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
@@ -189,9 +189,9 @@ def _draw_distances(axes: Axes, measured: dict[str, Any]) -> None:
     axes.stairs(histogram["catalogue"], histogram["edges"], color=style.STAR_FORMING, fill=True, alpha=0.5,
                 label="catalogue")  # fmt: skip
     axes.stairs(histogram["best"], histogram["edges"], color=style.RELATION, label="best reachable")
-    axes.set(xlabel="distance from the proposal in the metric", ylabel="number of galaxies", xscale="log")
+    axes.set(xlabel="distance in the metric of the run", ylabel="number of galaxies", xscale="log")
     excess = measured["proposals"]["excess"]
-    text = f"excess: median {excess['median']:.2g}, 99 % below {excess['p99']:.2g}"
+    text = f"excess: median {excess['median']:.3f}\n99 % below {excess['p99']:.3f}"
     style.note(axes, text if measured["searched"] else "no galaxies were searched")
 
 
@@ -203,7 +203,7 @@ def _draw_reachable(axes: Axes, rows: list[dict[str, Any]]) -> None:
     ):
         fraction = [row["reachable"][kind] for row in rows]
         axes.errorbar(centre, fraction, xerr=half, fmt="o", ms=4, color=colour, label=label)
-    axes.set(xlabel=style.LABELS["redshift"], ylabel="fraction of proposals that models reach", ylim=(-0.05, 1.05))
+    axes.set(xlabel=style.LABELS["redshift"], ylabel="fraction within reach", ylim=(-0.05, 1.05))
 
 
 def _draw_offsets(axes: Axes, rows: list[dict[str, Any]], name: str) -> None:
