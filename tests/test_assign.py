@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,11 +8,15 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from mocksed import assign
+from mocksed import assign, parent, reach, yardstick
 from mocksed import relations as rel
 from mocksed.columns import Flag
+from mocksed.cosmology import age_max, cosmology, t_univ
+from mocksed.galaxies.lightcone import LightCone
+from mocksed.kdtree import KDTree
 from mocksed.neighbours import METRICS
 from mocksed.relations import Relations
+from mocksed.rng import Stage, uniforms
 
 SCATTER = Relations()
 N = 20_000
@@ -141,11 +147,74 @@ def test_weighted_mean():
     assert_allclose(mean["dust2"], [0.25], rtol=1e-14)
 
 
-def assigned(limit, *, found=True, metric="default", **own):
-    equal = np.ones((1, 2))
+def test_nearest_is_the_first():
+    result = assign.nearest(neighbours())
+    assert {name: values.tolist() for name, values in result.items()} == {
+        "age": [1.0], "tau": [0.1], "dust2": [0.0], "log_zmet": [-1.0], "log_us": [-3.0]
+    }  # fmt: skip
+
+
+def many(n=N):
+    """Neighbours that are told apart by every parameter."""
+    return {name: np.tile([[1.0, 2.0, 3.0]], (n, 1)) for name in assign.PARAMETERS}
+
+
+def test_sample_draws_each_neighbour_as_often_as_its_weight():
+    weight = np.tile([[0.5, 0.2, 0.3]], (N, 1))
+    result = assign.sample(many(), weight, IDS, seed=1)
+    counts = np.bincount(result["age"].astype(int), minlength=4)[1:]
+    assert stats.chisquare(counts, N * weight[0]).pvalue > 0.01
+    for values in result.values():  # all of one neighbour
+        assert_array_equal(values, result["age"])
+
+
+def test_sample_never_draws_what_has_no_weight():
+    result = assign.sample(many(), np.tile([[0.0, 1.0, 0.0]], (N, 1)), IDS, seed=1)
+    assert np.all(result["age"] == 2.0)
+
+
+def test_sample_depends_on_galaxy_and_seed_alone():
+    weight = np.tile([[0.5, 0.2, 0.3]], (N, 1))
+    whole = assign.sample(many(), weight, IDS, seed=1)["age"]
+    rows = slice(N, 0, -7)
+    part = assign.sample(many(len(IDS[rows])), weight[rows], IDS[rows], seed=1)["age"]
+    assert part.tobytes() == whole[rows].tobytes()
+    assert np.any(assign.sample(many(), weight, IDS, seed=2)["age"] != whole)
+
+
+def test_the_draw_is_not_that_of_the_proposals():
+    ours = uniforms(1, Stage.ASSIGNMENT, IDS, 1)
+    assert not np.any(ours == uniforms(1, Stage.PROPOSAL, IDS, 1))
+
+
+def assigned(limit, *, found=True, metric="default", method="weighted_mean", **own):
     return assign.assign(
-        neighbours(**own), equal, np.array([limit]), np.array([found]), np.array([-1.5]), METRICS[metric]
+        neighbours(**own),
+        np.ones((1, 2)),
+        np.array([found]),
+        {"galaxy_id": np.array([3]), "log_mstar": np.array([9.0])},
+        {"log_us": np.array([-1.5])},
+        np.array([limit]),
+        metric=METRICS[metric],
+        method=method,
+        seed=1,
     )
+
+
+@pytest.mark.parametrize(("method", "ages"), [("weighted_mean", [2.0]), ("nearest", [1.0]), ("sample", [1.0, 4.0])])
+def test_the_method_decides(method, ages):
+    assert any(assigned(10.0, method=method)["age"] == pytest.approx(age) for age in ages)
+
+
+@pytest.mark.parametrize("method", ["median", "refine"])
+def test_a_method_that_is_unknown_or_lacks_its_engine(method):
+    with pytest.raises(ValueError, match=method):
+        assigned(10.0, method=method)
+
+
+def test_joint_proposals_need_the_limits_of_the_ages():
+    with pytest.raises(ValueError, match="ages"):
+        assign.propose(IDS[:2], np.ones(2), np.ones(2), seed=1, scatter=SCATTER, models=object())
 
 
 def test_an_age_that_is_not_allowed_is_moved_and_flagged():
@@ -176,8 +245,161 @@ def test_the_ionisation_parameter_is_as_proposed_where_it_is_not_searched():
 )
 def test_allowed_neighbours_give_an_allowed_age(limit, fraction, distance):
     same = {name: np.ones((4, 10)) for name in assign.PARAMETERS} | {"age": fraction * limit}
-    result = assign.assign(same, distance, np.full(4, limit), np.ones(4, bool), np.ones(4), METRICS["default"])
+    result = assign.assign(
+        same, distance, np.ones(4, bool), {"galaxy_id": np.arange(4)}, {"log_us": np.ones(4)}, np.full(4, limit),
+        metric=METRICS["default"], method="weighted_mean", seed=1,
+    )  # fmt: skip
     assert np.all(result["age"] <= limit)
     assert np.all(result["flags"] == 0)
     low, high = (fraction * limit).min(axis=1), (fraction * limit).max(axis=1)
     assert np.all((result["age"] >= low * (1 - 1e-12)) & (result["age"] <= high * (1 + 1e-12)))
+
+
+# The population: a light cone above 1e8 Msun, against what was asked and what can be reached
+
+N_LIGHTCONE, N_PARENT, N_YARDSTICK = 25_000, 100_000, 1500
+DEFAULT = METRICS["default"]
+MIN_COUNT = 100  # of a bin with a median
+
+
+class Population:
+    """Star-forming galaxies of a light cone: proposed, searched for, and assigned by the method refine."""
+
+    def __init__(self, engine, proposals):
+        cosmo, self.engine = cosmology(), engine
+        drawn = LightCone(cosmo=cosmo, n_galaxies=N_LIGHTCONE, seed=42).draw(0, N_LIGHTCONE)
+        own = {name: drawn[name][~drawn["quiescent"]] for name in ("galaxy_id", "log_mstar", "redshift")}
+        self.galaxies, self.mass, self.z = own, own["log_mstar"], own["redshift"]
+        self.limit, self.t_univ = age_max(cosmo, self.z), t_univ(cosmo, self.z)
+        models = reach.Models(engine) if proposals == "joint" else None
+        self.proposal = assign.propose(**own, seed=42, scatter=SCATTER, age_limit=self.limit, models=models)
+        drawn = parent.sample(np.arange(N_PARENT), parent.PRESETS["star_forming"]["default"], quiescent=False, seed=42,
+                              cosmo=cosmo, scatter=SCATTER)  # fmt: skip
+        points = parent.evaluate(drawn, engine, quiescent=False)
+        search = KDTree.of(DEFAULT.coordinates(points), points["age"])
+        targets = DEFAULT.coordinates(self.proposal | own)
+        rows, self.separation, self.found = search.nearest_allowed(targets, 10, self.limit)
+        self.neighbours = {name: points[name][rows] for name in assign.PARAMETERS}
+        self.assigned, self.result, distance = self.by("refine")
+        some = slice(0, N_YARDSTICK)
+        self.best = yardstick.best_reachable(
+            {name: values[some] for name, values in self.proposal.items()}, self.mass[some], self.z[some],
+            self.limit[some], library=yardstick.Library(engine, 17), metric=DEFAULT,
+        )  # fmt: skip
+        self.excess = distance[some] - self.best["distance"]
+
+    def by(self, method):
+        """Return what a method assigns, what comes of it and how far that is from the proposals."""
+        assigned = assign.assign(
+            self.neighbours, self.separation, self.found, self.galaxies, self.proposal, self.limit, metric=DEFAULT,
+            method=method, seed=42, engine=self.engine,
+        )  # fmt: skip
+        parameters = (assigned[name] for name in ("age", "tau", "dust2", "log_zmet", "log_us"))
+        result = yardstick.model_columns(self.engine, *parameters, self.mass)
+        return assigned, result, DEFAULT.distance(self.proposal | self.galaxies, result | self.galaxies)
+
+    def offsets(self, columns):
+        """What is there less what the relations ask, each given those before it."""
+        return {
+            "log_sfr": columns["log_sfr"] - rel.log_sfr_star_forming(self.mass, self.z),
+            "log_zmet": columns["log_zmet"] - rel.log_zmet(self.mass, columns["log_sfr"]),
+            "log_us": columns["log_us"] - rel.log_us(columns["log_zmet"]),
+            "muv": columns["muv"] - rel.muv(self.mass, self.z),
+            "beta": columns["beta"] - rel.beta(columns["muv"], self.z),
+        }
+
+    def bins(self):
+        """Members of each bin of redshift and mass that has enough."""
+        for low, high in pairwise((0.0, 0.3, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0)):
+            for mass in np.arange(8.0, 12.0, 0.5):
+                inside = (self.z >= low) & (self.z < high) & (self.mass >= mass) & (self.mass < mass + 0.5)
+                if inside.sum() >= MIN_COUNT:
+                    yield inside
+
+
+@pytest.fixture(scope="module")
+def joint(engine):
+    return Population(engine, "joint")
+
+
+@pytest.fixture(scope="module")
+def independent(engine):
+    return Population(engine, "independent")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ["joint", "independent"])
+def test_refined_galaxies_are_as_near_as_models_can_be(which, request):
+    population = request.getfixturevalue(which)
+    assert np.median(population.excess) < 0.02
+    assert np.quantile(population.excess, 0.99) < 0.3
+    assert population.excess.min() > -0.05  # or the yardstick did not find the best
+    age = population.assigned["age"]
+    assert np.all((age > 0.0) & (age <= population.limit))
+    assert np.all(population.assigned["flags"] == 0)
+
+
+@pytest.mark.slow
+def test_joint_proposals_are_reachable_and_independent_ones_are_not(joint, independent):
+    assert np.mean(joint.best["distance"] < yardstick.REACHABLE) > 0.98
+    assert np.mean(independent.best["distance"] < yardstick.REACHABLE) < 0.3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["weighted_mean", "nearest", "sample"])
+def test_the_other_methods_stay_further_off(method, joint):
+    _, _, distance = joint.by(method)
+    assert np.median(distance[:N_YARDSTICK] - joint.best["distance"]) > np.median(joint.excess) + 0.05
+
+
+@pytest.mark.slow
+def test_medians_are_near_the_relations(joint):
+    offsets = joint.offsets(joint.result)
+    limits = {"log_sfr": 0.12, "muv": 0.30, "beta": 0.18, "log_zmet": 0.05, "log_us": 0.05}
+    n_bins = 0
+    for inside in joint.bins():
+        n_bins += 1
+        for name, limit in limits.items():
+            if name == "beta" and rel.beta(rel.muv(joint.mass[inside], joint.z[inside]), joint.z[inside]).mean() < -2.1:
+                continue
+            values = offsets[name][inside]
+            error = 1.25 * np.std(values) / np.sqrt(len(values))  # of a median of normal deviates
+            assert abs(np.median(values)) < limit + 2.0 * error, (
+                name,
+                joint.z[inside].mean(),
+                joint.mass[inside].mean(),
+            )
+    assert n_bins > 15
+
+
+@pytest.mark.slow
+def test_the_scatter_is_that_of_the_relations(joint):
+    offsets = joint.offsets(joint.result)
+    names = ("log_sfr", "muv", "log_zmet", "log_us")
+    seeds = [
+        assign.propose(joint.galaxies["galaxy_id"], joint.mass, joint.z, seed=seed, scatter=SCATTER)
+        for seed in range(20)
+    ]
+    asked = [joint.offsets(proposal) for proposal in seeds]
+    for inside in joint.bins():
+        n = np.count_nonzero(inside)
+        for name in names:
+            found = np.diff(np.percentile(offsets[name][inside], [16, 84]))[0]
+            wanted = np.diff(np.percentile([one[name][inside] for one in asked], [16, 84]))[0]
+            error = 1.3 / np.sqrt(n)  # relative, of a half-width
+            assert abs(found / wanted - 1.0) < 0.15 + 2.5 * error, (
+                name,
+                joint.z[inside].mean(),
+                joint.mass[inside].mean(),
+            )
+
+
+@pytest.mark.slow
+def test_nothing_piles_up(joint):
+    for values, low, high in (
+        (joint.assigned["age"] / joint.t_univ, 0.0, 1.0),
+        (np.log10(joint.assigned["tau"]), -1.0, 2.0),
+    ):
+        count = np.histogram(values, np.linspace(low, high, 51))[0]
+        beside = np.array([np.mean([count[j] for j in (i - 1, i + 1) if 0 <= j < 50]) for i in range(50)])
+        assert np.all((count < 3.0 * beside) | (count < 30))

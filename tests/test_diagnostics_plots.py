@@ -135,6 +135,9 @@ def test_uvj_counts_the_galaxies_in_the_box() -> None:
         "quiescent": np.array([True, True, True, True, False]),
         "uv": np.array([1.8, 1.0, 1.8, np.nan, 0.5]),
         "vj": np.array([0.8, 0.8, 0.8, 0.8, 0.3]),
+        "log_mstar": np.full(5, 10.0),
+        "prop_log_sfr": np.full(5, -1.0),
+        "flags": np.array([0, Flag.SFR_REDRAWN, Flag.SFR_NOT_REACHED | Flag.ZMET_CLIPPED, 0, 0], np.int32),
     }
     measured = uvj.measure(Sample(galaxies), SETTINGS)
     assert measured["quiescent"]["overall"]["n"] == 3
@@ -146,6 +149,29 @@ def test_uvj_counts_the_galaxies_in_the_box() -> None:
     assert measured["star_forming"]["overall"]["in_box"] == 0.0
     low, fraction, high = (measured["quiescent"]["overall"][key] for key in ("p16", "in_box", "p84"))
     assert 0.0 < low < fraction < high < 1.0
+    flagged = [(row["sfr_redrawn"], row["sfr_not_reached"]) for row in measured["quiescent"]["by_redshift"]]
+    assert flagged == [(0.5, 0.0), (0.0, 1.0)]
+
+
+def test_uvj_searches_for_points_in_the_box(root: Path) -> None:
+    """Massive galaxies have some until the universe is too young, one of 1e6 Msun has an SFR too high."""
+    z = np.array([0.2, 0.2, 0.2, 2.5, 11.0])
+    log_mstar = np.array([11.0, 11.0, 6.0, 11.0, 11.0])
+    galaxies = {
+        "redshift": z,
+        "quiescent": np.ones(5, bool),
+        "uv": np.array([1.8, 1.0, 1.0, 1.0, 1.0]),
+        "vj": np.full(5, 0.8),
+        "log_mstar": log_mstar,
+        "prop_log_sfr": relations.log_sfr_quiescent(log_mstar, z),
+        "flags": np.zeros(5, np.int32),
+    }
+    sps = {"table": root / "resources" / "ssp_padova_kurucz_chabrier.h5"}
+    measured = uvj.measure(Sample(galaxies), Settings(sps=sps))["quiescent"]["by_redshift"]
+    assert [row["searched"] for row in measured] == [2, 1, 1]
+    assert [row["reachable"] for row in measured] == [pytest.approx(2 / 3), 1.0, 0.0]
+    unknown = uvj.measure(Sample(galaxies), SETTINGS)["quiescent"]["by_redshift"]
+    assert all(np.isnan(row["reachable"]) for row in unknown)
 
 
 def test_assignment_offsets_are_final_less_proposed(large: Sample) -> None:

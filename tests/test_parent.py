@@ -158,6 +158,43 @@ def test_seeds_and_classes_differ():
     assert abs(np.corrcoef(drawn[0]["log_mstar"], drawn[0]["redshift"])[0, 1]) < 0.02
 
 
+@pytest.mark.parametrize(
+    ("name", "distribution"),
+    [
+        ("age", {"fraction_of_t_univ": (0.1, 0.9)}),
+        ("age", {"normal": (10.0, 2.0)}),
+        ("age", {"normal": (3.0, 2.0, 0.5, 9.0)}),
+        ("age", {"log_uniform_to_t_univ": 1e-3}),
+        ("age", {"uniform": (0.1, 5.0)}),
+        ("age", {"log_uniform": (0.1, 20.0)}),
+        ("log_zmet", {"relation": True}),
+        ("log_zmet", {"uniform": (-1.0, 0.0)}),
+        ("dust2", {"normal": (0.0, 0.3, 0.0, 1.0)}),
+        ("dust2", {"normal": (5.0, 0.1, 0.0, 1.0)}),
+    ],
+)
+def test_cumulative_probabilities_are_the_inverse_of_draws(name, distribution):
+    rng = np.random.default_rng(8)
+    given = {"redshift": rng.uniform(0.0, 8.0, 300), "log_mstar": rng.uniform(7.0, 12.0, 300)}
+    uniform = rng.uniform(size=300)
+    args = (given, True, COSMO, Relations())
+    drawn = parent.draw(name, distribution, uniform, *args)
+    order = np.argsort(drawn)
+    found = parent.cumulative(name, distribution, drawn[order], *args)
+    assert_allclose(found[order, np.arange(300)], uniform[order], rtol=1e-6, atol=1e-12)
+    assert np.all(np.diff(found, axis=1) >= -1e-15)
+    assert np.all((found >= 0.0) & (found <= 1.0))
+
+
+def test_the_cumulative_probability_of_a_constant_is_a_step():
+    given = {"redshift": np.array([0.0, 3.0]), "log_mstar": np.full(2, 10.0)}
+    args = (given, True, COSMO, Relations())
+    found = parent.cumulative("dust2", {"constant": 0.3}, np.array([0.0, 0.3, 0.5]), *args)
+    assert found.tolist() == [[0.0, 1.0, 1.0]] * 2
+    found = parent.cumulative("age", {"constant": 10.0}, np.array([2.0, 9.0, 11.0]), *args)
+    assert found.tolist() == [[0.0, 0.0, 1.0], [0.0, 1.0, 1.0]]  # ages end with the universe, at z = 3 at 2.15 Gyr
+
+
 @pytest.mark.parametrize("quiescent", [False, True])
 def test_evaluate(engine, quiescent):
     drawn = sample(DEFAULT, IDS[:500], quiescent=quiescent)
@@ -235,7 +272,9 @@ def test_any_number_of_shards_holds_the_same_points(tmp_path, recipe, engine, mo
 def test_a_quiescent_catalogue(tmp_path, root, engine):
     recipe = make_recipe(root, kind="quiescent", n=300)
     catalogue = parent.open_shards(write_shards(tmp_path, recipe, engine, 2), recipe)
-    assert np.all(catalogue.column("dust2", 0, 300) == 0.0)
+    dust2 = catalogue.column("dust2", 0, 300)
+    assert np.all((dust2 > 0.0) & (dust2 < 1.0))
+    assert_allclose(np.median(dust2), 0.3 * stats.norm.ppf(0.75), atol=0.05)
 
 
 def test_rows_in_any_order_and_shape(shards, recipe):

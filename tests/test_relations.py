@@ -85,6 +85,28 @@ def test_scatter_has_the_quantiles_of_its_distribution(scatter, reference):
     assert_allclose(scatter.draw(-20.0, UNIFORM), reference.ppf(UNIFORM), rtol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "scatter", [r.Gaussian(0.4), r.Gaussian(0.35, (-2.6, np.inf)), r.StudentT(0.3, (-2.2, 0.24)), r.StudentT(0.3)]
+)
+def test_the_cumulative_probability_is_the_inverse_of_a_draw(scatter):
+    uniform = np.linspace(0.001, 0.999, 50)
+    for mean in (-2.5, -0.3, 0.2):
+        assert_allclose(scatter.cumulative(mean, scatter.draw(mean, uniform)), uniform, rtol=1e-9)
+
+
+def test_the_cumulative_probability_without_scatter_is_a_step_at_the_mean():
+    value = np.array([-0.1, 0.0, 0.1, 0.3])
+    assert r.Gaussian(0.0).cumulative(0.1, value).tolist() == [0.0, 0.0, 1.0, 1.0]
+    assert r.StudentT(0.0, (-2.2, 0.24)).cumulative(0.5, value).tolist() == [0.0, 0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 2.0), (-np.inf, np.inf), (8.0, 12.0), (-40.0, -35.0), (30.0, np.inf)])
+def test_normal_deviates_and_their_cumulative_probability(low, high):
+    uniform = np.linspace(0.001, 0.999, 50)
+    limits = np.full(50, low), np.full(50, high)
+    assert_allclose(r.normal_cumulative(*limits, r.normal_between(*limits, uniform)), uniform, rtol=1e-6)
+
+
 def test_truncated_student_t_is_the_distribution_within_the_limits():
     scatter, reference = r.StudentT(0.3, r.LOG_ZMET_RANGE), stats.t(3, -0.1, 0.3)
     low, high = reference.cdf(r.LOG_ZMET_RANGE)

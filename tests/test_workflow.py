@@ -26,7 +26,7 @@ from mocksed.columns import COLUMNS
 pytestmark = pytest.mark.slow
 
 PARENTS = ["0000.h5", "0001.h5"]
-DIAGNOSTICS = ("muv", "sfr_mass", "mass_metallicity", "triangle", "uvj", "assignment", "ages")
+DIAGNOSTICS = ("muv", "sfr_mass", "mass_metallicity", "triangle", "uvj", "assignment", "yardstick", "ages")
 STAGES = ("galaxies", "neighbours", "assign", "quiescent", "catalog", "spectra")
 
 

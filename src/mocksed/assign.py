@@ -1,16 +1,24 @@
 """From relations to FSPS parameters: proposals with scatter, and what the neighbours make of them."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mocksed import optimum, reach
 from mocksed import relations as rel
 from mocksed.columns import Flag
 from mocksed.neighbours import Metric
 from mocksed.relations import Relations
 from mocksed.rng import Stage, uniforms
 from mocksed.sps import TAU_RANGE
+
+if TYPE_CHECKING:
+    from mocksed.reach import Models
+    from mocksed.sps.engine import Engine
 
 Array = NDArray[np.float64]
 
@@ -21,13 +29,28 @@ PARAMETERS = ("age", "tau", "dust2", "log_zmet", "log_us")
 """The FSPS parameters that are assigned."""
 
 
-def propose(
-    galaxy_id: NDArray[np.int64], log_mstar: Array, redshift: Array, *, seed: int, scatter: Relations
-) -> dict[str, Array]:
-    """Return the proposals of star-forming galaxies, each drawn from its relation with its scatter.
+METHODS = ("refine", "weighted_mean", "nearest", "sample")
+"""How parameters follow from the neighbours, see `assign`."""
 
-    The metallicity follows from the mass and the proposed SFR, the ionisation parameter from the proposed metallicity,
-    the UV slope from the proposed M_UV.
+TAU_WEIGHT = 0.1
+"""Weight [1/dex] of the prior on tau of the method refine: see `mocksed.optimum.nearest_models`."""
+
+
+def propose(
+    galaxy_id: NDArray[np.int64],
+    log_mstar: Array,
+    redshift: Array,
+    *,
+    seed: int,
+    scatter: Relations,
+    age_limit: Array | None = None,
+    models: Models | None = None,
+) -> dict[str, Array]:
+    """Return the proposals of star-forming galaxies, drawn from the relations with their scatters.
+
+    Without models each is drawn by itself: the metallicity follows from the mass and the proposed SFR, the ionisation
+    parameter from the proposed metallicity, the UV slope from the proposed M_UV. With them the proposals are such that
+    models meet them (see `mocksed.reach`).
 
     Parameters
     ----------
@@ -37,14 +60,28 @@ def propose(
         Seed of the run.
     scatter : Relations
         Scatter of the relations.
+    age_limit : ndarray of shape (n, ), optional
+        Oldest age allowed [Gyr]; needed with models.
+    models : Models, optional
+        The models that have to meet the proposals.
 
     Returns
     -------
     dict of ndarrays of shape (n, )
-        One for each of `PROPOSED`, and ``tau`` [Gyr], which no relation constrains: uniform in its logarithm, the one
-        near which the galaxy is searched for.
+        One for each of `PROPOSED`, and ``tau`` [Gyr], near which the galaxy is searched for: that of the model, or
+        uniform in its logarithm, since no relation constrains it.
 
     """
+    if models is not None:
+        if age_limit is None:
+            raise ValueError("proposals that models meet need the limits of the ages")
+        parts = []
+        for start in range(0, max(len(galaxy_id), 1), reach.BLOCK):
+            rows = slice(start, start + reach.BLOCK)
+            draws = uniforms(seed, Stage.PROPOSAL, galaxy_id[rows], reach.N_RANDOM)
+            own = (values[rows] for values in (log_mstar, redshift, age_limit))
+            parts.append(reach.draw(draws, *own, scatter=scatter, models=models))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     random = iter(uniforms(seed, Stage.PROPOSAL, galaxy_id, len(PROPOSED) + 1).T)
     log_sfr = scatter.log_sfr_star_forming.draw(rel.log_sfr_star_forming(log_mstar, redshift), next(random))
     log_zmet = scatter.log_zmet.draw(rel.log_zmet(log_mstar, log_sfr), next(random))
@@ -78,15 +115,51 @@ def weighted_mean(neighbours: Mapping[str, Array], weight: Array) -> dict[str, A
     return mean
 
 
+def nearest(neighbours: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the parameters of the first, the nearest, of the neighbours."""
+    return {name: neighbours[name][:, 0].copy() for name in PARAMETERS}
+
+
+def sample(
+    neighbours: Mapping[str, Array], weight: Array, galaxy_id: NDArray[np.int64], *, seed: int
+) -> dict[str, Array]:
+    """Return the parameters of one of the neighbours, drawn with a probability equal to its weight.
+
+    Parameters
+    ----------
+    neighbours : mapping of str to ndarray of shape (n, k)
+        `PARAMETERS` of the neighbours.
+    weight : ndarray of shape (n, k)
+        Weights that sum to 1.
+    galaxy_id : ndarray of shape (n, )
+        The galaxies: each has its own random number.
+    seed : int
+        Seed of the run.
+
+    """
+    cumulative = np.cumsum(weight, axis=1)
+    drawn = uniforms(seed, Stage.ASSIGNMENT, galaxy_id, 1) * cumulative[:, -1:]
+    chosen = np.argmax(cumulative >= drawn, axis=1)[:, None]
+    return {name: np.take_along_axis(neighbours[name], chosen, 1)[:, 0] for name in PARAMETERS}
+
+
 def assign(
     neighbours: Mapping[str, Array],
     distance: Array,
-    age_limit: Array,
     found: NDArray[np.bool_],
-    prop_log_us: Array,
+    galaxies: Mapping[str, NDArray],
+    proposal: Mapping[str, Array],
+    age_limit: Array,
+    *,
     metric: Metric,
+    method: str,
+    seed: int,
+    engine: Engine | None = None,
+    tau_weight: float = TAU_WEIGHT,
 ) -> dict[str, NDArray]:
     """Return the FSPS parameters of star-forming galaxies and their flags.
+
+    The ionisation parameter is taken as proposed where it is no coordinate of the metric, and by the method refine.
 
     Parameters
     ----------
@@ -94,14 +167,28 @@ def assign(
         `PARAMETERS` of the neighbours.
     distance : ndarray of shape (n, k)
         Their distances.
-    age_limit : ndarray of shape (n, )
-        Oldest age allowed [Gyr]; an older average is moved to it and flagged.
     found : ndarray of shape (n, )
         Whether there were neighbours young enough.
-    prop_log_us : ndarray of shape (n, )
-        The proposed ionisation parameter, taken as it is where it is no coordinate of the metric.
+    galaxies : mapping of str to ndarray of shape (n, )
+        ``galaxy_id`` and ``log_mstar`` [log10 of Msun].
+    proposal : mapping of str to ndarray of shape (n, )
+        What was proposed, see `propose`; ``tau`` for the method refine only.
+    age_limit : ndarray of shape (n, )
+        Oldest age allowed [Gyr]; an older one is moved to it and flagged.
     metric : Metric
         The metric of the search.
+    method : str
+        One of `METHODS`. ``weighted_mean`` averages the neighbours by inverse distance (Drakos et al. 2022): what the
+        metric does not constrain collapses to its mean, and the average of models is not the model of the average.
+        ``nearest`` takes the nearest one and ``sample`` one drawn by the same weights: both keep the distributions of
+        the parent and stay as far from the proposal as its points are sparse. ``refine`` moves the nearest one to where
+        the model is nearest to the proposal (see `mocksed.optimum`).
+    seed : int
+        Seed of the run, for the method sample.
+    engine : Engine, optional
+        The stellar population model, for the method refine.
+    tau_weight : float
+        Weight of the prior on tau of the method refine [1/dex].
 
     Returns
     -------
@@ -109,9 +196,24 @@ def assign(
         `PARAMETERS` and ``flags``.
 
     """
-    result: dict[str, NDArray] = dict(weighted_mean(neighbours, inverse_distance(distance)))
+    result: dict[str, NDArray]
+    match method:
+        case "weighted_mean":
+            result = dict(weighted_mean(neighbours, inverse_distance(distance)))
+        case "nearest":
+            result = dict(nearest(neighbours))
+        case "sample":
+            result = dict(sample(neighbours, inverse_distance(distance), galaxies["galaxy_id"], seed=seed))
+        case "refine" if engine is not None:
+            start, mass = nearest(neighbours), galaxies["log_mstar"]
+            moved = optimum.nearest_models(
+                start, proposal, mass, age_limit, engine=engine, metric=metric, tau_weight=tau_weight
+            )
+            result = dict(moved)
+        case _:
+            raise ValueError(f"unknown method {method}, or one that needs an engine")
     if "log_us" not in metric.scales:
-        result["log_us"] = prop_log_us
+        result["log_us"] = proposal["log_us"]
     too_old = result["age"] > age_limit
     result["age"] = np.minimum(result["age"], age_limit)
     result["flags"] = (Flag.AGE_CLIPPED * too_old + Flag.NO_ALLOWED_NEIGHBOUR * ~found).astype(np.int32)

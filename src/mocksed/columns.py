@@ -30,6 +30,7 @@ COLUMNS: dict[str, Column] = {
     "prop_log_us": Column(_f8, "", "log10 of the ionisation parameter proposed from its relation"),
     "prop_muv": Column(_f8, "mag(AB)", "UV absolute magnitude proposed from its relation"),
     "prop_beta": Column(_f8, "", "UV slope proposed from its relation"),
+    "prop_tau": Column(_f8, "Gyr", "tau near which the galaxy is searched for, that of the model which was proposed"),
     # FSPS parameters
     "age": Column(_f8, "Gyr", "time since the start of star formation (FSPS tage)"),
     "tau": Column(_f8, "Gyr", "e-folding time of the delayed-tau star-formation history"),
@@ -101,6 +102,9 @@ class Flag:
     US_CLIPPED = 32
     """The proposed or assigned ionisation parameter lies outside the SSP table; the nearest one there was used."""
 
+    SFR_REDRAWN = 64
+    """Quiescent: no colours in the UVJ box go with the SFR drawn first; it was drawn again from those they go with."""
+
 
 FLAG_DESCRIPTIONS = {
     Flag.AGE_CLIPPED: "age moved to the limit set by the age of the universe",
@@ -109,6 +113,7 @@ FLAG_DESCRIPTIONS = {
     Flag.UVJ_NOT_ACCEPTED: "no try fell into the UVJ box",
     Flag.SFR_NOT_REACHED: "requested SFR out of reach",
     Flag.US_CLIPPED: "ionisation outside the SSP table",
+    Flag.SFR_REDRAWN: "SFR drawn again, the first allows no quiescent colours",
 }
 
 RESERVED = frozenset(COLUMNS) - {"galaxy_id", "redshift", "log_mstar", "quiescent", "ra", "dec"}

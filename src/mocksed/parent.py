@@ -74,7 +74,7 @@ PRESETS: dict[str, dict[str, Sampling]] = {
     "quiescent": {
         "default": {
             **_DEFAULT,
-            "dust2": {"constant": 0.0},
+            "dust2": {"normal": (0.0, 0.3, 0.0, 1.0)},
             "log_zmet": {"relation": True},
             "age": {"fraction_of_t_univ": (0.0, 1.0)},
         },
@@ -180,6 +180,63 @@ def draw(
         case _:
             raise ValueError(f"unknown distribution {kind} of {name}")
     return np.clip(result, low, high)
+
+
+def cumulative(
+    name: str,
+    distribution: Distribution,
+    value: Array,
+    drawn: Mapping[str, Array],
+    quiescent: bool,
+    cosmo: FlatLambdaCDM,
+    scatter: Relations,
+) -> Array:
+    """Return the cumulative probability of values of age, metallicity or dust, the inverse of `draw`.
+
+    Parameters
+    ----------
+    name, distribution, drawn, quiescent, cosmo, scatter
+        As in `draw`.
+    value : ndarray of shape (m, )
+        Increasing values.
+
+    Returns
+    -------
+    ndarray of shape (n, m)
+        1 from the highest value that can be drawn on; of a constant, a step there.
+
+    """
+    ((kind, setting),) = distribution.items()
+    given = {key: np.asarray(values)[:, None] for key, values in drawn.items()}
+    low, high = (AGE_MARGIN, age_max(cosmo, given["redshift"])) if name == "age" else (-np.inf, np.inf)
+    match kind, setting:
+        case "relation", _:
+            log_sfr = rel.log_sfr_quiescent if quiescent else rel.log_sfr_star_forming
+            mean = rel.log_zmet(given["log_mstar"], log_sfr(given["log_mstar"], given["redshift"]))
+            result = scatter.log_zmet.cumulative(mean, value)
+        case "constant", _:
+            result = np.where(value >= np.clip(float(setting), low, high), 1.0, 0.0)
+        case "uniform", (first, last):
+            result = _even(value, np.clip(first, low, high), np.clip(last, low, high))
+        case "log_uniform", (first, last):
+            result = _even(np.log(value), *(np.log(np.clip(limit, low, high)) for limit in (first, last)))
+        case "normal", (mean, sigma, *limits):
+            first, last = (np.maximum(low, limits[0]), np.minimum(high, limits[1])) if limits else (low, high)
+            result = rel.normal_cumulative(*((x - mean) / sigma for x in (first, last, np.clip(value, first, last))))
+        case "log_uniform_to_t_univ", youngest:
+            result = _even(np.log(value), np.log(youngest), np.log(high))
+        case "fraction_of_t_univ", (first, last):
+            result = _even(value / t_univ(cosmo, given["redshift"]), first, last)
+        case _:
+            raise ValueError(f"no cumulative probability of {kind} of {name}")
+    result = np.where(value >= high, 1.0, np.where(value < low, 0.0, result))
+    return np.broadcast_to(result, (len(given["redshift"]), len(value)))
+
+
+def _even(value: Array, first: Array, last: Array) -> Array:
+    """Return the cumulative probability of a uniform distribution, a step where its limits are the same."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(value >= last, 1.0, np.clip((value - first) / (last - first), 0.0, 1.0))
 
 
 def evaluate(parameters: Mapping[str, Array], engine: Engine, *, quiescent: bool) -> dict[str, Array]:

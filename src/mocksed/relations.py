@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_ndtr, ndtri_exp, stdtr, stdtrit
+from scipy.special import log_ndtr, ndtr, ndtri_exp, stdtr, stdtrit
 
 Array = NDArray[np.float64]
 
@@ -67,6 +67,10 @@ class Gaussian:
         """Return the quantity at the cumulative probability ``uniform`` of the distribution around ``mean``."""
         return _draw(normal_between, self.scale, self.limits, mean, uniform)
 
+    def cumulative(self, mean: ArrayLike, value: ArrayLike) -> Array:
+        """Return the cumulative probability of a value of the distribution around ``mean``, the inverse of `draw`."""
+        return _cumulative(ndtr, self.scale, self.limits, mean, value)
+
 
 @dataclass(frozen=True)
 class StudentT:
@@ -79,6 +83,10 @@ class StudentT:
     def draw(self, mean: ArrayLike, uniform: ArrayLike) -> Array:
         """Return the quantity at the cumulative probability ``uniform`` of the distribution around ``mean``."""
         return _draw(self._between, self.scale, self.limits, mean, uniform)
+
+    def cumulative(self, mean: ArrayLike, value: ArrayLike) -> Array:
+        """Return the cumulative probability of a value of the distribution around ``mean``, the inverse of `draw`."""
+        return _cumulative(lambda x: stdtr(self.nu, x), self.scale, self.limits, mean, value)
 
     def _between(self, low: Array, high: Array, uniform: Array) -> Array:
         below, above = stdtr(self.nu, low), stdtr(self.nu, high)
@@ -100,6 +108,17 @@ def normal_between(low: Array, high: Array, uniform: Array) -> Array:
     return np.where(mirrored, -value, value)
 
 
+def normal_cumulative(low: Array, high: Array, value: Array) -> Array:
+    """Return the cumulative probability of standard normal deviates cut to ``low`` .. ``high``, as `normal_between`."""
+    mirrored = low > 0.0  # differences of tails, in logarithms
+    first, last = np.where(mirrored, -high, low), np.where(mirrored, -low, high)
+    log_first, log_last = log_ndtr(first), log_ndtr(last)
+    log_at = log_ndtr(np.where(mirrored, -value, value))
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        below = np.expm1(log_first - log_at) / np.expm1(log_first - log_last) * np.exp(log_at - log_last)
+    return np.clip(np.where(mirrored, 1.0 - below, below), 0.0, 1.0)
+
+
 def _draw(between, scale, limits, mean, uniform) -> Array:  # type: ignore[no-untyped-def]
     """Draw by inversion from a distribution cut to ``limits``; a scale of 0 gives the mean, moved into them."""
     mean = np.asarray(mean, float)
@@ -107,6 +126,15 @@ def _draw(between, scale, limits, mean, uniform) -> Array:  # type: ignore[no-un
         return np.clip(np.broadcast_to(mean, np.broadcast(mean, uniform).shape), *limits)
     low, high = ((limit - mean) / scale for limit in limits)
     return np.clip(mean + scale * between(low, high, np.asarray(uniform)), *limits)
+
+
+def _cumulative(below, scale, limits, mean, value) -> Array:  # type: ignore[no-untyped-def]
+    """Return the cumulative probability in a distribution cut to ``limits``; a scale of 0 has all of it at the mean."""
+    mean, value = np.asarray(mean, float), np.clip(value, *limits)
+    if scale == 0.0:
+        return np.asarray(value >= np.clip(mean, *limits), float)
+    low, high = (below((limit - mean) / scale) for limit in limits)
+    return np.asarray((below((value - mean) / scale) - low) / (high - low))
 
 
 @dataclass(frozen=True)

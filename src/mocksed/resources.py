@@ -54,6 +54,7 @@ _LAWS: dict[str, Law] = {
     "input_table": Law(0, 5, 60),
     "parent": Law(0, 4, 52),
     "tree": Law(40, 1.0, 28),
+    "propose": Law(400, 40, 60),
     "neighbours": Law(800, 6, 160, point_memory=30, point_us=0.03),
     "merge": Law(400, 3, 200),
     "assign": Law(1600, 8, 90, point_memory=20, point_us=0.02),
@@ -70,7 +71,7 @@ _FLAT: dict[str, tuple[float, float]] = {
     "plot": (_PROCESS_MB + 400, 10.0),
 }
 _FLAT["summary"] = _FLAT["plot"]
-_PLOTS = 7
+_PLOTS = 8
 _BYTES_PER_WAVELENGTH = 3.6  # compressed
 _PER_COLUMN = Law(12, 0.3, 4)  # of magnitudes or lines that the catalogue has
 _ALL_LINES = 166
@@ -109,7 +110,7 @@ def plan(config: Mapping[str, Any], n_wavelengths: int = 1936) -> dict[str, Need
     shards, parent_shards, trees = config["galaxies"]["shards"], 2 * config["parent"]["shards"], tree_shards(config)
     source = {"lightcone": shards} if config["galaxies"]["source"] == "lightcone" else {"input_table": 1}
     search = {"tree": trees, "neighbours": shards * trees} | ({"merge": shards} if trees > 1 else {})
-    stages = dict.fromkeys(("assign", "quiescent", "catalog"), shards)
+    stages = dict.fromkeys(("propose", "assign", "quiescent", "catalog"), shards)
     spectra = {"spectra": shards} if config["spectra"]["write"] else {}
     jobs = source | {"parent": parent_shards} | search | stages | spectra | {"plot": _PLOTS, "summary": 1}
     needs = {}

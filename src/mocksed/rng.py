@@ -28,6 +28,7 @@ class Stage(IntEnum):
     CLASS = 6
     DIAGNOSTICS = 7
     SHARDS = 8
+    ASSIGNMENT = 9
 
 
 @numba.njit(inline="always")

@@ -4,6 +4,7 @@ rule assign:
         neighbours=f"{R}/neighbours/{{shard}}.parquet",
         galaxies=f"{R}/galaxies/{{shard}}.parquet",
         parents=parents_of("star_forming"),
+        ssp_table=SSP_TABLE,
     output:
         f"{R}/assign/{{shard}}.parquet",
     log:
@@ -14,9 +15,11 @@ rule assign:
     resources:
         **resources_of("assign"),
     params:
+        **SHARED,
         recipe=recipe_of("star_forming"),
         metric=METRIC,
-        cosmology=cfg["cosmology"],
+        assignment=cfg["assignment"],
+        sps=cfg["sps"],
     message:
         "parameters of the star-forming galaxies {wildcards.shard}"
     script:

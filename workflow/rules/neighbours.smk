@@ -23,6 +23,29 @@ rule tree:
         "../scripts/tree.py"
 
 
+rule propose:
+    input:
+        galaxies=f"{R}/galaxies/{{shard}}.parquet",
+        ssp_table=SSP_TABLE,
+    output:
+        f"{R}/proposals/{{shard}}.parquet",
+    log:
+        f"{LOGS}/propose/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/propose/{{shard}}.tsv"
+    threads: 1
+    resources:
+        **resources_of("propose"),
+    params:
+        **SHARED,
+        proposals=cfg["assignment"]["proposals"],
+        sps=cfg["sps"],
+    message:
+        "what is proposed for the star-forming galaxies {wildcards.shard}"
+    script:
+        "../scripts/propose.py"
+
+
 # One job for each shard of galaxies, or for each pair of one and a tree shard, the results of which are merged.
 PAIR = "{shard}" if len(TREE_SHARDS) == 1 else "{shard}-{tree}"
 PART = f"{R}/neighbours/parts/{PAIR}.parquet"
@@ -31,6 +54,7 @@ PART = f"{R}/neighbours/parts/{PAIR}.parquet"
 rule neighbours:
     input:
         galaxies=f"{R}/galaxies/{{shard}}.parquet",
+        proposals=f"{R}/proposals/{{shard}}.parquet",
         leaves=lambda wildcards: f"{R}/tree/{tree_of(wildcards)}.npy",
         about=lambda wildcards: f"{R}/tree/{tree_of(wildcards)}.json",
     output:
@@ -43,7 +67,8 @@ rule neighbours:
     resources:
         **resources_of("neighbours"),
     params:
-        **SHARED,
+        about=ABOUT,
+        cosmology=cfg["cosmology"],
         recipe=recipe_of("star_forming"),
         metric=METRIC,
         neighbours={key: cfg["neighbours"][key] for key in ("k", "allowed_ages_only")},

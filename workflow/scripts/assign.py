@@ -1,25 +1,33 @@
-"""Average the neighbours of star-forming galaxies into FSPS parameters."""
+"""Turn the neighbours of star-forming galaxies into FSPS parameters."""
 
 from mocksed import assign, parent, provenance, staging, storage
 from mocksed.cosmology import age_max, cosmology
 from mocksed.jobs import job
 from mocksed.neighbours import metric_of
+from mocksed.sps import engines
 
 with job(snakemake.log[0], snakemake.threads):
     params, files = snakemake.params, snakemake.input
     paths = [staging.local(path, staging.scratch_of(snakemake.config)) for path in files.parents]
     parents = parent.open_shards(paths, parent.recipe(**params.recipe))
     parents.check(assign.PARAMETERS)
-    galaxies = storage.read_arrays(files.galaxies, ["redshift", "quiescent"])
+    galaxies = storage.read_arrays(files.galaxies, ["galaxy_id", "redshift", "log_mstar", "quiescent"])
+    galaxies = {name: values[~galaxies["quiescent"]] for name, values in galaxies.items()}
     nearest = storage.to_arrays(storage.read_table(files.neighbours))
     parameters = parents.take(assign.PARAMETERS, nearest["neighbour_index"])
+    method = params.assignment["method"]
     assigned = assign.assign(
         {name: values.astype(float) for name, values in parameters.items()},
         nearest["neighbour_distance"],
-        age_max(cosmology(**params.cosmology), galaxies["redshift"][~galaxies["quiescent"]]),
         nearest["neighbour_found"],
-        nearest["prop_log_us"],
-        metric_of(**params.metric),
+        galaxies,
+        {name: nearest[f"prop_{name}"] for name in (*assign.PROPOSED, "tau")},
+        age_max(cosmology(**params.cosmology), galaxies["redshift"]),
+        metric=metric_of(**params.metric),
+        method=method,
+        seed=params.seed,
+        engine=engines.over_table(params.sps) if method == "refine" else None,
+        tau_weight=params.assignment["tau_weight"],
     )
     kept = {name: nearest[name] for name in nearest if not name.startswith("neighbour_")}
     storage.write_table(snakemake.output[0], kept | assigned, provenance.of_file(files.neighbours))

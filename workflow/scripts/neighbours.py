@@ -1,12 +1,11 @@
-"""Propose what the relations ask of star-forming galaxies and search a tree shard for the points nearest to it."""
+"""Search a tree shard for the points nearest to what was proposed for each star-forming galaxy."""
 
 import numpy as np
 
-from mocksed import assign, parent, provenance, staging, storage, tree
+from mocksed import parent, provenance, staging, storage, tree
 from mocksed.cosmology import age_max, cosmology
 from mocksed.jobs import job, progress
 from mocksed.neighbours import metric_of
-from mocksed.relations import Relations
 
 with job(snakemake.log[0], snakemake.threads):
     params, files = snakemake.params, snakemake.input
@@ -16,19 +15,13 @@ with job(snakemake.log[0], snakemake.threads):
     search = tree.read(leaves, files.about, metric, start, stop, recipe).tree
     galaxies = storage.read_arrays(files.galaxies, ["galaxy_id", "redshift", "log_mstar", "quiescent"])
     galaxies = {name: values[~galaxies["quiescent"]] for name, values in galaxies.items()}
-    proposal = assign.propose(
-        galaxies["galaxy_id"],
-        galaxies["log_mstar"],
-        galaxies["redshift"],
-        seed=params.seed,
-        scatter=Relations.from_config(params.scatter),
-    )
+    proposed = storage.to_arrays(storage.read_table(files.proposals))
+    proposal = {name.removeprefix("prop_"): values for name, values in proposed.items()}
     limit = age_max(cosmology(**params.cosmology), galaxies["redshift"])
     if not params.neighbours["allowed_ages_only"]:
         limit = np.full(len(limit), np.inf)
     targets = metric.coordinates(proposal | galaxies)
     with progress(len(targets), "galaxies", "neighbours") as bar:
         rows, distance, found = search.nearest_allowed(targets, params.neighbours["k"], limit, bar)
-    columns = {"galaxy_id": galaxies["galaxy_id"]} | {f"prop_{name}": proposal[name] for name in assign.PROPOSED}
-    columns |= {"neighbour_index": rows, "neighbour_distance": distance, "neighbour_found": found}
+    columns = proposed | {"neighbour_index": rows, "neighbour_distance": distance, "neighbour_found": found}
     storage.write_table(snakemake.output[0], columns, params.about | provenance.of_file(files.about))

@@ -17,6 +17,8 @@ with job(snakemake.log[0], snakemake.threads):
         seed=params.seed,
         cosmo=cosmology(**params.cosmology),
         scatter=Relations.from_config(params.scatter),
+        proposal=params.quiescent["proposal"],
+        sfr=params.quiescent["sfr"],
     )
     engine = engines.over_table(params.sps)
     with progress(len(galaxies["galaxy_id"]), "galaxies", "quiescent") as bar:

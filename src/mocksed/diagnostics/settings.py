@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from mocksed.uvj import WILLIAMS2009
 
 @dataclass(frozen=True)
 class Settings:
-    """The config's ``diagnostics``, with its ``quiescent.uvj_box`` and ``cosmology``.
+    """The config's ``diagnostics``, with what it says of the model and of quiescent galaxies.
 
     Raises
     ------
@@ -32,6 +33,14 @@ class Settings:
     """Keyword arguments of the box, see `mocksed.uvj.in_box`."""
     cosmology: Mapping[str, float] = field(default_factory=dict)
     """Keyword arguments of `mocksed.cosmology.cosmology`."""
+    sps: Mapping[str, Any] | None = None
+    """The config's ``sps``; without it, nothing is searched that takes a stellar population model."""
+    metric: Mapping[str, Any] = field(default_factory=lambda: {"metric": "default", "scales": {}})
+    """Keyword arguments of `mocksed.neighbours.metric_of`."""
+    scatter: Mapping[str, float] | None = None
+    """The config's ``relations.scatter``; that of the literature without it."""
+    quiescent_sampling: str | Mapping[str, Any] = "default"
+    """The config's ``parent.quiescent.sampling``."""
 
     def __post_init__(self) -> None:
         if len(self.redshift_bins) < 2 or np.any(np.diff(self.redshift_bins) <= 0):

@@ -7,16 +7,20 @@ import numpy as np
 from astropy.stats import binom_conf_interval
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
+from mocksed.columns import Flag
 from mocksed.diagnostics import bins, style
-from mocksed.diagnostics.catalogue import Arrays, Sample, thin
+from mocksed.diagnostics.catalogue import Arrays, Sample, select, thin
 from mocksed.diagnostics.settings import Settings
 from mocksed.uvj import in_box
 
-COLUMNS = ("redshift", "quiescent", "uv", "vj")
+COLUMNS = ("redshift", "quiescent", "uv", "vj", "log_mstar", "prop_log_sfr", "flags")
 PARENT_COLUMNS: tuple[str, ...] = ()
 
 _MAX_POINTS = 5000  # of quiescent galaxies drawn one by one
+_MAX_SEARCHED = 50  # of the quiescent galaxies of a bin outside the box, for those that could be inside
+_SIGNIFICANT = 0.005  # mag: a point counts that lies deeper in the box than this
 
 
 def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
@@ -30,22 +34,54 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
         ``box`` : the limits of the box;
         ``star_forming``, ``quiescent`` : dict with ``overall`` : {``n``, ``in_box`` (a fraction), ``p16``, ``p84``}
         and ``by_redshift`` : list of the same with ``low`` and ``high``. p16 and p84 are the Wilson interval of the
-        fraction (Wilson 1927).
+        fraction (Wilson 1927). For quiescent galaxies by redshift also the fractions ``reachable``, those in the box
+        and those outside for which a dense search finds an allowed point inside at their SFR (NaN without a model to
+        search with), ``sfr_redrawn`` and ``sfr_not_reached``, by their flags, and ``searched``, the number of galaxies
+        behind the search.
 
     """
     classes = {"star_forming": sample.star_forming, "quiescent": sample.quiescent}
-    return {"box": dict(settings.uvj_box)} | {name: _of_class(arrays, settings) for name, arrays in classes.items()}
+    return {"box": dict(settings.uvj_box)} | {
+        name: _of_class(arrays, settings, name == "quiescent") for name, arrays in classes.items()
+    }
 
 
-def _of_class(galaxies: Arrays, settings: Settings) -> dict[str, Any]:
-    known = np.isfinite(galaxies["uv"]) & np.isfinite(galaxies["vj"])
-    redshift = galaxies["redshift"][known]
-    inside = in_box(galaxies["uv"][known], galaxies["vj"][known], settings.uvj_box)
-    by_redshift = [
-        {"low": low, "high": high} | _fraction(inside[members])
-        for low, high, members in bins.slices(redshift, settings.redshift_bins)
-    ]
+def _of_class(galaxies: Arrays, settings: Settings, quiescent: bool) -> dict[str, Any]:
+    galaxies = select(galaxies, np.isfinite(galaxies["uv"]) & np.isfinite(galaxies["vj"]))
+    inside = in_box(galaxies["uv"], galaxies["vj"], settings.uvj_box)
+    members = list(bins.slices(galaxies["redshift"], settings.redshift_bins))
+    by_redshift = [{"low": low, "high": high} | _fraction(inside[rows]) for low, high, rows in members]
+    if quiescent:
+        outside = [thin(select(galaxies, rows & ~inside), _MAX_SEARCHED) for *_, rows in members]
+        for row, found, (*_, rows) in zip(by_redshift, _reachable(outside, settings), members, strict=True):
+            row["searched"] = len(found)
+            row["reachable"] = row["in_box"] + (1.0 - row["in_box"]) * (float(found.mean()) if len(found) else 0.0)
+            for name, bit in (("sfr_redrawn", Flag.SFR_REDRAWN), ("sfr_not_reached", Flag.SFR_NOT_REACHED)):
+                row[name] = float(np.mean(galaxies["flags"][rows].astype(np.int64) & bit > 0))
     return {"overall": _fraction(inside), "by_redshift": by_redshift}
+
+
+def _reachable(samples: list[Arrays], settings: Settings) -> list[NDArray[np.float64]]:
+    """Return for the galaxies of some samples whether an allowed point lies in the box: 1, 0, or NaN if unknown."""
+    sizes = [len(sample["redshift"]) for sample in samples]
+    if settings.sps is None or not sum(sizes):
+        return [np.full(n, np.nan) for n in sizes]
+    from mocksed import parent, quiescent, quiescent_search  # with numba and the SSP table they take seconds to load
+    from mocksed.cosmology import cosmology
+    from mocksed.sps import engines
+
+    redshift, log_mstar, log_sfr = (
+        np.concatenate([sample[name] for sample in samples]) for name in ("redshift", "log_mstar", "prop_log_sfr")
+    )
+    found = quiescent_search.nearest(
+        log_sfr - log_mstar,
+        redshift,
+        settings.uvj_box,
+        engines.over_table(settings.sps),
+        cosmology(**settings.cosmology),
+        quiescent.dust2_range(parent.sampling_of(settings.quiescent_sampling, "quiescent")),
+    )
+    return np.split((found.depth > _SIGNIFICANT).astype(float), np.cumsum(sizes)[:-1])
 
 
 def _fraction(inside: np.ndarray) -> dict[str, float]:
@@ -80,7 +116,7 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
 def _overall_note(overall: dict[str, float]) -> str:
     if not overall["n"]:
         return "no quiescent galaxies"
-    return f"{100 * overall['in_box']:.1f} % of {overall['n']} quiescent in the box"
+    return f"{100 * overall['in_box']:.4g} % of {overall['n']} quiescent in the box"
 
 
 def _draw_box(axes: Axes, box: Mapping[str, float]) -> None:
@@ -108,7 +144,13 @@ def _draw_fractions(axes: Axes, measured: dict[str, Any], settings: Settings) ->
             color=colour,
         )
         if name == "quiescent":
+            reachable = [row["reachable"] for row in rows]
+            axes.plot(
+                centre, reachable, "o", ms=10, mfc="none", color=style.RELATION, label="quiescent: box within reach"
+            )
+            redrawn = [row["sfr_redrawn"] for row in rows]
+            axes.plot(centre, redrawn, "x", ms=5, color=colour, label="quiescent: SFR drawn again")
             for row, x in zip(rows, centre, strict=True):
-                axes.text(x, 1.04, f"{row['n']}", rotation=90, ha="center", va="bottom", fontsize=8, color=colour)
+                axes.text(x, 1.06, f"{row['n']}", rotation=90, ha="center", va="bottom", fontsize=8, color=colour)
     axes.set_xlim(settings.redshift_bins[0], settings.redshift_bins[-1])
     axes.set(xlabel=style.LABELS["redshift"], ylabel="fraction inside the box", ylim=(-0.05, 1.25))
