@@ -15,7 +15,7 @@ _TABLE_MB = 250  # SSP table and what the engine makes of it
 _START_S = 5.0  # of a job: imports, tables
 _SAFETY = 2.0  # requested over expected run time
 _MINUTES = 5  # least run time requested: slow file systems, compilation on the first run
-_QUERY_US, _QUERY_POWER = 6.5, 0.32  # of a search: at 1e6 points, and how it rises with their number
+_QUERY_US, _QUERY_POWER = 7.0, 0.35  # of a search: at 1e6 points, and how it rises with their number
 _BLOCK_MB = 200  # of the rules that hold a block of rows at a time, beside what they keep
 _LEAST_TREE = 100_000  # points of a tree shard: each more costs a search of its own
 
