@@ -183,7 +183,7 @@ def rivals(points: dict[str, Points], age: NDArray[np.float32]) -> list[Section]
 
 
 def naive(tree: KDTree, april: Points) -> Section:
-    """Return how the naive way compares among the most points."""
+    """Return how the naive way compares among the same points."""
     from scipy.spatial import cKDTree
 
     targets_in, limit = galaxies(N_GALAXIES)
@@ -213,14 +213,14 @@ def naive(tree: KDTree, april: Points) -> Section:
     )
 
 
-def cost(points: Points, age: NDArray[np.float32]) -> tuple[KDTree, Cost]:
-    """Return a tree and what it costs."""
+def cost(points: Points, age: NDArray[np.float32]) -> Cost:
+    """Return what a tree and its search cost."""
     targets_in, limit = galaxies(N_GALAXIES)
     targets = targets_in(METRICS[OURS])
     trees: list[KDTree] = []
     build_s = elapsed(lambda: trees.append(KDTree.of(points, age)))
     seconds = interleaved({"query": Contestant(partial(trees[0].nearest_allowed, targets, K, limit), len(targets))}, 3)
-    return trees[0], Cost(float(np.median(seconds["query"])) * 1e6, build_s)
+    return Cost(float(np.median(seconds["query"])) * 1e6, build_s)
 
 
 def law(costs: dict[int, Cost]) -> Section:
@@ -258,15 +258,15 @@ def main() -> None:
     points, age = parents(largest)  # on all cores
     numba.set_num_threads(1)
     KDTree.of(points[OURS][:100], age[:100]).nearest(points[OURS][:10], K)  # compile
+    few = min(N_RIVALS, largest)
+    with threadpool_limits(1):
+        sections = rivals({name: values[:few] for name, values in points.items()}, age[:few])
+    sections.append(naive(KDTree.of(points[OURS][:few], age[:few]), points.pop(APRIL)[:few]))
+    print(render(sections), file=sys.stderr)
     costs = {}
     for n in (10**power for power in range(5, 9) if 10**power <= largest):
-        tree, costs[n] = cost(points[OURS][:n], age[:n])
+        costs[n] = cost(points[OURS][:n], age[:n])
         print(f"{n:.0e} points: {costs[n]}", file=sys.stderr)
-    with threadpool_limits(1):
-        sections = rivals({name: values[:N_RIVALS] for name, values in points.items()}, age[:N_RIVALS])
-    april = points[APRIL]
-    del points
-    sections.append(naive(tree, april))
     draw(costs)
     said = shlex.join(["python", "-m", "benchmarks.search", *sys.argv[1:]])
     text = f"{said}\n\n{render([*sections, law(costs)])}"
