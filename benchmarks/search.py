@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -110,7 +110,7 @@ def rivals(points: dict[str, Points], age: NDArray[np.float32]) -> list[Section]
     few = np.sort(kdtree.order(targets)[:N_SLOW])
     ordered = few[kdtree.order(targets[few])]
     shuffled = np.random.default_rng(0).permutation(few)
-    trees: dict[str, object] = {}
+    trees: dict[str, Any] = {}
     built = {
         "ours": elapsed(lambda: trees.update(ours=KDTree.of(points[OURS], age))),
         "pykdtree": elapsed(lambda: trees.update(pykdtree=PyKDTree(points[OURS]))),
