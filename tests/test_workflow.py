@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 PARENTS = ["0000.h5", "0001.h5"]
 DIAGNOSTICS = ("muv", "sfr_mass", "mass_metallicity", "triangle", "uvj", "assignment", "yardstick", "ages")
-STAGES = ("galaxies", "neighbours", "assign", "quiescent", "catalog", "spectra")
+STAGES = ("galaxies", "proposals", "neighbours", "assign", "quiescent", "catalog", "spectra")
 
 
 class Workflow:
@@ -121,7 +121,7 @@ def test_nothing_else_is_left(tiny):
 
 
 def test_every_job_has_a_log_and_a_benchmark(tiny):
-    for rule in ("lightcone", "parent", "tree", "neighbours", "assign", "quiescent", "catalog", "spectra", "plot"):
+    for rule in ("lightcone", "parent", "tree", "propose", "neighbours", "assign", "quiescent", "catalog", "spectra", "plot"):
         logs = sorted(tiny.folder.glob(f"logs/tiny/{rule}/*.log"))
         assert logs, rule
         assert all("done in" in path.read_text() for path in logs)
