@@ -121,7 +121,18 @@ def test_nothing_else_is_left(tiny):
 
 
 def test_every_job_has_a_log_and_a_benchmark(tiny):
-    for rule in ("lightcone", "parent", "tree", "propose", "neighbours", "assign", "quiescent", "catalog", "spectra", "plot"):
+    for rule in (
+        "lightcone",
+        "parent",
+        "tree",
+        "propose",
+        "neighbours",
+        "assign",
+        "quiescent",
+        "catalog",
+        "spectra",
+        "plot",
+    ):
         logs = sorted(tiny.folder.glob(f"logs/tiny/{rule}/*.log"))
         assert logs, rule
         assert all("done in" in path.read_text() for path in logs)
