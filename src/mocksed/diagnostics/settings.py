@@ -29,6 +29,8 @@ class Settings:
     """Bins with fewer galaxies have no statistics."""
     max_galaxies: int = 2_000_000
     """Galaxies that are read; of more, an even sample."""
+    max_searched: int = 1000
+    """Galaxies whose best reachable models are searched, twice, at 6 ms; of more, an even sample."""
     uvj_box: Mapping[str, float] = field(default_factory=lambda: dict(WILLIAMS2009))
     """Keyword arguments of the box, see `mocksed.uvj.in_box`."""
     cosmology: Mapping[str, float] = field(default_factory=dict)

@@ -16,7 +16,6 @@ QUANTITIES = ("muv", "beta", "log_sfr", "log_zmet", "log_us")
 COLUMNS = ("redshift", "log_mstar", "quiescent", "distance", *QUANTITIES, *(f"prop_{name}" for name in QUANTITIES))
 PARENT_COLUMNS: tuple[str, ...] = ()
 
-_MAX_SEARCHED = 1000  # galaxies, twice: 6 ms each
 _MASS_BIN = 1.0  # dex: wider than those of the other plots, of fewer galaxies
 _EDGES = np.logspace(-4, 1, 51)  # of distances
 
@@ -42,7 +41,7 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
 
     """
     galaxies = sample.star_forming
-    some = thin(galaxies, _MAX_SEARCHED)
+    some = thin(galaxies, settings.max_searched)
     own = {name: some[f"prop_{name}"] for name in QUANTITIES}
     independent = _independent(some, settings)
     found = [_search(some, proposal, settings) for proposal in (own, independent)]
