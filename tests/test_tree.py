@@ -47,21 +47,21 @@ def test_what_is_read_finds_the_rows_of_the_parent(shards, columns, files, start
     monkeypatch.setattr(tree, "_BLOCK", 7)
     monkeypatch.setattr(tree, "_LEAVES", 1)
     write(shards, files, start, stop, METRICS[preset])
-    shard = read(files, start, stop, METRICS[preset])
+    search, about = read(files, start, stop, METRICS[preset]), storage.read_json(files[1])
     doubles = {name: values.astype(float) for name, values in columns.items()}
     coordinates = METRICS[preset].coordinates(doubles)[start:stop]
-    rows, distance = shard.tree.nearest(coordinates, 1)
+    rows, distance = search.nearest(coordinates, 1)
     assert_array_equal(rows[:, 0], np.arange(start, stop))
     assert not distance.any()
-    _, _, found = shard.tree.nearest_allowed(coordinates[:1], 1, np.full(1, np.nextafter(shard.youngest_age, 0.0)))
+    _, _, found = search.nearest_allowed(coordinates[:1], 1, np.full(1, np.nextafter(about["youngest_age"], 0.0)))
     assert not found.any()
-    assert shard.youngest_age == columns["age"][start:stop].min()
-    assert shard.about["recipe"] == RECIPE
+    assert about["youngest_age"] == columns["age"][start:stop].min()
+    assert about["recipe"] == RECIPE
 
 
 def test_leaves_are_mapped_and_cannot_be_changed(shards, files):
     write(shards, files)
-    leaves = read(files).tree.leaves
+    leaves = read(files).leaves
     assert not leaves.flags.writeable
     memory = leaves
     while isinstance(memory, np.ndarray):

@@ -7,7 +7,7 @@ which all threads and processes of a node map, and a JSON file that says what is
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +23,6 @@ from mocksed.parent import Catalogue, Recipe
 
 _BLOCK = 1_000_000  # points of the parent held at once, beside their coordinates
 _LEAVES = 1 << 15  # written at once
-
-
-@dataclass(frozen=True)
-class TreeShard:
-    """A tree shard on disk.
-
-    Attributes
-    ----------
-    tree : KDTree
-        Over the memory-mapped leaves; rows are those of the parent catalogue.
-    youngest_age : float
-        Age of the youngest point [Gyr].
-    about : dict
-        What its JSON file says.
-
-    """
-
-    tree: KDTree
-    youngest_age: float
-    about: dict[str, Any]
 
 
 def write(
@@ -102,8 +82,8 @@ def write(
     storage.write_json(about, catalogue.metadata | of_shard)
 
 
-def read(leaves: Path | str, about: Path | str, metric: Metric, start: int, stop: int, recipe: Recipe) -> TreeShard:
-    """Return the tree shard of the rows ``start`` to ``stop`` of a parent catalogue.
+def read(leaves: Path | str, about: Path | str, metric: Metric, start: int, stop: int, recipe: Recipe) -> KDTree:
+    """Return the tree of the rows ``start`` to ``stop`` of a parent catalogue, over its memory-mapped leaves.
 
     Raises
     ------
@@ -131,7 +111,7 @@ def read(leaves: Path | str, about: Path | str, metric: Metric, start: int, stop
         )
     if mapped.checksum(leaves, stored_leaves.offset) != stored["crc32"]:
         raise UserError(f"{leaves} is damaged: it has another checksum than {about} says. {_REMOVE}")
-    return TreeShard(KDTree(stored_leaves), stored["youngest_age"], dict(stored))
+    return KDTree(stored_leaves)
 
 
 def _header(n_points: int, metric: Metric) -> dict[str, Any]:

@@ -12,7 +12,7 @@ with job(snakemake.log[0], snakemake.threads):
     metric, recipe = metric_of(**params.metric), parent.recipe(**params.recipe)
     start, stop = storage.shard_bounds(recipe["n"], params.n_trees)[params.tree]
     leaves = staging.local(files.leaves, staging.scratch_of(snakemake.config))
-    search = tree.read(leaves, files.about, metric, start, stop, recipe).tree
+    search = tree.read(leaves, files.about, metric, start, stop, recipe)
     galaxies = storage.read_arrays(files.galaxies, ["galaxy_id", "redshift", "log_mstar", "quiescent"])
     galaxies = {name: values[~galaxies["quiescent"]] for name, values in galaxies.items()}
     proposed = storage.to_arrays(storage.read_table(files.proposals))
