@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mocksed import relations as rel
 from mocksed.columns import Flag
@@ -22,7 +22,13 @@ PARAMETERS = ("age", "tau", "dust2", "log_zmet", "log_us")
 
 
 def propose(
-    galaxy_id: NDArray[np.int64], log_mstar: Array, redshift: Array, *, seed: int, scatter: Relations
+    galaxy_id: NDArray[np.int64],
+    log_mstar: Array,
+    redshift: Array,
+    *,
+    seed: int,
+    scatter: Relations,
+    realisation: ArrayLike = 0,
 ) -> dict[str, Array]:
     """Return the proposals of star-forming galaxies, each drawn from its relation with its scatter.
 
@@ -37,6 +43,8 @@ def propose(
         Seed of the run.
     scatter : Relations
         Scatter of the relations.
+    realisation : int or ndarray of shape (n, )
+        The realisation of the catalogue: each has its own random numbers.
 
     Returns
     -------
@@ -45,7 +53,7 @@ def propose(
         near which the galaxy is searched for.
 
     """
-    random = iter(uniforms(seed, Stage.PROPOSAL, galaxy_id, len(PROPOSED) + 1).T)
+    random = iter(uniforms(seed, Stage.PROPOSAL, galaxy_id, len(PROPOSED) + 1, realisation=realisation).T)
     log_sfr = scatter.log_sfr_star_forming.draw(rel.log_sfr_star_forming(log_mstar, redshift), next(random))
     log_zmet = scatter.log_zmet.draw(rel.log_zmet(log_mstar, log_sfr), next(random))
     log_us = scatter.log_us.draw(rel.log_us(log_zmet), next(random))

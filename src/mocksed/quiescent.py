@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mocksed import relations as rel
 from mocksed.columns import Flag
@@ -81,9 +81,11 @@ def solve_tau(age: Array, psi: Array, sfh: str = "delayed_tau") -> Array:
     return np.exp(0.5 * (low + high))
 
 
-def propose_log_sfr(galaxy_id: NDArray[np.int64], log_mstar: Array, redshift: Array, prior: Prior) -> Array:
+def propose_log_sfr(
+    galaxy_id: NDArray[np.int64], log_mstar: Array, redshift: Array, prior: Prior, realisation: ArrayLike = 0
+) -> Array:
     """Return the SFRs proposed from the relation of quiescent galaxies, log10 [Msun/yr], shape (n, )."""
-    uniform = uniforms(prior.seed, Stage.QUIESCENT, galaxy_id, 1)[:, 0]
+    uniform = uniforms(prior.seed, Stage.QUIESCENT, galaxy_id, 1, realisation=realisation)[:, 0]
     return prior.scatter.log_sfr_quiescent.draw(rel.log_sfr_quiescent(log_mstar, redshift), uniform)
 
 
@@ -103,7 +105,8 @@ def _try(galaxies: Mapping[str, NDArray], number: NDArray[np.int64], prior: Prio
     random = np.empty((len(number), len(_DRAWN)))
     for value in np.unique(number):
         rows, first = number == value, _FIRST_TRY + len(_DRAWN) * int(value)
-        random[rows] = uniforms(prior.seed, Stage.QUIESCENT, galaxies["galaxy_id"][rows], len(_DRAWN), first)
+        galaxy_id, realisation = galaxies["galaxy_id"][rows], galaxies["realisation"][rows]
+        random[rows] = uniforms(prior.seed, Stage.QUIESCENT, galaxy_id, len(_DRAWN), first, realisation)
     for name, uniform in zip(_DRAWN, random.T, strict=True):
         drawn[name] = draw(name, prior.sampling[name], uniform, drawn, True, prior.cosmo, prior.scatter)
     within = engine.clip_log_zmet(drawn["log_zmet"])
@@ -128,7 +131,7 @@ def assign(
     Parameters
     ----------
     galaxies : mapping of str to ndarray of shape (n, )
-        ``galaxy_id``, ``redshift``, ``log_mstar``.
+        ``galaxy_id``, ``redshift``, ``log_mstar``, and ``realisation``, by default 0.
     prior : Prior
         What to draw from, and how often.
     engine : Engine
@@ -144,9 +147,9 @@ def assign(
 
     """
     n = len(galaxies["galaxy_id"])
-    galaxies = dict(galaxies)
+    galaxies = {"realisation": np.zeros(n, np.int64)} | dict(galaxies)
     galaxies["prop_log_sfr"] = propose_log_sfr(
-        galaxies["galaxy_id"], galaxies["log_mstar"], galaxies["redshift"], prior
+        galaxies["galaxy_id"], galaxies["log_mstar"], galaxies["redshift"], prior, galaxies["realisation"]
     )
     names = ("age", "tau", "log_zmet", "dust2", "missed_sfr", "outside", "zmet_clipped")
     best = {name: np.full(n, np.inf) for name in names}

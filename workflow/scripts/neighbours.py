@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mocksed import assign, parent, provenance, staging, storage, tree
+from mocksed import assign, parent, provenance, realisations, staging, storage, tree
 from mocksed.cosmology import age_max, cosmology
 from mocksed.jobs import job, progress
 from mocksed.neighbours import metric_of
@@ -14,7 +14,8 @@ with job(snakemake.log[0], snakemake.threads):
     start, stop = storage.shard_bounds(recipe["n"], params.n_trees)[params.tree]
     leaves = staging.local(files.leaves, staging.scratch_of(snakemake.config))
     search = tree.read(leaves, files.about, metric, start, stop, recipe).tree
-    galaxies = storage.read_arrays(files.galaxies, ["galaxy_id", "redshift", "log_mstar", "quiescent"])
+    wanted = ["galaxy_id", "redshift", "log_mstar", "quiescent"]
+    galaxies = storage.read_arrays(files.galaxies, wanted, optional=[realisations.COLUMN])
     galaxies = {name: values[~galaxies["quiescent"]] for name, values in galaxies.items()}
     proposal = assign.propose(
         galaxies["galaxy_id"],
@@ -22,6 +23,7 @@ with job(snakemake.log[0], snakemake.threads):
         galaxies["redshift"],
         seed=params.seed,
         scatter=Relations.from_config(params.scatter),
+        realisation=galaxies.get(realisations.COLUMN, 0),
     )
     limit = age_max(cosmology(**params.cosmology), galaxies["redshift"])
     if not params.neighbours["allowed_ages_only"]:
@@ -29,6 +31,6 @@ with job(snakemake.log[0], snakemake.threads):
     targets = metric.coordinates(proposal | galaxies)
     with progress(len(targets), "galaxies", "neighbours") as bar:
         rows, distance, found = search.nearest_allowed(targets, params.neighbours["k"], limit, bar)
-    columns = {"galaxy_id": galaxies["galaxy_id"]} | {f"prop_{name}": proposal[name] for name in assign.PROPOSED}
+    columns = realisations.keys(galaxies) | {f"prop_{name}": proposal[name] for name in assign.PROPOSED}
     columns |= {"neighbour_index": rows, "neighbour_distance": distance, "neighbour_found": found}
     storage.write_table(snakemake.output[0], columns, params.about | provenance.of_file(files.about))

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from mocksed.diagnostics import bins, style
 from mocksed.diagnostics.catalogue import Arrays, Sample, thin
 from mocksed.diagnostics.settings import Settings
+from mocksed.realisations import COLUMN
 from mocksed.uvj import in_box
 
 COLUMNS = ("redshift", "quiescent", "uv", "vj")
@@ -30,7 +31,8 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
         ``box`` : the limits of the box;
         ``star_forming``, ``quiescent`` : dict with ``overall`` : {``n``, ``in_box`` (a fraction), ``p16``, ``p84``}
         and ``by_redshift`` : list of the same with ``low`` and ``high``. p16 and p84 are the Wilson interval of the
-        fraction (Wilson 1927).
+        fraction (Wilson 1927). With realisations there is also ``in_box_spread`` (see
+        `mocksed.diagnostics.bins.spread`).
 
     """
     classes = {"star_forming": sample.star_forming, "quiescent": sample.quiescent}
@@ -41,19 +43,24 @@ def _of_class(galaxies: Arrays, settings: Settings) -> dict[str, Any]:
     known = np.isfinite(galaxies["uv"]) & np.isfinite(galaxies["vj"])
     redshift = galaxies["redshift"][known]
     inside = in_box(galaxies["uv"][known], galaxies["vj"][known], settings.uvj_box)
+    realisation = bins.rows_of(galaxies.get(COLUMN), known)
     by_redshift = [
-        {"low": low, "high": high} | _fraction(inside[members])
+        {"low": low, "high": high} | _fraction(inside[members], bins.rows_of(realisation, members))
         for low, high, members in bins.slices(redshift, settings.redshift_bins)
     ]
-    return {"overall": _fraction(inside), "by_redshift": by_redshift}
+    return {"overall": _fraction(inside, realisation), "by_redshift": by_redshift}
 
 
-def _fraction(inside: np.ndarray) -> dict[str, float]:
+def _fraction(inside: np.ndarray, realisation: bins.Realisation) -> dict[str, float]:
     n = len(inside)
-    if not n:
-        return {"n": 0, "in_box": np.nan, "p16": np.nan, "p84": np.nan}
-    low, high = binom_conf_interval(int(inside.sum()), n, interval="wilson")
-    return {"n": n, "in_box": float(inside.mean()), "p16": float(low), "p84": float(high)}
+    if n:
+        low, high = binom_conf_interval(int(inside.sum()), n, interval="wilson")
+        result = {"n": n, "in_box": float(inside.mean()), "p16": float(low), "p84": float(high)}
+    else:
+        result = {"n": 0, "in_box": np.nan, "p16": np.nan, "p84": np.nan}
+    if realisation is not None:
+        result["in_box_spread"] = float(bins.spread(lambda rows: inside[rows].mean(), realisation))
+    return result
 
 
 @style.styled
@@ -80,7 +87,8 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
 def _overall_note(overall: dict[str, float]) -> str:
     if not overall["n"]:
         return "no quiescent galaxies"
-    return f"{100 * overall['in_box']:.1f} % of {overall['n']} quiescent in the box"
+    spread = f", spread {100 * overall['in_box_spread']:.1g} %" if "in_box_spread" in overall else ""
+    return f"{100 * overall['in_box']:.1f} % of {overall['n']} quiescent in the box{spread}"
 
 
 def _draw_box(axes: Axes, box: Mapping[str, float]) -> None:
