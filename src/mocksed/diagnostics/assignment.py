@@ -1,5 +1,6 @@
 """What was proposed for each star-forming galaxy against what it was given."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,8 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
     """
     galaxies = sample.star_forming
     mass_edges = bins.edges(galaxies["log_mstar"], settings.mass_bin)
-    offsets = {name: _offsets(galaxies, name, mass_edges, settings) for name in QUANTITIES}
+    few = settings.min_count * sample.n_realisations
+    offsets = {name: _offsets(galaxies, name, mass_edges, settings.redshift_bins, few) for name in QUANTITIES}
     distance = galaxies["distance"]
     within = np.clip(distance[np.isfinite(distance)], _DISTANCE_EDGES[0], _DISTANCE_EDGES[-1])
     histogram = {
@@ -45,12 +47,14 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
     return offsets | {"distance": bins.percentiles(distance, galaxies.get(COLUMN)) | histogram}
 
 
-def _offsets(galaxies: Arrays, name: str, mass_edges: np.ndarray, settings: Settings) -> dict[str, Any]:
+def _offsets(
+    galaxies: Arrays, name: str, mass_edges: np.ndarray, redshift_bins: Sequence[float], min_count: int
+) -> dict[str, Any]:
     offset, realisation = galaxies[name] - galaxies[f"prop_{name}"], galaxies.get(COLUMN)
     by_redshift = []
-    for low, high, inside in bins.slices(galaxies["redshift"], settings.redshift_bins):
+    for low, high, inside in bins.slices(galaxies["redshift"], redshift_bins):
         own, log_mstar = bins.rows_of(realisation, inside), galaxies["log_mstar"][inside]
-        by_mass = bins.statistics(log_mstar, offset[inside], mass_edges, settings.min_count, own)
+        by_mass = bins.statistics(log_mstar, offset[inside], mass_edges, min_count, own)
         by_redshift.append(
             {"low": low, "high": high}
             | bins.percentiles(offset[inside], own)

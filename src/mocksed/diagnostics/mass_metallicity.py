@@ -42,7 +42,7 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
             sfr_edges,
             mass_edges,
             relations.log_zmet,
-            settings.min_count,
+            settings.min_count * sample.n_realisations,
             galaxies.get(COLUMN),
         )
     }

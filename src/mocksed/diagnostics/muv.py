@@ -28,7 +28,7 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
         See `mocksed.diagnostics.bins.relation_panels`; both lists have the same redshift bins.
 
     """
-    galaxies, z_bins, few = sample.star_forming, settings.redshift_bins, settings.min_count
+    galaxies, z_bins, few = sample.star_forming, settings.redshift_bins, settings.min_count * sample.n_realisations
     z, log_mstar, muv, beta = (galaxies[name] for name in ("redshift", "log_mstar", "muv", "beta"))
     mass_edges, muv_edges = bins.edges(log_mstar, settings.mass_bin), bins.edges(muv, MUV_BIN)
     own = galaxies.get(COLUMN)

@@ -36,7 +36,7 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
             settings.redshift_bins,
             mass_edges,
             RELATIONS[name],
-            settings.min_count,
+            settings.min_count * sample.n_realisations,
             galaxies.get(COLUMN),
         )
         for name, galaxies in (("star_forming", sample.star_forming), ("quiescent", sample.quiescent))
