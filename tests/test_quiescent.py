@@ -223,3 +223,16 @@ def test_progress_counts_every_galaxy(engine, box):
     told = Told()
     quiescent.assign(galaxies(30), prior(box=box, max_tries=20), engine, told)
     assert told.done == 30
+
+
+def test_a_realisation_is_the_same_alone(engine):
+    own, indices = galaxies(60), (0, 1, 6)
+    together = {name: np.tile(values, 3) for name, values in own.items()}
+    together["realisation"] = np.repeat(np.array(indices, np.int16), 60)
+    result = quiescent.assign(together, prior(), engine)
+    for i, index in enumerate(indices):
+        alone = quiescent.assign(own | {"realisation": np.full(60, index)}, prior(), engine)
+        assert same_bytes({name: values[60 * i : 60 * (i + 1)] for name, values in result.items()}, alone)
+    assert same_bytes(quiescent.assign(own, prior(), engine), {name: values[:60] for name, values in result.items()})
+    for name in ("prop_log_sfr", "age"):
+        assert len(np.unique(result[name])) == 180
