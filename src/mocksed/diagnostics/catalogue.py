@@ -110,9 +110,10 @@ def read(paths: Sequence[Path | str], columns: Sequence[str], max_rows: int) -> 
     ids = sample.pop(_ID)
     sample = select(sample, np.lexsort((ids, sample.get(COLUMN, np.zeros(len(ids))))))
     if _RANK in sample:
-        rank = sample.pop(_RANK).reshape(n_realisations, -1)  # of the same galaxies in each
-        rows = _lowest(rank[0], n_kept)
-        sample = select(sample, (rows + rank.shape[1] * np.arange(n_realisations)[:, None]).ravel())
+        rank = sample.pop(_RANK)
+        of_first = rank[: len(rank) // n_realisations]  # the others have the same galaxies
+        if len(of_first) > n_kept:
+            sample = select(sample, rank <= np.partition(of_first, n_kept - 1)[n_kept - 1])
     return sample
 
 
