@@ -55,11 +55,11 @@ _LAWS: dict[str, Law] = {
     "input_table": Law(0, 5, 60),
     "parent": Law(0, 4, 52),
     "tree": Law(40, 1.0, 28),
-    "propose": Law(400, 40, 60),
+    "propose": Law(600, 25, 60),
     "neighbours": Law(800, 6, 160, point_memory=30, point_us=0.03),
     "merge": Law(400, 3, 200),
-    "assign": Law(1600, 8, 90, point_memory=20, point_us=0.02),
-    "quiescent": Law(400, 50, 5),
+    "assign": Law(1600, 70, 100, point_memory=20, point_us=0.02),
+    "quiescent": Law(400, 10, 5),
     "catalog": Law(800, 150, 180),
     "spectra": Law(200, 130, 0),
     "plot": Law(800, 15, 0, point_us=0.1),
@@ -209,7 +209,7 @@ def _points(rule: str, config: Mapping[str, Any]) -> int:
 def _memory_mb(rule: str, config: Mapping[str, Any]) -> int:
     law, memory = _law(rule, config), _FLAT.get(rule, (_PROCESS_MB, 0.0))[0]
     memory += (_rows(rule, config) * law.memory + _points(rule, config) * law.point_memory) / 1e6
-    if rule in ("parent", "quiescent", "catalog", "spectra"):
+    if rule in ("parent", "propose", "assign", "quiescent", "catalog", "spectra"):
         memory += _TABLE_MB
     if rule in ("parent", "tree"):
         memory += _BLOCK_MB

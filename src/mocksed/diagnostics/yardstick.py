@@ -16,7 +16,7 @@ QUANTITIES = ("muv", "beta", "log_sfr", "log_zmet", "log_us")
 COLUMNS = ("redshift", "log_mstar", "quiescent", "distance", *QUANTITIES, *(f"prop_{name}" for name in QUANTITIES))
 PARENT_COLUMNS: tuple[str, ...] = ()
 
-_MAX_SEARCHED = 2000  # galaxies, twice: 6 ms each
+_MAX_SEARCHED = 1000  # galaxies, twice: 6 ms each
 _MASS_BIN = 1.0  # dex: wider than those of the other plots, of fewer galaxies
 _EDGES = np.logspace(-4, 1, 51)  # of distances
 
@@ -191,7 +191,8 @@ def _draw_distances(axes: Axes, measured: dict[str, Any]) -> None:
     axes.stairs(histogram["best"], histogram["edges"], color=style.RELATION, label="best reachable")
     axes.set(xlabel="distance in the metric of the run", ylabel="number of galaxies", xscale="log")
     excess = measured["proposals"]["excess"]
-    text = f"excess: median {excess['median']:.3f}\n99 % below {excess['p99']:.3f}"
+    median, most = (round(excess[key], 3) + 0.0 for key in ("median", "p99"))  # no -0
+    text = f"excess: median {median:.3f}\n99 % below {most:.3f}"
     style.note(axes, text if measured["searched"] else "no galaxies were searched")
 
 
