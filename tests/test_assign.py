@@ -403,3 +403,17 @@ def test_nothing_piles_up(joint):
         count = np.histogram(values, np.linspace(low, high, 51))[0]
         beside = np.array([np.mean([count[j] for j in (i - 1, i + 1) if 0 <= j < 50]) for i in range(50)])
         assert np.all((count < 3.0 * beside) | (count < 30))
+
+
+def test_a_realisation_of_the_proposals_is_the_same_alone(proposed):
+    n = 500
+    own = {name: np.tile(values[:n], 3) for name, values in galaxies().items()}
+    realisation = np.repeat([0, 1, 6], n)
+    together = assign.propose(np.tile(IDS[:n], 3), **own, seed=4, scatter=SCATTER, realisation=realisation)
+    few = {name: values[:n] for name, values in galaxies().items()}
+    for index, rows in zip((0, 1, 6), (slice(0, n), slice(n, 2 * n), slice(2 * n, None)), strict=True):
+        alone = assign.propose(IDS[:n], **few, seed=4, scatter=SCATTER, realisation=index)
+        assert all(together[name][rows].tobytes() == values.tobytes() for name, values in alone.items())
+    assert all(together[name][:n].tobytes() == values[:n].tobytes() for name, values in proposed.items())
+    scatter = together["log_sfr"] - rel.log_sfr_star_forming(own["log_mstar"], own["redshift"])
+    assert abs(np.corrcoef(np.split(scatter, 3))[0, 1]) < 0.2

@@ -105,6 +105,12 @@ def test_spectra_of_chosen_galaxies(run, capsys):
         assert stored["spectrum"].tobytes() == spectra.of_run("mine", ids)[1].tobytes()
 
 
+def test_plan_names_the_realisations(in_root, tmp_path, capsys):
+    (tmp_path / "mine.yaml").write_text("run: mine\nrealisations: 8\ngalaxies: {lightcone: {n_galaxies: 1000}}\n")
+    assert cli.main(["plan", "--configfile", str(tmp_path / "mine.yaml")]) == 0
+    assert capsys.readouterr().out.startswith("1e+03 galaxies in 8 realisations, 1e+06 star-forming parents\n")
+
+
 def status(arguments):
     """Return the exit status, also where the arguments are no command."""
     try:
@@ -120,6 +126,11 @@ def status(arguments):
         (["--run", "min", "--ids", "10"], "error: there is no catalogue of a run 'min'"),
         (["--run", "mine", "--ids", "10", "--results", "away"], "error: there is no catalogue of a run 'mine' in"),
         (["--run", "mine", "--ids", "10", "--ssp-table", "no.h5"], "error: results/mine/catalog/0000.parquet was made"),
+        (
+            ["--run", "mine", "--ids", "10", "--realisation", "3"],
+            "error: results/mine/catalog has no realisation 3",
+        ),
+        (["--run", "mine", "--ids", "10", "--realisation", "x"], "invalid int value: 'x'"),
         (["--run", "mine", "--ids", "ten"], "invalid int value: 'ten'"),
         (["--run", "mine", "--ids", "@no.txt"], "no.txt"),
         (["--run", "mine"], "--ids"),

@@ -85,3 +85,48 @@ def test_percentiles_of_a_sample() -> None:
     found = bins.percentiles(np.array([*np.arange(101.0), NAN]))
     assert found == {"count": 101, "p16": 16.0, "median": 50.0, "p84": 84.0}
     assert bins.percentiles(np.array([NAN]))["count"] == 0
+
+
+def test_the_spread_is_the_standard_deviation_between_realisations() -> None:
+    realisation = np.array([4, 4, 4, 7, 7, 7, 9, 9, 9])
+    values = np.array([1.0, 2.0, 9.0, 3.0, 4.0, -5.0, 7.0, 7.0, 7.0])  # medians 2, 3, 7
+    assert bins.percentiles(values, realisation)["median_spread"] == pytest.approx(np.sqrt(7.0))
+    assert bins.percentiles(values, realisation)["median"] == 4.0
+    assert bins.spread(lambda rows: rows.sum(), realisation) == 0.0
+    values[:3] = NAN
+    assert bins.percentiles(values, realisation)["median_spread"] == pytest.approx(np.sqrt(8.0))  # of 3 and 7
+    values[3:6] = NAN
+    assert np.isnan(bins.percentiles(values, realisation)["median_spread"])
+    assert np.isnan(bins.percentiles(values[:0], realisation[:0])["median_spread"])
+
+
+def test_the_spread_in_bins() -> None:
+    realisation = np.array([0, 0, 0, 1, 1, 1, 1])
+    x = np.array([0.5, 1.5, 1.5, 0.5, 0.6, 1.5, 2.5])
+    y = np.array([1.0, 2.0, 4.0, 2.0, 4.0, NAN, 8.0])
+    edges = np.array([0.0, 1.0, 2.0, 3.0])
+    found = bins.statistics(x, y, edges, 1, realisation)
+    assert found["count"].tolist() == [3, 2, 1]
+    np.testing.assert_allclose(found["median"], [2.0, 3.0, 8.0])
+    np.testing.assert_allclose(found["median_spread"], [np.sqrt(2.0), NAN, NAN])  # of 1 and 3; the others have one each
+    few = bins.statistics(x, y, edges, 4, realisation)
+    assert np.isnan([few["median"], few["median_spread"]]).all()
+    without = bins.statistics(x, y, edges, 1)
+    assert without.keys() == found.keys() - {"median_spread"}
+    for name, values in without.items():
+        np.testing.assert_array_equal(values, found[name])
+    for empty in (np.empty(0), np.arange(3.0)):
+        nothing = bins.statistics(np.empty(0), np.empty(0), empty, 1, np.empty(0, int))["median_spread"]
+        assert np.isnan(nothing).all()
+        assert len(nothing) == max(len(empty) - 1, 0)
+
+
+def test_a_panel_of_realisations_says_how_far_median_and_offset_scatter() -> None:
+    x, z, realisation = np.full(6, 0.5), np.full(6, 0.5), np.repeat([0, 1], 3)
+    y = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    arguments = (z, x, y, (0.0, 1.0), np.array([0.0, 1.0]), lambda a, b: np.asarray(a) * 0.0 + b, 2)
+    (panel,) = bins.relation_panels(*arguments, realisation)
+    assert (panel["n"], panel["realisations"], panel["median"]) == (6, 2, [3.5])
+    np.testing.assert_allclose([panel["median_spread"], panel["offset_spread"]], 3.0 / np.sqrt(2.0))
+    (plain,) = bins.relation_panels(*arguments)
+    assert plain.keys() == panel.keys() - {"realisations", "median_spread", "offset_spread"}

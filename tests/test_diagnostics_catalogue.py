@@ -107,3 +107,43 @@ def test_thin_keeps_an_even_part_or_all() -> None:
     thinned = catalogue.thin(arrays, 500)["x"]
     assert len(thinned) == 500
     assert abs(thinned.mean() - 5000) < 5 * 2887 / np.sqrt(500)
+
+
+def write_realisations(folder: Path, n_shards: int, indices: list[int]) -> list[Path]:
+    """Write shards in which each realisation has galaxies in its own order and M_UV of its own."""
+    paths = write(folder, n_shards)
+    for path in paths:
+        rows = storage.to_arrays(storage.read_table(path))
+        parts = [catalogue.select(rows, np.argsort(rows["redshift"] * (-1) ** i)) for i in range(len(indices))]
+        repeated = {name: np.concatenate([part[name] for part in parts]) for name in rows}
+        repeated["realisation"] = np.repeat(indices, len(rows["galaxy_id"]))
+        repeated["muv"] = repeated["redshift"] + repeated["realisation"]
+        storage.write_table(path, repeated, {"realisations": indices})
+    return paths
+
+
+@pytest.mark.parametrize("max_rows", [3001, 3 * N])
+def test_a_sample_is_of_the_same_galaxies_in_all_realisations(tmp_path: Path, max_rows: int) -> None:
+    found = [catalogue.read(write_realisations(tmp_path, n, [1, 4, 5]), ["redshift", "muv"], max_rows) for n in (1, 4)]
+    for name, values in found[0].items():
+        np.testing.assert_array_equal(values, found[1][name])
+    sample = found[0]
+    n = min(max_rows // 3, N)
+    np.testing.assert_array_equal(sample["realisation"], np.repeat([1, 4, 5], n))
+    np.testing.assert_array_equal(*np.split(sample["redshift"], 3)[:2])
+    np.testing.assert_allclose(sample["muv"], sample["redshift"] + sample["realisation"])
+    alone = catalogue.read(write(tmp_path, 2), ["redshift"], n)["redshift"]
+    np.testing.assert_array_equal(np.split(sample["redshift"], 3)[2], alone)
+
+
+def test_a_single_realisation_is_read_as_one_without_number(tmp_path: Path) -> None:
+    arrays = catalogue.read(write_realisations(tmp_path, 2, [3]), ["redshift"], 1000)
+    plain = catalogue.read(write(tmp_path, 2), ["redshift"], 1000)
+    assert arrays.keys() == plain.keys() == {"redshift"}
+    np.testing.assert_array_equal(arrays["redshift"], plain["redshift"])
+
+
+def test_the_number_of_realisations() -> None:
+    galaxies = {"quiescent": np.array([True, False, True]), "realisation": np.array([0, 0, 2])}
+    assert catalogue.Sample(galaxies).n_realisations == 2
+    assert catalogue.Sample({"quiescent": galaxies["quiescent"]}).n_realisations == 1

@@ -266,6 +266,76 @@ def test_triangle_of_awkward_catalogues(case: str) -> None:
     assert isinstance(DIAGNOSTICS["triangle"].draw(sample, measured, SETTINGS), Figure)
 
 
+def realised(n_star_forming: int, n_quiescent: int, n: int = 8) -> Sample:
+    """Return realisations of as many galaxies, which are drawn anew in each."""
+    parts = [synthetic(n_star_forming, n_quiescent, seed=seed) for seed in range(n)]
+    for i, part in enumerate(parts):
+        part["realisation"] = np.full(n_star_forming + n_quiescent, i)
+    return sample_of({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+
+@pytest.fixture(scope="module")
+def eight() -> Sample:
+    return realised(16_000, 4000)
+
+
+@pytest.mark.parametrize("which", PANELS)
+def test_the_spread_of_a_median_is_its_error(eight: Sample, which: str) -> None:
+    """The error of the median of n normal deviates is 1.25 sigma / sqrt(n); sigma is that of the bin."""
+    module, key = PANELS[which]
+    ratios = []
+    for panel in module.measure(eight, SETTINGS)[key]:
+        assert panel["realisations"] == 8
+        width, n = (np.array(panel["p84"]) - np.array(panel["p16"])) / 2, np.array(panel["count"]) / 8
+        spread = np.array(panel["median_spread"])
+        assert np.array_equal(np.isfinite(spread), np.isfinite(panel["median"]))
+        ratios += list((spread / (1.2533 * width / np.sqrt(n)))[n > 50])
+    assert len(ratios) > 10
+    assert 0.8 < np.nanmedian(ratios) < 1.25
+
+
+def test_bins_of_realisations_hold_as_many_galaxies_each_as_those_of_one(eight: Sample) -> None:
+    few = Settings(min_count=200)
+    for panel in muv.measure(eight, few)["muv"]:
+        assert np.array_equal(np.isfinite(panel["median"]), np.array(panel["count"]) >= 1600)
+    for row in assignment.measure(eight, few)["muv"]["by_redshift"]:
+        assert np.array_equal(np.isfinite(row["by_mass"]["median"]), np.array(row["by_mass"]["count"]) >= 1600)
+
+
+def test_the_summary_of_realisations_has_their_spread_and_that_of_one_has_none(eight: Sample) -> None:
+    summary = diagnostics.summary(eight, SETTINGS)
+    assert summary["counts"]["realisations"] == 8
+    assert summary["counts"]["sample"] == 8 * 20_000
+    assert summary["counts"]["quiescent_spread"] == 0.0  # as many in each
+    overall = summary["uvj"]["quiescent"]["overall"]
+    p, n = overall["in_box"], overall["n"] / 8
+    assert 0.4 < overall["in_box_spread"] / np.sqrt(p * (1.0 - p) / n) < 1.8
+    assert 0.0 < summary["assignment"]["muv"]["overall"]["median_spread"] < 0.005
+    assert 0.0 < summary["assignment"]["distance"]["median_spread"] < 0.02
+    assert 0.0 < summary["ages"]["star_forming"]["log_tau"]["median_spread"] < 0.05
+    one = diagnostics.summary(sample_of(synthetic(300, 100)), SETTINGS)
+    assert "spread" not in json.dumps(one)
+    assert "realisations" not in json.dumps(one)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", set(DIAGNOSTICS) - {"triangle"})
+@pytest.mark.parametrize("n", [(16_000, 4000), (3, 1), (0, 2), (2, 0)])
+def test_realisations_are_drawn_with_their_spread(eight: Sample, name: str, n: tuple[int, int]) -> None:
+    sample = eight if n[0] > 3 else realised(*n, n=2)
+    measured = DIAGNOSTICS[name].measure(sample, SETTINGS)
+    json.dumps(measured)
+    figure = DIAGNOSTICS[name].draw(sample, measured, SETTINGS)
+    figure.draw_without_rendering()
+    said = [text.get_text() for axes in figure.axes for text in axes.texts]
+    said += [axes.get_title(loc="right") for axes in figure.axes]
+    said += [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    if sample is eight and name not in ("ages", "yardstick"):
+        assert any("spread" in text for text in said), said
+    if sample is eight and name in ("muv", "sfr_mass", "mass_metallicity"):
+        assert any(text.startswith("8 \N{MULTIPLICATION SIGN} ") for text in said), said
+
+
 def test_drawing_leaves_the_settings_of_matplotlib_alone(large: Sample) -> None:
     before = dict(matplotlib.rcParams)
     muv.draw(large, muv.measure(large, SETTINGS), SETTINGS)

@@ -13,7 +13,7 @@ from scipy.stats import kstest, poisson
 from mocksed.cosmology import cosmology
 from mocksed.errors import UserError
 from mocksed.galaxies.lightcone import FULL_SKY_DEG2, LightCone, draw_positions
-from mocksed.galaxies.mass_functions import log_phi_quiescent, log_phi_star_forming
+from mocksed.galaxies.mass_functions import log_phi_quiescent, log_phi_star_forming, quiescent_fraction
 
 N = 400_000
 
@@ -201,3 +201,40 @@ def test_cap_around_a_pole():
 def test_right_ascension_is_never_360():
     ra, _ = draw_positions((0.0, 0.0), 1.0, np.array([0.5 - 1e-17, np.nextafter(0.5, 0.0), 0.2]), np.full(3, 0.5))
     assert np.all((ra >= 0.0) & (ra < 360.0))
+
+
+def test_realisations_have_the_same_galaxies_and_classes_of_their_own():
+    n, indices = 200_000, [0, 3, 7]
+    first, drawn = cone().draw(0, n), cone().draw(0, n, indices)
+    assert list(drawn) == ["galaxy_id", "realisation", *list(first)[1:]]
+    assert_array_equal(drawn["realisation"], np.repeat(indices, n))
+    for name, values in first.items():
+        parts = np.split(drawn[name], 3)
+        assert parts[0].tobytes() == values.tobytes()
+        if name != "quiescent":
+            assert all(part.tobytes() == values.tobytes() for part in parts)
+    alone = cone().draw(0, n, [7])
+    assert all(alone[name].tobytes() == values[2 * n :].tobytes() for name, values in drawn.items())
+    # each follows the mass functions, whatever the classes in the others
+    fraction = quiescent_fraction(first["log_mstar"], first["redshift"])
+    classes = np.array(np.split(drawn["quiescent"], 3))
+    for low, high in ((8.0, 9.0), (9.0, 10.0), (10.0, 10.5), (10.5, 11.0), (11.0, 12.5)):
+        of_bin = (first["log_mstar"] >= low) & (first["log_mstar"] < high)
+        expected, p = np.sum(fraction[of_bin]), fraction[of_bin]
+        error = np.sqrt(np.sum(p * (1.0 - p)))
+        assert np.all(np.abs(classes[:, of_bin].sum(axis=1) - expected) < 4.5 * error + 0.002 * expected)
+        both = np.sum(classes[0, of_bin] & classes[1, of_bin])
+        assert abs(both - np.sum(p**2)) < 4.5 * np.sqrt(np.sum(p**2)) + 0.004 * np.sum(p**2)
+
+
+@settings(max_examples=10, deadline=None)
+@given(cuts=st.lists(st.integers(0, 3000), max_size=4))
+def test_any_sharding_gives_the_same_realisations(cuts):
+    small = cone(n_galaxies=3000)
+    whole = small.draw(0, 3000, [1, 2])
+    edges = [0, *sorted(cuts), 3000]
+    pieces = [small.draw(start, stop, [1, 2]) for start, stop in pairwise(edges)]
+    for index in (1, 2):
+        for name, values in whole.items():
+            parts = [piece[name][piece["realisation"] == index] for piece in pieces]
+            assert np.concatenate(parts).tobytes() == values[whole["realisation"] == index].tobytes()

@@ -665,3 +665,61 @@ def test_output_folder_that_cannot_be_written(folder):
     (folder.path / "out").write_text("a file")
     with pytest.raises(UserError, match="cannot write"):
         folder.write(columns())
+
+
+# ------------------------------------------------------------------------------------------- realisations
+
+
+def in_realisations(folder, indices, **changes):
+    """Return the shards of the table, each a list of its realisations' rows."""
+    spec = TableSpec.from_config(folder.config(columns(400), **changes))
+    write_shards(spec, SEED, folder.outputs, folder.report, about={"run": "x"}, realisations=indices)
+    shards = []
+    for path in folder.outputs:
+        rows = storage.read_table(path)
+        n = len(rows) // len(indices)
+        assert rows["realisation"].to_pylist() == np.repeat(indices, n).tolist()
+        shards.append([rows.slice(i * n, n) for i in range(len(indices))])
+    return shards
+
+
+@pytest.mark.parametrize("quiescent_from", ["mass_function", "column"])
+def test_realisations_repeat_all_but_classes_that_the_mass_functions_decide(folder, quiescent_from):
+    changes = {"quiescent": {"from": quiescent_from}, "columns": NAMES | {"quiescent": "old"}}
+    default = folder.config(columns(400), **changes)
+    write_shards(TableSpec.from_config(default), SEED, folder.outputs, folder.report)
+    today = [storage.read_table(path) for path in folder.outputs]
+    assert today[0].column_names[:4] == ["galaxy_id", "redshift", "log_mstar", "quiescent"]
+    classes = []
+    for first, parts in zip(today, in_realisations(folder, [0, 2, 9], **changes), strict=True):
+        assert parts[0].column_names == ["galaxy_id", "realisation", *first.column_names[1:]]
+        assert parts[0].drop_columns("realisation").equals(first)
+        repeated = first.drop_columns("quiescent")
+        assert all(part.drop_columns(["realisation", "quiescent"]).equals(repeated) for part in parts)
+        assert {"field", "n_bands", "av"} < set(repeated.column_names)
+        classes.append([part["quiescent"].to_numpy() for part in parts])
+    classes = np.concatenate(classes, axis=1)
+    if quiescent_from == "column":
+        assert np.all(classes == classes[0])
+    else:
+        rows = pa.concat_tables(today)
+        fraction = quiescent_fraction(rows["log_mstar"].to_numpy(), rows["redshift"].to_numpy())
+        for index, drawn in zip((0, 2, 9), classes, strict=True):
+            uniform = rng.uniforms(SEED, rng.Stage.CLASS, rows["galaxy_id"].to_numpy(), 1, realisation=index)[:, 0]
+            assert_array_equal(drawn, uniform < fraction)
+        assert len(np.unique(classes, axis=0)) == 3
+    schema = pq.read_schema(folder.outputs[0])
+    assert schema.field("realisation").type == pa.int16()
+    assert b"realisation" in schema.field("realisation").metadata[b"description"]
+    assert json.loads(schema.metadata[b"run"]) == "x"
+    assert json.loads(folder.report.read_text())["n_used"] == 400
+
+
+def test_a_realisation_is_the_same_alone(folder):
+    together = in_realisations(folder, [0, 2, 9])
+    for shard, (alone,) in zip(together, in_realisations(folder, [2]), strict=True):
+        assert shard[1].equals(alone)
+
+
+def test_a_column_may_not_be_called_realisation(folder):
+    folder.refuses(columns() | {"realisation": np.zeros(N)}, "'realisation' has a name that the catalogue needs")

@@ -67,3 +67,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name, content):
         path.write_text(content)
     with pytest.raises(UserError, match=rf"cannot read .*{name}.*Remove it and run again"):
         provenance.of_file(path)
+
+
+def test_files_with_galaxies_name_their_realisations_unless_it_is_0_alone():
+    assert provenance.of_galaxies(RUN | {"realisations": 1}) == RUN
+    assert provenance.of_galaxies(RUN | {"realisations": [0]}) == RUN
+    assert provenance.of_galaxies(RUN | {"realisations": 3}) == RUN | {"realisations": [0, 1, 2]}
+    assert provenance.of_galaxies(RUN | {"realisations": [9, 4]}) == RUN | {"realisations": [4, 9]}

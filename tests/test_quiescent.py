@@ -377,3 +377,16 @@ def test_nothing_piles_up(population):
 def test_the_population_has_little_dust(population):
     assert 0.2 < np.median(population["dust2"]) < 0.3
     assert np.percentile(population["dust2"], 84) < 0.6
+
+
+def test_a_realisation_is_the_same_alone(engine):
+    own, indices = galaxies(60), (0, 1, 6)
+    together = {name: np.tile(values, 3) for name, values in own.items()}
+    together["realisation"] = np.repeat(np.array(indices, np.int16), 60)
+    result = quiescent.assign(together, prior(), engine)
+    for i, index in enumerate(indices):
+        alone = quiescent.assign(own | {"realisation": np.full(60, index)}, prior(), engine)
+        assert same_bytes({name: values[60 * i : 60 * (i + 1)] for name, values in result.items()}, alone)
+    assert same_bytes(quiescent.assign(own, prior(), engine), {name: values[:60] for name, values in result.items()})
+    for name in ("prop_log_sfr", "age"):
+        assert len(np.unique(result[name])) == 180

@@ -169,3 +169,18 @@ def test_columns_of_magnitudes_and_lines_cost(section, key, value, columns):
 def test_an_unknown_rule_is_an_error():
     with pytest.raises(KeyError, match="no_rule"):
         resources.job("no_rule", DEFAULT)
+
+
+@pytest.mark.parametrize("rule", ["lightcone", "neighbours", "assign", "quiescent", "catalog", "spectra"])
+def test_a_realisation_costs_as_much_as_as_many_galaxies(rule):
+    eight, more = complete(galaxies=10**6) | {"realisations": 8}, complete(galaxies=8 * 10**6)
+    assert resources.job(rule, eight) == resources.job(rule, more)
+    assert resources.plan(eight)[rule] == resources.plan(more)[rule]
+    assert resources.job(rule, complete() | {"realisations": [5]}) == resources.job(rule, complete())
+
+
+def test_realisations_share_the_parent_and_its_tree():
+    one, eight = (resources.plan(complete() | {"realisations": n}) for n in (1, 8))
+    assert one["parent"] == eight["parent"]
+    assert one["tree"] == eight["tree"]
+    assert all(one[rule].jobs == eight[rule].jobs for rule in one)

@@ -10,9 +10,10 @@ from mocksed.rng import Stage, raw, uniforms
 _WORD = 2**64
 
 
-def numpy_words(seed: int, stage: Stage, id_: int, n_draws: int) -> np.ndarray:
+def numpy_words(seed: int, stage: Stage, id_: int, n_draws: int, realisation: int) -> np.ndarray:
     """Return the same words from numpy, which adds one to the counter before it uses it."""
-    number = ((id_ % _WORD) * _WORD - 1) % 2**256  # the counter (0, id, 0, 0) less one, with borrow
+    # the counter (0, id, realisation, 0) less one, with borrow
+    number = (realisation * _WORD**2 + (id_ % _WORD) * _WORD - 1) % 2**256
     counter = np.array([number >> 64 * i & (_WORD - 1) for i in range(4)], np.uint64)
     key = np.array([seed, int(stage)], np.uint64)
     return np.random.Philox(key=key, counter=counter).random_raw(n_draws)
@@ -23,9 +24,11 @@ def numpy_words(seed: int, stage: Stage, id_: int, n_draws: int) -> np.ndarray:
     stage=st.sampled_from(Stage),
     id_=st.integers(-(2**63), 2**63 - 1),
     n_draws=st.integers(1, 13),
+    realisation=st.integers(0, 2**64 - 1),
 )
-def test_words_are_those_of_numpy(seed, stage, id_, n_draws):
-    assert_array_equal(raw(seed, stage, np.array([id_]), n_draws)[0], numpy_words(seed, stage, id_, n_draws))
+def test_words_are_those_of_numpy(seed, stage, id_, n_draws, realisation):
+    words = raw(seed, stage, np.array([id_]), n_draws, realisation=realisation)[0]
+    assert_array_equal(words, numpy_words(seed, stage, id_, n_draws, realisation))
 
 
 @given(first=st.integers(0, 50), n_draws=st.integers(1, 20))
@@ -49,6 +52,37 @@ def test_seeds_stages_and_ids_have_streams_of_their_own():
     streams = [uniforms(seed, stage, ids, 4) for seed in (0, 1) for stage in Stage]
     everything = np.concatenate([stream.ravel() for stream in streams])
     assert len(np.unique(everything)) == everything.size
+
+
+def test_realisation_0_is_what_there_is_without():
+    ids = np.arange(50)
+    assert_array_equal(uniforms(7, Stage.QUIESCENT, ids, 9, 3), uniforms(7, Stage.QUIESCENT, ids, 9, 3, 0))
+
+
+def test_rows_of_any_realisations_are_those_of_each_alone():
+    ids, realisation = np.tile(np.arange(100), 3), np.repeat(np.array([0, 5, 2], np.int16), 100)
+    mixed = uniforms(7, Stage.PROPOSAL, ids, 6, realisation=realisation)
+    for index, rows in zip((0, 5, 2), np.split(mixed, 3), strict=True):
+        assert_array_equal(rows, uniforms(7, Stage.PROPOSAL, np.arange(100), 6, realisation=index))
+    order = np.random.default_rng(0).permutation(300)
+    assert_array_equal(uniforms(7, Stage.PROPOSAL, ids[order], 6, realisation=realisation[order]), mixed[order])
+
+
+def test_realisations_are_independent():
+    ids = np.arange(50_000)
+    first, second, tenth = (uniforms(3, Stage.PROPOSAL, ids, 1, realisation=index)[:, 0] for index in (0, 1, 10))
+    assert len(np.unique([first, second, tenth])) == 150_000
+    assert np.abs(np.corrcoef([first, second, tenth]) - np.eye(3)).max() < 0.02
+    # of one galaxy through many realisations, and of its neighbour
+    through, beside = (uniforms(3, Stage.PROPOSAL, np.full(50_000, i), 1, realisation=ids)[:, 0] for i in (4, 5))
+    assert kstest(through, "uniform").pvalue > 1e-3
+    assert abs(np.corrcoef(through[1:], through[:-1])[0, 1]) < 0.02
+    assert abs(np.corrcoef(through, beside)[0, 1]) < 0.02
+
+
+def test_a_realisation_below_0_is_an_error():
+    with pytest.raises(OverflowError):
+        uniforms(7, Stage.PROPOSAL, np.arange(3), 1, realisation=-1)
 
 
 def test_deviates_are_uniform_and_uncorrelated():

@@ -304,6 +304,51 @@ def test_numbers_that_cannot_be_in_a_catalogue_give_no_spectrum(copy, stored, na
         spectra.of_run("demo", list(stored)[13:15], copy / "results")
 
 
+def in_realisations(results, indices):
+    """Give a run several realisations, of which each has its galaxies in reverse order."""
+    for path in sorted((results / "demo/catalog").glob("*.parquet")):
+        rows = storage.to_arrays(storage.read_table(path))
+        n = len(rows["galaxy_id"])
+        repeated = {name: np.tile(values, len(indices)) for name, values in rows.items()}
+        repeated["galaxy_id"] = np.concatenate([rows["galaxy_id"][:: -1 if i % 2 else 1] for i in range(len(indices))])
+        rewrite(path, repeated | {"realisation": np.repeat(indices, n)}, realisations=list(indices))
+
+
+def test_spectra_of_a_realisation(copy, stored, tmp_path):
+    results, ids = copy / "results", list(stored)
+    in_realisations(results, (2, 5))
+    one, last = ids[0], ids[12]  # the first and the last row of a shard
+    expected = {None: stored[one], 2: stored[one], 5: stored[last]}
+    for realisation, flux in expected.items():
+        found = spectra.of_run("demo", [one, one], results, realisation=realisation)[1]
+        assert found.tobytes() == 2 * flux.tobytes()
+        spectra.write_of_run(tmp_path / "some.parquet", "demo", [one], results, realisation=realisation)
+        rows = storage.read_arrays(tmp_path / "some.parquet", ["galaxy_id", "realisation", "spectrum"])
+        assert pq.read_schema(tmp_path / "some.parquet").names == ["galaxy_id", "realisation", "spectrum"]
+        assert (rows["galaxy_id"].tolist(), rows["realisation"].tolist()) == ([one], [realisation or 2])
+        assert rows["spectrum"].tobytes() == flux.tobytes()
+    with pytest.raises(UserError, match=r"demo/catalog has no realisation 0; it has 2, 5\."):
+        spectra.of_run("demo", one, results, realisation=0)
+    # left of a run with more shards
+    shutil.copy(results / "demo/catalog/0000.parquet", results / "demo/catalog/0003.parquet")
+    with pytest.raises(UserError, match=rf"the galaxy {one} is in .*0000\.parquet and in .*0003\.parquet"):
+        spectra.of_run("demo", [one], results, realisation=5)
+
+
+def test_a_run_without_realisations_has_number_0(run, stored):
+    one = next(iter(stored))
+    assert spectra.of_run("demo", one, run / "results", realisation=0)[1].tobytes() == stored[one].tobytes()
+    with pytest.raises(UserError, match=r"demo/catalog has no realisation 1; it has 0\."):
+        spectra.of_run("demo", one, run / "results", realisation=1)
+
+
+def test_shards_with_and_without_realisations_are_not_mixed(run, copy, stored):
+    in_realisations(copy / "results", (0, 1))
+    shutil.copy(run / "results/demo/catalog/0002.parquet", copy / "results/demo/catalog/0002.parquet")
+    with pytest.raises(UserError, match=r"0002\.parquet has no column 'realisation'\. Remove it and run again"):
+        spectra.of_run("demo", next(iter(stored)), copy / "results")
+
+
 @pytest.mark.fsps
 def test_spectra_of_a_run_with_fsps(tmp_path, columns):
     sps = {"engine": "fsps", "table": "not used", "imf_type": 1}

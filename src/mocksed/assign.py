@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mocksed import optimum, reach
 from mocksed import relations as rel
@@ -45,6 +45,7 @@ def propose(
     scatter: Relations,
     age_limit: Array | None = None,
     models: Models | None = None,
+    realisation: ArrayLike = 0,
 ) -> dict[str, Array]:
     """Return the proposals of star-forming galaxies, drawn from the relations with their scatters.
 
@@ -64,6 +65,8 @@ def propose(
         Oldest age allowed [Gyr]; needed with models.
     models : Models, optional
         The models that have to meet the proposals.
+    realisation : int or ndarray of shape (n, )
+        The realisation of the catalogue: each has its own random numbers.
 
     Returns
     -------
@@ -75,14 +78,14 @@ def propose(
     if models is not None:
         if age_limit is None:
             raise ValueError("proposals that models meet need the limits of the ages")
-        parts = []
+        parts, of_row = [], np.broadcast_to(realisation, galaxy_id.shape)
         for start in range(0, max(len(galaxy_id), 1), reach.BLOCK):
             rows = slice(start, start + reach.BLOCK)
-            draws = uniforms(seed, Stage.PROPOSAL, galaxy_id[rows], reach.N_RANDOM)
+            draws = uniforms(seed, Stage.PROPOSAL, galaxy_id[rows], reach.N_RANDOM, realisation=of_row[rows])
             own = (values[rows] for values in (log_mstar, redshift, age_limit))
             parts.append(reach.draw(draws, *own, scatter=scatter, models=models))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    random = iter(uniforms(seed, Stage.PROPOSAL, galaxy_id, len(PROPOSED) + 1).T)
+    random = iter(uniforms(seed, Stage.PROPOSAL, galaxy_id, len(PROPOSED) + 1, realisation=realisation).T)
     log_sfr = scatter.log_sfr_star_forming.draw(rel.log_sfr_star_forming(log_mstar, redshift), next(random))
     log_zmet = scatter.log_zmet.draw(rel.log_zmet(log_mstar, log_sfr), next(random))
     log_us = scatter.log_us.draw(rel.log_us(log_zmet), next(random))
@@ -121,7 +124,12 @@ def nearest(neighbours: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def sample(
-    neighbours: Mapping[str, Array], weight: Array, galaxy_id: NDArray[np.int64], *, seed: int
+    neighbours: Mapping[str, Array],
+    weight: Array,
+    galaxy_id: NDArray[np.int64],
+    *,
+    seed: int,
+    realisation: ArrayLike = 0,
 ) -> dict[str, Array]:
     """Return the parameters of one of the neighbours, drawn with a probability equal to its weight.
 
@@ -135,10 +143,12 @@ def sample(
         The galaxies: each has its own random number.
     seed : int
         Seed of the run.
+    realisation : int or ndarray of shape (n, )
+        The realisation of the catalogue: each has its own random numbers.
 
     """
     cumulative = np.cumsum(weight, axis=1)
-    drawn = uniforms(seed, Stage.ASSIGNMENT, galaxy_id, 1) * cumulative[:, -1:]
+    drawn = uniforms(seed, Stage.ASSIGNMENT, galaxy_id, 1, realisation=realisation) * cumulative[:, -1:]
     chosen = np.argmax(cumulative >= drawn, axis=1)[:, None]
     return {name: np.take_along_axis(neighbours[name], chosen, 1)[:, 0] for name in PARAMETERS}
 
@@ -170,7 +180,7 @@ def assign(
     found : ndarray of shape (n, )
         Whether there were neighbours young enough.
     galaxies : mapping of str to ndarray of shape (n, )
-        ``galaxy_id`` and ``log_mstar`` [log10 of Msun].
+        ``galaxy_id``, ``log_mstar`` [log10 of Msun], and ``realisation``, by default 0.
     proposal : mapping of str to ndarray of shape (n, )
         What was proposed, see `propose`; ``tau`` for the method refine only.
     age_limit : ndarray of shape (n, )
@@ -203,7 +213,8 @@ def assign(
         case "nearest":
             result = dict(nearest(neighbours))
         case "sample":
-            result = dict(sample(neighbours, inverse_distance(distance), galaxies["galaxy_id"], seed=seed))
+            weight, own = inverse_distance(distance), galaxies.get("realisation", 0)
+            result = dict(sample(neighbours, weight, galaxies["galaxy_id"], seed=seed, realisation=own))
         case "refine" if engine is not None:
             start, mass = nearest(neighbours), galaxies["log_mstar"]
             moved = optimum.nearest_models(

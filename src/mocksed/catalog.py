@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mocksed import photometry, storage
+from mocksed import photometry, realisations, storage
 from mocksed.assign import PARAMETERS, PROPOSED
 from mocksed.columns import Flag, line_column, magnitude_column, rest_frame_column
 from mocksed.cosmology import AGE_MARGIN, age_max, distance_modulus
@@ -239,7 +239,9 @@ def line_luminosities(
     return {line_column(name): luminosity[i] for i, name in enumerate(wanted)}
 
 
-def find(paths: Sequence[Path], galaxy_id: NDArray[np.int64], names: Sequence[str]) -> dict[str, NDArray]:
+def find(
+    paths: Sequence[Path], galaxy_id: NDArray[np.int64], names: Sequence[str], realisation: int | None = None
+) -> dict[str, NDArray]:
     """Return columns of some galaxies of a catalogue, reading no more of it than needed.
 
     Parameters
@@ -250,20 +252,30 @@ def find(paths: Sequence[Path], galaxy_id: NDArray[np.int64], names: Sequence[st
         The galaxies; one that is asked for twice is returned twice.
     names : sequence of str
         Columns.
+    realisation : int, optional
+        In which realisation, by default the first one that the catalogue has.
 
     Returns
     -------
     dict of ndarrays of shape (n, )
-        In the order of ``galaxy_id``, and ``shard``: the index in ``paths``.
+        In the order of ``galaxy_id``, with ``realisation`` where the catalogue has that column, and ``shard``: the
+        index in ``paths``.
 
     Raises
     ------
     UserError
-        If a galaxy is not there or is in two shards, or a file cannot be read.
+        If a galaxy or the realisation is not there, if a galaxy is in two shards, or if a file cannot be read.
 
     """
     wanted = np.unique(galaxy_id)
     among = pc.field("galaxy_id").isin(pa.array(wanted))
+    made = storage.metadata(paths[0]).get("realisations", [0])
+    if realisation is not None and realisation not in made:
+        listed = ", ".join(map(str, made[:_N_LISTED])) + (", ..." if len(made) > _N_LISTED else "")
+        raise UserError(f"{paths[0].parent} has no realisation {realisation}; it has {listed}.")
+    if realisations.column_needed(made):
+        among &= pc.field(realisations.COLUMN) == (made[0] if realisation is None else realisation)
+        names = [*names, realisations.COLUMN]
     found: dict[str, list[NDArray]] = {name: [] for name in ("shard", "galaxy_id", *names)}
     for shard, path in enumerate(paths):
         rows = storage.to_arrays(storage.read_table(path, list(dict.fromkeys(["galaxy_id", *names])), among))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mocksed import __version__, config, resources
+from mocksed import __version__, config, realisations, resources
 from mocksed.errors import UserError
 
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
@@ -73,6 +73,7 @@ def add_spectra(commands: Any) -> None:
     command.add_argument("--run", required=True, metavar="R", help="name of the run")
     command.add_argument("--ids", required=True, nargs="+", type=int, metavar="ID",
                          help="galaxy_id of the galaxies, or @F: the identifiers are in the text file F")  # fmt: skip
+    command.add_argument("--realisation", type=int, metavar="R", help="default: the first one of the run")
     command.add_argument(
         "--results", type=Path, default=Path("results"), help="folder of results (default: %(default)s)"
     )
@@ -96,7 +97,9 @@ def plan(args: argparse.Namespace) -> None:
     """Print what a run will need."""
     loaded = config.load(args.configfile, args.schema)
     known = loaded["galaxies"]["source"] == "lightcone" and loaded["galaxies"]["lightcone"]["n_galaxies"]
+    n = len(realisations.indices(loaded["realisations"]))
     print(f"{resources.galaxies(loaded):.3g} galaxies" + ("" if known else " (a guess: not known before the run)")
+          + (f" in {n} realisations" if n > 1 else "")
           + f", {loaded['parent']['star_forming']['n']:.3g} star-forming parents")  # fmt: skip
     needs = resources.plan(loaded)
     print(f"{'rule':12s} {'jobs':>6s} {'memory of a job [GB]':>21s} {'core-hours':>11s} {'disk [GB]':>10s}")
@@ -134,7 +137,7 @@ def spectra_of_run(args: argparse.Namespace) -> None:
 
     output = args.output or args.results / args.run / "selected_spectra.parquet"
     with progress(len(args.ids), "galaxies", "spectra") as bar:
-        spectra.write_of_run(output, args.run, args.ids, args.results, args.ssp_table, bar)
+        spectra.write_of_run(output, args.run, args.ids, args.results, args.ssp_table, bar, args.realisation)
     print(output)
 
 

@@ -14,11 +14,12 @@ class Column:
     description: str
 
 
-_f8, _f4, _i8, _i4, _b = pa.float64(), pa.float32(), pa.int64(), pa.int32(), pa.bool_()
+_f8, _f4, _i8, _i4, _i2, _b = pa.float64(), pa.float32(), pa.int64(), pa.int32(), pa.int16(), pa.bool_()
 
 COLUMNS: dict[str, Column] = {
     # galaxies: the input
     "galaxy_id": Column(_i8, "", "identifier of the galaxy, unique in the run"),
+    "realisation": Column(_i2, "", "index of the realisation, in runs of others than realisation 0"),
     "redshift": Column(_f8, "", "redshift"),
     "log_mstar": Column(_f8, "log10(Msun)", "surviving stellar mass, remnants included"),
     "quiescent": Column(_b, "", "quiescent (true) or star-forming (false)"),

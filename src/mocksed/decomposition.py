@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mocksed import realisations
 from mocksed.errors import UserError
 
 _BLOCK = 100_000  # galaxies merged at once
@@ -67,7 +68,8 @@ def merge_columns(parts: Sequence[Mapping[str, NDArray]], youngest_age: Sequence
         If they are not of the same galaxies.
 
     """
-    if any(not np.array_equal(part["galaxy_id"], parts[0]["galaxy_id"]) for part in parts):
+    keys = realisations.keys(parts[0])
+    if any(not np.array_equal(part.get(name, []), keys[name]) for part in parts for name in keys):
         raise UserError("the tree shards were searched for other galaxies. Remove neighbours/parts/ and run again.")
     merged = merge([Found(*(part[name] for name in _COLUMNS)) for part in parts], youngest_age, k)
     return dict(parts[0]) | dict(zip(_COLUMNS, merged, strict=True))

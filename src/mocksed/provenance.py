@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mocksed import __version__, storage
+from mocksed import __version__, realisations, storage
 from mocksed.errors import UserError
 
 if TYPE_CHECKING:
     from mocksed.sps.engine import Engine
     from mocksed.sps.fsps import ReferenceEngine
 
-KEYS = ("run", "seed", "cosmology", "engine", "sps_model", "ssp_table", "fsps")
+KEYS = ("run", "seed", "cosmology", "realisations", "engine", "sps_model", "ssp_table", "fsps")
 """What a file says, as far as it depends on it, beside the version of mocksed."""
 
 _OF_RUN = ("run", "seed", "cosmology")
@@ -27,6 +27,12 @@ _OF_RUN = ("run", "seed", "cosmology")
 def of_run(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what all files of a run say, from its complete configuration."""
     return {key: config[key] for key in _OF_RUN}
+
+
+def of_galaxies(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what all files with galaxies say: also the indices of their realisations, unless it is 0 alone."""
+    indices = realisations.indices(config["realisations"])
+    return of_run(config) | ({"realisations": indices} if realisations.column_needed(indices) else {})
 
 
 def of_engine(engine: Engine | ReferenceEngine, sps: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
 from mocksed import relations as rel
@@ -87,9 +87,11 @@ class Prior:
     sfr: str = "reachable"
 
 
-def propose_log_sfr(galaxy_id: NDArray[np.int64], log_mstar: Array, redshift: Array, prior: Prior) -> Array:
+def propose_log_sfr(
+    galaxy_id: NDArray[np.int64], log_mstar: Array, redshift: Array, prior: Prior, realisation: ArrayLike = 0
+) -> Array:
     """Return the SFRs proposed from the relation of quiescent galaxies, log10 [Msun/yr], shape (n, )."""
-    uniform = uniforms(prior.seed, Stage.QUIESCENT, galaxy_id, 1)[:, 0]
+    uniform = uniforms(prior.seed, Stage.QUIESCENT, galaxy_id, 1, realisation=realisation)[:, 0]
     return prior.scatter.log_sfr_quiescent.draw(rel.log_sfr_quiescent(log_mstar, redshift), uniform)
 
 
@@ -115,7 +117,7 @@ def assign(
     Parameters
     ----------
     galaxies : mapping of str to ndarray of shape (n, )
-        ``galaxy_id``, ``redshift``, ``log_mstar``.
+        ``galaxy_id``, ``redshift``, ``log_mstar``, and ``realisation``, by default 0.
     prior : Prior
         What to draw from, and how often.
     engine : Engine
@@ -131,6 +133,7 @@ def assign(
 
     """
     n = len(galaxies["galaxy_id"])
+    galaxies = {"realisation": np.zeros(n, np.int64)} | dict(galaxies)
     cells = Cells.of(colours(engine, dust2_range(prior.sampling)), prior.box)
     parts = []
     for first in range(0, max(n, 1), _BATCH):
@@ -142,7 +145,9 @@ def assign(
 def _assign(
     galaxies: Arrays, prior: Prior, engine: Engine, cells: Cells, progress: Progress | None
 ) -> dict[str, NDArray]:
-    log_sfr = propose_log_sfr(galaxies["galaxy_id"], galaxies["log_mstar"], galaxies["redshift"], prior)
+    names = ("galaxy_id", "log_mstar", "redshift", "realisation")
+    galaxy_id, log_mstar, redshift, realisation = (galaxies[name] for name in names)
+    log_sfr = propose_log_sfr(galaxy_id, log_mstar, redshift, prior, realisation)
     redrawn = np.zeros(len(log_sfr), bool)
     reach = _reach(galaxies, prior, cells)
     if prior.sfr == "reachable":
@@ -167,6 +172,10 @@ def _assign(
 
 def _rows(galaxies: Mapping[str, NDArray], rows: NDArray | slice) -> Arrays:
     return {name: values[rows] for name, values in galaxies.items()}
+
+
+def _uniforms(galaxies: Mapping[str, NDArray], prior: Prior, n_draws: int, first: int) -> Array:
+    return uniforms(prior.seed, Stage.QUIESCENT, galaxies["galaxy_id"], n_draws, first, galaxies["realisation"])
 
 
 def _rejected(assigned: Arrays) -> NDArray[np.bool_]:
@@ -197,7 +206,7 @@ def _attempt(
         rows = np.repeat(left, tries)
         own = _rows(galaxies, rows)
         first = offset + _FIRST_TRY + _PER_TRY * done
-        random = uniforms(prior.seed, Stage.QUIESCENT, galaxies["galaxy_id"][left], _PER_TRY * tries, first)
+        random = _uniforms(_rows(galaxies, left), prior, _PER_TRY * tries, first)
         random = random.reshape(len(rows), _PER_TRY)
         at = random[:, 1:].copy()  # cumulative probabilities of what is drawn, here from the prior itself
         begin = left[walks_from[left] == done]
@@ -298,7 +307,7 @@ def _within_reach(
     """
     rows = np.arange(len(log_sfr))
     scatter = prior.scatter.log_sfr_quiescent
-    keep, where, within = uniforms(prior.seed, Stage.QUIESCENT, galaxies["galaxy_id"], 3, number * _PER_ATTEMPT + 1).T
+    keep, where, within = _uniforms(galaxies, prior, 3, number * _PER_ATTEMPT + 1).T
     log_ssfr = log_sfr - galaxies["log_mstar"]
     nodes = reach.cells.table.log_ssfr
     cell = reach.cell_of(log_ssfr)

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from mocksed import realisations
 from mocksed.errors import UserError
 
 _PROCESS_MB = 600  # Snakemake in the job, interpreter, libraries, compiled kernels
@@ -150,6 +151,11 @@ def galaxies(config: Mapping[str, Any]) -> int:
     return int(n) if config["galaxies"]["source"] == "lightcone" and n else 1_000_000
 
 
+def catalogue_rows(config: Mapping[str, Any]) -> int:
+    """Return the number of rows of the catalogue: one for each galaxy in each realisation."""
+    return galaxies(config) * len(realisations.indices(config["realisations"]))
+
+
 def _law(rule: str, config: Mapping[str, Any]) -> Law:
     """Return the cost of a rule.
 
@@ -169,15 +175,15 @@ def _rows(rule: str, config: Mapping[str, Any]) -> int:
     """Return the rows that one job of a rule works on."""
     match rule:
         case "plot" | "summary":
-            return min(config["diagnostics"]["max_galaxies"], galaxies(config))
+            return min(config["diagnostics"]["max_galaxies"], catalogue_rows(config))
         case "parent":
             largest = max(config["parent"][kind]["n"] for kind in ("star_forming", "quiescent"))
             return math.ceil(largest / config["parent"]["shards"])
         case "tree":
             return math.ceil(config["parent"]["star_forming"]["n"] / tree_shards(config))
         case "merge":
-            return math.ceil(galaxies(config) / config["galaxies"]["shards"]) * tree_shards(config)
-    return math.ceil(galaxies(config) / config["galaxies"]["shards"])
+            return math.ceil(catalogue_rows(config) / config["galaxies"]["shards"]) * tree_shards(config)
+    return math.ceil(catalogue_rows(config) / config["galaxies"]["shards"])
 
 
 def _all_rows(rule: str, config: Mapping[str, Any]) -> int:
@@ -188,10 +194,10 @@ def _all_rows(rule: str, config: Mapping[str, Any]) -> int:
         case "tree":
             return int(config["parent"]["star_forming"]["n"])
         case "neighbours" | "merge":
-            return galaxies(config) * tree_shards(config)
+            return catalogue_rows(config) * tree_shards(config)
         case "plot":
-            return galaxies(config) * _PLOTS
-    return galaxies(config)
+            return catalogue_rows(config) * _PLOTS
+    return catalogue_rows(config)
 
 
 def _points(rule: str, config: Mapping[str, Any]) -> int:
@@ -213,7 +219,7 @@ def _memory_mb(rule: str, config: Mapping[str, Any]) -> int:
 def _seconds(rule: str, config: Mapping[str, Any]) -> float:
     """Return the expected run time of one job, on the cores that it is given."""
     # plots hold a sample, but read everything
-    rows = galaxies(config) if rule in ("plot", "summary", "input_table") else _rows(rule, config)
+    rows = catalogue_rows(config) if rule in ("plot", "summary", "input_table") else _rows(rule, config)
     threads = config["neighbours"]["threads"] if rule in ("tree", "neighbours") else 1
     law = _law(rule, config)
     microseconds = _points(rule, config) * law.point_us + rows * law.time_us / threads

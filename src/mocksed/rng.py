@@ -1,4 +1,4 @@
-"""Counter-based random numbers: the draw of a galaxy depends on (seed, stage, id) alone.
+"""Counter-based random numbers: the draw of a galaxy depends on (seed, stage, id, realisation) alone.
 
 Neither the position in a shard nor the process nor the order of the work enters, so that any sharding gives the
 same bytes. The generator is Philox4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), the
@@ -9,7 +9,7 @@ from enum import IntEnum
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 _M0, _M1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
 _W0, _W1 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
@@ -42,11 +42,13 @@ def _mulhilo(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
 
 
 @numba.njit(cache=True)
-def _philox(keys: tuple[np.uint64, np.uint64], ids: NDArray, first_block: int, out: NDArray) -> None:
-    """Fill ``out`` (n, 4 * blocks) with the raw 64-bit words of the counters (block, id, 0, 0)."""
+def _philox(
+    keys: tuple[np.uint64, np.uint64], ids: NDArray, realisation: NDArray, first_block: int, out: NDArray
+) -> None:
+    """Fill ``out`` (n, 4 * blocks) with the raw 64-bit words of the counters (block, id, realisation, 0)."""
     for row in range(len(ids)):
         for block in range(out.shape[1] // 4):
-            c0, c1, c2, c3 = np.uint64(first_block + block), np.uint64(ids[row]), np.uint64(0), np.uint64(0)
+            c0, c1, c2, c3 = np.uint64(first_block + block), np.uint64(ids[row]), realisation[row], np.uint64(0)
             k0, k1 = keys
             for _ in range(_ROUNDS):
                 high0, low0 = _mulhilo(_M0, c0)
@@ -59,17 +61,22 @@ def _philox(keys: tuple[np.uint64, np.uint64], ids: NDArray, first_block: int, o
             out[row, 4 * block + 3] = c3
 
 
-def raw(seed: int, stage: Stage, ids: NDArray[np.int64], n_draws: int, first: int = 0) -> NDArray[np.uint64]:
+def raw(
+    seed: int, stage: Stage, ids: NDArray[np.int64], n_draws: int, first: int = 0, realisation: ArrayLike = 0
+) -> NDArray[np.uint64]:
     """Return random 64-bit words, shape (len(ids), n_draws): the draws first, first + 1, ... of each id."""
     start, skip = divmod(first, 4)
     blocks = -(-(skip + n_draws) // 4)
     out = np.empty((len(ids), 4 * blocks), np.uint64)
     keys = (np.uint64(seed), np.uint64(int(stage)))
-    _philox(keys, np.ascontiguousarray(ids, np.int64).view(np.uint64), start, out)
+    of_row = np.ascontiguousarray(np.broadcast_to(np.asarray(realisation, np.uint64), (len(ids),)))
+    _philox(keys, np.ascontiguousarray(ids, np.int64).view(np.uint64), of_row, start, out)
     return out[:, skip : skip + n_draws]
 
 
-def uniforms(seed: int, stage: Stage, ids: NDArray[np.int64], n_draws: int, first: int = 0) -> NDArray[np.float64]:
+def uniforms(
+    seed: int, stage: Stage, ids: NDArray[np.int64], n_draws: int, first: int = 0, realisation: ArrayLike = 0
+) -> NDArray[np.float64]:
     """Return uniform deviates in the open interval (0, 1).
 
     Parameters
@@ -84,6 +91,8 @@ def uniforms(seed: int, stage: Stage, ids: NDArray[np.int64], n_draws: int, firs
         Deviates for each id.
     first : int
         Index of the first one in the stream of the id, to go on where an earlier call ended.
+    realisation : int or ndarray of shape (n, )
+        Index of the realisation, 0 or more: each has streams of its own.
 
     Returns
     -------
@@ -91,4 +100,4 @@ def uniforms(seed: int, stage: Stage, ids: NDArray[np.int64], n_draws: int, firs
 
     """
     # 52 bits: with 53, the largest one and a half rounds to 1
-    return np.asarray((raw(seed, stage, ids, n_draws, first) >> _12) + 0.5, np.float64) * 2.0**-52
+    return np.asarray((raw(seed, stage, ids, n_draws, first, realisation) >> _12) + 0.5, np.float64) * 2.0**-52

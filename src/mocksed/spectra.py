@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
-from mocksed import __version__, catalog, provenance, storage
+from mocksed import __version__, catalog, provenance, realisations, storage
 from mocksed.errors import UserError, suggestion
 from mocksed.jobs import Progress, log
 from mocksed.sps import engines
@@ -90,7 +90,11 @@ def _check_table(catalogue: Path | str, table: str, made_with: Mapping[str, Any]
 
 
 def of_run(
-    run: str, galaxy_id: ArrayLike, results: Path | str = "results", ssp_table: Path | str | None = None
+    run: str,
+    galaxy_id: ArrayLike,
+    results: Path | str = "results",
+    ssp_table: Path | str | None = None,
+    realisation: int | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Return the spectra of some galaxies of a finished run, computed anew from its catalogue.
 
@@ -104,6 +108,8 @@ def of_run(
         The config's ``results``.
     ssp_table : path, optional
         Where its SSP table is now, by default where it was.
+    realisation : int, optional
+        In which realisation, by default the first one of the run.
 
     Returns
     -------
@@ -115,10 +121,11 @@ def of_run(
     Raises
     ------
     UserError
-        If there is no such run or galaxy, its files are damaged, or its SSP table is not there or another one.
+        If there is no such run, galaxy or realisation, its files are damaged, or its SSP table is not there or another
+        one.
 
     """
-    columns, made = _selected(run, galaxy_id, results, ssp_table)
+    columns, made = _selected(run, galaxy_id, results, ssp_table, realisation)
     kept = window(made.engine.wavelength, made.limits)
     flux = [block[:, kept] for _, block in catalog.spectra(columns, made.engine)]
     wavelength = made.engine.wavelength[kept]
@@ -132,19 +139,20 @@ def write_of_run(
     results: Path | str = "results",
     ssp_table: Path | str | None = None,
     progress: Progress | None = None,
+    realisation: int | None = None,
 ) -> None:
     """Write the spectra of some galaxies of a finished run to a file as those of the run; arguments as in `of_run`."""
-    columns, made = _selected(run, galaxy_id, results, ssp_table)
+    columns, made = _selected(run, galaxy_id, results, ssp_table, realisation)
     write(path, columns, made.engine, made.limits, made.about, progress)
 
 
 def _selected(
-    run: str, galaxy_id: ArrayLike, results: Path | str, ssp_table: Path | str | None
+    run: str, galaxy_id: ArrayLike, results: Path | str, ssp_table: Path | str | None, realisation: int | None
 ) -> tuple[dict[str, NDArray], Recipe]:
     paths, wanted = catalogue_of(run, results), np.asarray(galaxy_id)
     if wanted.size and wanted.dtype.kind not in "iu":
         raise UserError(f"galaxies are named by integers, galaxy_id; {wanted.flat[0]} is none.")
-    columns = catalog.find(paths, wanted.astype(np.int64).reshape(-1), NEEDED)
+    columns = catalog.find(paths, wanted.astype(np.int64).reshape(-1), NEEDED, realisation)
     shards = [paths[i] for i in np.unique(columns.pop("shard"))] or paths[:1]
     for other in shards[1:]:
         if storage.metadata(other) != storage.metadata(shards[0]):
@@ -193,10 +201,10 @@ def write(
     Parameters
     ----------
     path : path
-        The file: ``galaxy_id`` and ``spectrum``, a list of float32 of fixed size, rest-frame L_nu [Lsun/Hz]; its
-        metadata hold ``wavelength``, a JSON list [A, vacuum].
+        The file: ``galaxy_id``, ``realisation`` where there is one, and ``spectrum``, a list of float32 of fixed size,
+        rest-frame L_nu [Lsun/Hz]; its metadata hold ``wavelength``, a JSON list [A, vacuum].
     columns : mapping of str to ndarray of shape (n, )
-        `NEEDED`.
+        `NEEDED`, and ``realisation`` where there is one.
     engine : Engine or ReferenceEngine
         The stellar population model.
     limits : tuple of float
@@ -211,7 +219,8 @@ def write(
     about = dict(metadata) | {"wavelength": [float(x) for x in engine.wavelength[kept]]}
 
     def block_table(rows: slice, flux: NDArray[np.float32]) -> pa.Table:
-        return to_table({"galaxy_id": columns["galaxy_id"][rows], "spectrum": flux[:, kept]}, about)
+        of_rows = {name: values[rows] for name, values in realisations.keys(columns).items()}
+        return to_table(of_rows | {"spectrum": flux[:, kept]}, about)
 
     empty = block_table(slice(0, 0), np.empty((0, len(engine.wavelength)), np.float32))
     with replacing(path) as temporary, pq.ParquetWriter(temporary, empty.schema, **PARQUET) as writer:

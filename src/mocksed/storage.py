@@ -118,7 +118,12 @@ def write_table(
         pq.write_table(table, temporary, row_group_size=ROW_GROUP, **PARQUET)
 
 
-def read_table(path: Path | str, columns: Sequence[str] | None = None, where: pc.Expression | None = None) -> pa.Table:
+def read_table(
+    path: Path | str,
+    columns: Sequence[str] | None = None,
+    where: pc.Expression | None = None,
+    optional: Sequence[str] = (),
+) -> pa.Table:
     """Read a Parquet file that the pipeline wrote.
 
     Parameters
@@ -129,6 +134,8 @@ def read_table(path: Path | str, columns: Sequence[str] | None = None, where: pc
         What to read, by default all.
     where : pyarrow.compute.Expression, optional
         Condition on the rows; row groups whose statistics rule it out are not read.
+    optional : sequence of str
+        Further columns to read where they are there.
 
     Raises
     ------
@@ -141,15 +148,15 @@ def read_table(path: Path | str, columns: Sequence[str] | None = None, where: pc
         missing = [name for name in columns or () if name not in present]
         if missing:
             raise UserError(f"{path} has no column '{missing[0]}'. Remove it and run again: it will be made anew.")
-        wanted = list(columns) if columns is not None else None
+        wanted = [*columns, *(name for name in optional if name in present)] if columns is not None else None
         return pq.read_table(path, columns=wanted, filters=where, page_checksum_verification=True)
     except (OSError, pa.ArrowInvalid) as error:
         raise _unreadable(path, error) from error
 
 
-def read_arrays(path: Path | str, columns: Sequence[str]) -> dict[str, NDArray]:
-    """Read columns of a Parquet file as arrays; null becomes NaN in columns of floats."""
-    return to_arrays(read_table(path, columns))
+def read_arrays(path: Path | str, columns: Sequence[str], optional: Sequence[str] = ()) -> dict[str, NDArray]:
+    """Read columns of a Parquet file as arrays (see `read_table`); null becomes NaN in columns of floats."""
+    return to_arrays(read_table(path, columns, optional=optional))
 
 
 def to_arrays(table: pa.Table) -> dict[str, NDArray]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from mocksed import config as configuration
-from mocksed import provenance
+from mocksed import provenance, realisations
 from mocksed import resources as cost
 from mocksed.errors import UserError
 from mocksed.storage import shard_bounds
@@ -26,8 +26,11 @@ GALAXY_SHARDS = [f"{i:04d}" for i in range(cfg["galaxies"]["shards"])]
 PARENT_SHARDS = [f"{i:04d}" for i in range(cfg["parent"]["shards"])]
 TREE_SHARDS = [f"{i:04d}" for i in range(cost.tree_shards(cfg))]
 
-# What every file says of the run.
-ABOUT = provenance.of_run(cfg)
+REALISATIONS = realisations.indices(cfg["realisations"])
+
+# What files with galaxies say of the run, and what those of the parent do, which all realisations share.
+ABOUT = provenance.of_galaxies(cfg)
+ABOUT_PARENT = provenance.of_run(cfg)
 
 # The arguments of `mocksed.neighbours.metric_of`.
 METRIC = {key: cfg["neighbours"][key] for key in ("metric", "scales")}

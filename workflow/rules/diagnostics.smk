@@ -53,6 +53,7 @@ rule plot:
     params:
         diagnostic="{diagnostic}",
         settings=DIAGNOSTIC_SETTINGS,
+        realisations=len(REALISATIONS),
     message:
         "Drawing {wildcards.diagnostic}"
     script:

@@ -17,6 +17,7 @@ if cfg["galaxies"]["source"] == "lightcone":
             cosmology=cfg["cosmology"],
             seed=cfg["seed"],
             about=ABOUT,
+            realisations=REALISATIONS,
             n_shards=len(GALAXY_SHARDS),
             shard=lambda wildcards: int(wildcards.shard),
         message:
@@ -45,6 +46,7 @@ else:
             table=cfg["galaxies"]["table"],
             seed=cfg["seed"],
             about=ABOUT,
+            realisations=REALISATIONS,
         message:
             "check and read {input}"
         script:

@@ -15,7 +15,7 @@ rule parent:
     resources:
         **resources_of("parent"),
     params:
-        about=ABOUT,
+        about=ABOUT_PARENT,
         recipe=lambda wildcards: recipe_of(wildcards.kind),
         n_shards=len(PARENT_SHARDS),
         shard=lambda wildcards: int(wildcards.shard),

@@ -1,6 +1,6 @@
 """Turn the neighbours of star-forming galaxies into FSPS parameters."""
 
-from mocksed import assign, parent, provenance, staging, storage
+from mocksed import assign, parent, provenance, realisations, staging, storage
 from mocksed.cosmology import age_max, cosmology
 from mocksed.jobs import job
 from mocksed.neighbours import metric_of
@@ -11,7 +11,8 @@ with job(snakemake.log[0], snakemake.threads):
     paths = [staging.local(path, staging.scratch_of(snakemake.config)) for path in files.parents]
     parents = parent.open_shards(paths, parent.recipe(**params.recipe))
     parents.check(assign.PARAMETERS)
-    galaxies = storage.read_arrays(files.galaxies, ["galaxy_id", "redshift", "log_mstar", "quiescent"])
+    wanted = ["galaxy_id", "redshift", "log_mstar", "quiescent"]
+    galaxies = storage.read_arrays(files.galaxies, wanted, optional=[realisations.COLUMN])
     galaxies = {name: values[~galaxies["quiescent"]] for name, values in galaxies.items()}
     nearest = storage.to_arrays(storage.read_table(files.neighbours))
     parameters = parents.take(assign.PARAMETERS, nearest["neighbour_index"])

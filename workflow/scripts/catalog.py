@@ -1,6 +1,6 @@
 """Put both classes together and compute their derived quantities, magnitudes and emission lines."""
 
-from mocksed import catalog, filters, lines, provenance, spectra, storage
+from mocksed import catalog, filters, lines, provenance, realisations, spectra, storage
 from mocksed.cosmology import cosmology
 from mocksed.jobs import job, progress
 from mocksed.neighbours import metric_of
@@ -9,7 +9,8 @@ from mocksed.sps import engines
 with job(snakemake.log[0], snakemake.threads):
     params = snakemake.params
     table = storage.read_table(snakemake.input.galaxies)
-    galaxies = storage.to_arrays(table.select(["galaxy_id", "redshift", "log_mstar", "quiescent"]))
+    wanted = ["galaxy_id", *({realisations.COLUMN} & set(table.column_names)), "redshift", "log_mstar", "quiescent"]
+    galaxies = storage.to_arrays(table.select(wanted))
     star_forming, quiescent = (
         storage.to_arrays(storage.read_table(path))
         for path in (snakemake.input.star_forming[0], snakemake.input.quiescent[0])

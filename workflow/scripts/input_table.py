@@ -10,4 +10,5 @@ with job(snakemake.log[0]):
         snakemake.output.shards,
         snakemake.output.report,
         about=snakemake.params.about,
+        realisations=snakemake.params.realisations,
     )

@@ -10,4 +10,4 @@ with job(snakemake.log[0]):
     cone = LightCone.from_config(params.lightcone, cosmology(**params.cosmology), params.seed)
     start, stop = storage.shard_bounds(cone.n_galaxies, params.n_shards)[params.shard]
     about = params.about | {"area_deg2": cone.area_deg2, "n_galaxies": cone.n_galaxies}
-    storage.write_table(snakemake.output[0], cone.draw(start, stop), about)
+    storage.write_table(snakemake.output[0], cone.draw(start, stop, params.realisations), about)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mocksed import parent, provenance, staging, storage, tree
+from mocksed import parent, provenance, realisations, staging, storage, tree
 from mocksed.cosmology import age_max, cosmology
 from mocksed.jobs import job, progress
 from mocksed.neighbours import metric_of
@@ -13,7 +13,8 @@ with job(snakemake.log[0], snakemake.threads):
     start, stop = storage.shard_bounds(recipe["n"], params.n_trees)[params.tree]
     leaves = staging.local(files.leaves, staging.scratch_of(snakemake.config))
     search = tree.read(leaves, files.about, metric, start, stop, recipe)
-    galaxies = storage.read_arrays(files.galaxies, ["galaxy_id", "redshift", "log_mstar", "quiescent"])
+    wanted = ["galaxy_id", "redshift", "log_mstar", "quiescent"]
+    galaxies = storage.read_arrays(files.galaxies, wanted, optional=[realisations.COLUMN])
     galaxies = {name: values[~galaxies["quiescent"]] for name, values in galaxies.items()}
     proposed = storage.to_arrays(storage.read_table(files.proposals))
     proposal = {name.removeprefix("prop_"): values for name, values in proposed.items()}

@@ -1,6 +1,6 @@
 """Propose what the relations ask of star-forming galaxies."""
 
-from mocksed import assign, provenance, reach, storage
+from mocksed import assign, provenance, reach, realisations, storage
 from mocksed.cosmology import age_max, cosmology
 from mocksed.jobs import job
 from mocksed.relations import Relations
@@ -8,7 +8,8 @@ from mocksed.sps import engines
 
 with job(snakemake.log[0], snakemake.threads):
     params = snakemake.params
-    galaxies = storage.read_arrays(snakemake.input.galaxies, ["galaxy_id", "redshift", "log_mstar", "quiescent"])
+    wanted = ["galaxy_id", "redshift", "log_mstar", "quiescent"]
+    galaxies = storage.read_arrays(snakemake.input.galaxies, wanted, optional=[realisations.COLUMN])
     galaxies = {name: values[~galaxies["quiescent"]] for name, values in galaxies.items() if name != "quiescent"}
     engine = engines.over_table(params.sps) if params.proposals == "joint" else None
     proposal = assign.propose(
@@ -19,5 +20,5 @@ with job(snakemake.log[0], snakemake.threads):
         models=reach.Models(engine) if engine else None,
     )
     about = params.about | (provenance.of_engine(engine, params.sps) if engine else {})
-    columns = {"galaxy_id": galaxies["galaxy_id"]} | {f"prop_{name}": values for name, values in proposal.items()}
+    columns = realisations.keys(galaxies) | {f"prop_{name}": values for name, values in proposal.items()}
     storage.write_table(snakemake.output[0], columns, about)

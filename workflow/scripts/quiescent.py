@@ -1,6 +1,6 @@
 """Draw the FSPS parameters of quiescent galaxies until their colours are in the UVJ box."""
 
-from mocksed import parent, provenance, quiescent, storage
+from mocksed import parent, provenance, quiescent, realisations, storage
 from mocksed.cosmology import cosmology
 from mocksed.jobs import job, progress
 from mocksed.relations import Relations
@@ -8,7 +8,8 @@ from mocksed.sps import engines
 
 with job(snakemake.log[0], snakemake.threads):
     params = snakemake.params
-    galaxies = storage.read_arrays(snakemake.input.galaxies, ["galaxy_id", "redshift", "log_mstar", "quiescent"])
+    wanted = ["galaxy_id", "redshift", "log_mstar", "quiescent"]
+    galaxies = storage.read_arrays(snakemake.input.galaxies, wanted, optional=[realisations.COLUMN])
     galaxies = {name: values[galaxies["quiescent"]] for name, values in galaxies.items() if name != "quiescent"}
     prior = quiescent.Prior(
         sampling=parent.sampling_of(params.sampling, "quiescent"),
@@ -24,4 +25,4 @@ with job(snakemake.log[0], snakemake.threads):
     with progress(len(galaxies["galaxy_id"]), "galaxies", "quiescent") as bar:
         assigned = quiescent.assign(galaxies, prior, engine, bar)
     about = params.about | provenance.of_engine(engine, params.sps)
-    storage.write_table(snakemake.output[0], {"galaxy_id": galaxies["galaxy_id"]} | assigned, about)
+    storage.write_table(snakemake.output[0], realisations.keys(galaxies) | assigned, about)

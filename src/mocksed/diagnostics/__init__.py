@@ -11,10 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 from matplotlib.figure import Figure
 
-from mocksed.diagnostics import ages, assignment, mass_metallicity, muv, sfr_mass, triangle, uvj, yardstick
+from mocksed.diagnostics import ages, assignment, bins, mass_metallicity, muv, sfr_mass, triangle, uvj, yardstick
 from mocksed.diagnostics.catalogue import Sample, count_rows, read
 from mocksed.diagnostics.settings import Settings
 from mocksed.diagnostics.style import save
+from mocksed.realisations import COLUMN
 
 __all__ = ["DIAGNOSTICS", "Diagnostic", "Sample", "Settings", "needs_parent", "read_sample", "save", "summary"]
 
@@ -61,7 +62,7 @@ def read_sample(
     settings: Settings,
     names: Iterable[str] = tuple(DIAGNOSTICS),
 ) -> Sample:
-    """Return what the named diagnostics need, at most ``settings.max_galaxies`` galaxies.
+    """Return what the named diagnostics need, at most ``settings.max_galaxies`` rows.
 
     Parameters
     ----------
@@ -98,7 +99,9 @@ def summary(sample: Sample, settings: Settings) -> dict[str, Any]:
     dict
         The result of every ``measure`` under the name of its diagnostic, and ``counts``: ``catalogue`` (galaxies of
         the whole catalogue), ``sample`` (those that the numbers are of), and of these ``star_forming``, ``quiescent``
-        and ``flags`` by name.
+        and ``flags`` by name. Realisations count together; there is then their number, ``realisations``, and
+        ``quiescent_spread``, how far the number of quiescent galaxies scatters between them (see
+        `mocksed.diagnostics.bins.spread`).
 
     """
     quiescent = sample.galaxies["quiescent"]
@@ -109,4 +112,7 @@ def summary(sample: Sample, settings: Settings) -> dict[str, Any]:
         "quiescent": int(np.count_nonzero(quiescent)),
         "flags": ages.flag_counts(sample.galaxies["flags"]),
     }
+    if sample.n_realisations > 1:
+        counts["realisations"] = sample.n_realisations
+        counts["quiescent_spread"] = float(bins.spread(lambda rows: quiescent[rows].sum(), sample.galaxies[COLUMN]))
     return {"counts": counts} | {name: module.measure(sample, settings) for name, module in DIAGNOSTICS.items()}

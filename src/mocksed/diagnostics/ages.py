@@ -13,6 +13,7 @@ from mocksed.cosmology import cosmology, t_univ
 from mocksed.diagnostics import bins, style
 from mocksed.diagnostics.catalogue import Arrays, Sample, thin
 from mocksed.diagnostics.settings import Settings
+from mocksed.realisations import COLUMN
 
 COLUMNS = ("redshift", "quiescent", "age", "tau", "flags")
 PARENT_COLUMNS: tuple[str, ...] = ()
@@ -35,8 +36,9 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
 
         ``n`` : number of galaxies; ``older_than_universe`` : those of them whose age is above that of the universe;
         ``age_fraction``, ``log_tau`` : {``count``, ``median``, ``p16``, ``p84``} of age / t_univ(z) and of log tau
-        [Gyr], with ``edges`` and ``counts`` of the histogram; values beyond the edges count in the outermost bins;
-        ``age_fraction_by_redshift`` : list of the four numbers with ``low`` and ``high``;
+        [Gyr], of realisations with ``median_spread`` (see `mocksed.diagnostics.bins.spread`), with ``edges`` and
+        ``counts`` of the histogram; values beyond the edges count in the outermost bins;
+        ``age_fraction_by_redshift`` : list of the same numbers with ``low`` and ``high``;
         ``flags`` : number of galaxies with each bit set, by name (`FLAG_NAMES`).
 
     """
@@ -53,16 +55,16 @@ def flag_counts(flags: NDArray) -> dict[str, int]:
 def _of_class(galaxies: Arrays, settings: Settings) -> dict[str, Any]:
     redshift, age = galaxies["redshift"], galaxies["age"]
     fraction = age / t_univ(cosmology(**settings.cosmology), redshift)
-    log_tau = np.log10(galaxies["tau"])
+    log_tau, realisation = np.log10(galaxies["tau"]), galaxies.get(COLUMN)
     return {
         "n": len(age),
         "older_than_universe": int(np.count_nonzero(fraction > 1.0)),
-        "age_fraction": bins.percentiles(fraction) | _histogram(fraction, _FRACTION_EDGES),
+        "age_fraction": bins.percentiles(fraction, realisation) | _histogram(fraction, _FRACTION_EDGES),
         "age_fraction_by_redshift": [
-            {"low": low, "high": high} | bins.percentiles(fraction[inside])
+            {"low": low, "high": high} | bins.percentiles(fraction[inside], bins.rows_of(realisation, inside))
             for low, high, inside in bins.slices(redshift, settings.redshift_bins)
         ],
-        "log_tau": bins.percentiles(log_tau) | _histogram(log_tau, _LOG_TAU_EDGES),
+        "log_tau": bins.percentiles(log_tau, realisation) | _histogram(log_tau, _LOG_TAU_EDGES),
         "flags": flag_counts(galaxies["flags"]),
     }
 

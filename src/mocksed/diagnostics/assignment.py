@@ -1,5 +1,6 @@
 """What was proposed for each star-forming galaxy against what it was given."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 from mocksed.diagnostics import bins, style
 from mocksed.diagnostics.catalogue import Arrays, Sample
 from mocksed.diagnostics.settings import Settings
+from mocksed.realisations import COLUMN
 
 QUANTITIES = ("log_sfr", "muv", "beta", "log_zmet", "log_us")
 COLUMNS = ("redshift", "log_mstar", "quiescent", "distance", *QUANTITIES, *(f"prop_{name}" for name in QUANTITIES))
@@ -26,34 +28,39 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
     dict
         For each of `QUANTITIES` a dict with ``overall`` : {``count``, ``median``, ``p16``, ``p84``} of the offset;
         ``by_redshift`` : list of the same with ``low`` and ``high`` and with ``by_mass``, statistics in bins of log
-        mass as in `mocksed.diagnostics.bins.statistics` with ``edges``.
+        mass as in `mocksed.diagnostics.bins.statistics` with ``edges``. With realisations, medians come with their
+        ``median_spread`` (see `mocksed.diagnostics.bins.spread`).
         ``distance`` : the same four numbers, with ``edges`` and ``counts`` of the histogram; distances beyond the
         edges are counted in the outermost bins.
 
     """
     galaxies = sample.star_forming
     mass_edges = bins.edges(galaxies["log_mstar"], settings.mass_bin)
-    offsets = {name: _offsets(galaxies, name, mass_edges, settings) for name in QUANTITIES}
+    few = settings.min_count * sample.n_realisations
+    offsets = {name: _offsets(galaxies, name, mass_edges, settings.redshift_bins, few) for name in QUANTITIES}
     distance = galaxies["distance"]
     within = np.clip(distance[np.isfinite(distance)], _DISTANCE_EDGES[0], _DISTANCE_EDGES[-1])
     histogram = {
         "edges": _DISTANCE_EDGES.tolist(),
         "counts": np.histogram(within, _DISTANCE_EDGES)[0].tolist(),
     }
-    return offsets | {"distance": bins.percentiles(distance) | histogram}
+    return offsets | {"distance": bins.percentiles(distance, galaxies.get(COLUMN)) | histogram}
 
 
-def _offsets(galaxies: Arrays, name: str, mass_edges: np.ndarray, settings: Settings) -> dict[str, Any]:
-    offset = galaxies[name] - galaxies[f"prop_{name}"]
+def _offsets(
+    galaxies: Arrays, name: str, mass_edges: np.ndarray, redshift_bins: Sequence[float], min_count: int
+) -> dict[str, Any]:
+    offset, realisation = galaxies[name] - galaxies[f"prop_{name}"], galaxies.get(COLUMN)
     by_redshift = []
-    for low, high, inside in bins.slices(galaxies["redshift"], settings.redshift_bins):
-        by_mass = bins.statistics(galaxies["log_mstar"][inside], offset[inside], mass_edges, settings.min_count)
+    for low, high, inside in bins.slices(galaxies["redshift"], redshift_bins):
+        own, log_mstar = bins.rows_of(realisation, inside), galaxies["log_mstar"][inside]
+        by_mass = bins.statistics(log_mstar, offset[inside], mass_edges, min_count, own)
         by_redshift.append(
             {"low": low, "high": high}
-            | bins.percentiles(offset[inside])
+            | bins.percentiles(offset[inside], own)
             | {"by_mass": {"edges": mass_edges.tolist()} | {key: value.tolist() for key, value in by_mass.items()}}
         )
-    return {"overall": bins.percentiles(offset), "by_redshift": by_redshift}
+    return {"overall": bins.percentiles(offset, realisation), "by_redshift": by_redshift}
 
 
 @style.styled
@@ -82,7 +89,8 @@ def _offset_note(offset: dict[str, float], unit: str) -> str:
     if not offset["count"]:
         return "no star-forming galaxies"
     up, down = offset["p84"] - offset["median"], offset["median"] - offset["p16"]
-    return rf"offset ${offset['median']:+.3f}^{{+{up:.3f}}}_{{-{down:.3f}}}$" + unit
+    spread = f"\nspread of the median {offset['median_spread']:.2g}" if "median_spread" in offset else ""
+    return rf"offset ${offset['median']:+.3f}^{{+{up:.3f}}}_{{-{down:.3f}}}$" + unit + spread
 
 
 def _draw_distance(axes: Axes, distance: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mocksed import mapped, rng, storage
 from mocksed.errors import UserError
+from mocksed.realisations import COLUMN
 
 Arrays = dict[str, NDArray]
 
@@ -23,11 +24,16 @@ class Sample:
     """
 
     galaxies: Arrays
-    """Columns of the catalogue."""
+    """Columns of the catalogue; with those of several realisations, ``realisation`` is one of them."""
     parent: Arrays = field(default_factory=dict)
     """Columns of the star-forming parent catalogue; empty where it was not asked for."""
     n_catalogue: int = 0
-    """Number of galaxies of the whole catalogue."""
+    """Number of rows of the whole catalogue."""
+
+    @property
+    def n_realisations(self) -> int:
+        """The number of realisations that the galaxies are of."""
+        return len(np.unique(self.galaxies[COLUMN])) if COLUMN in self.galaxies else 1
 
     @property
     def star_forming(self) -> Arrays:
@@ -61,7 +67,8 @@ def read(paths: Sequence[Path | str], columns: Sequence[str], max_rows: int) -> 
     """Return columns of files, at most ``max_rows`` rows of them.
 
     Of more rows an even sample is taken by a hash of the galaxy id (of the row where there is none), so that it is
-    the same for any sharding. Memory is bounded by the sample, not by the catalogue.
+    the same for any sharding, and of the same galaxies in all realisations. Memory is bounded by the sample, not by the
+    catalogue.
 
     Parameters
     ----------
@@ -75,7 +82,8 @@ def read(paths: Sequence[Path | str], columns: Sequence[str], max_rows: int) -> 
     Returns
     -------
     dict of str to ndarray of shape (n, )
-        In the order of the galaxy ids, the same for any sharding; where there are none, in that of the files.
+        In the order of the realisations and galaxy ids, the same for any sharding; where there are none, in that of
+        the files. With several realisations, ``realisation`` is one of the columns.
 
     Raises
     ------
@@ -83,12 +91,13 @@ def read(paths: Sequence[Path | str], columns: Sequence[str], max_rows: int) -> 
         If a file is missing, damaged, or lacks a column.
 
     """
-    n_rows = count_rows(paths)
+    n_rows, n_realisations = count_rows(paths), _count_realisations(paths)
     # Four standard deviations more than asked for, so that cutting to max_rows practically always leaves max_rows.
-    threshold = (max_rows + 4.0 * np.sqrt(max_rows)) / max(n_rows, 1) if n_rows > max_rows else np.inf
+    n_kept = max_rows // n_realisations
+    threshold = (n_kept + 4.0 * np.sqrt(n_kept)) * n_realisations / max(n_rows, 1) if n_rows > max_rows else np.inf
     parts, first_row = [], 0
     for path in paths:
-        for arrays, ids in _batches(path, columns, first_row):
+        for arrays, ids in _batches(path, [*columns, COLUMN] if n_realisations > 1 else columns, first_row):
             first_row += len(ids)
             arrays = arrays | {_ID: ids}
             if np.isfinite(threshold):
@@ -98,11 +107,21 @@ def read(paths: Sequence[Path | str], columns: Sequence[str], max_rows: int) -> 
     if not parts:
         return {name: np.empty(0, bool if name == "quiescent" else float) for name in columns}
     sample = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    order = np.argsort(sample.pop(_ID), kind="stable")
-    sample = select(sample, order)
+    ids = sample.pop(_ID)
+    sample = select(sample, np.lexsort((ids, sample.get(COLUMN, np.zeros(len(ids))))))
     if _RANK in sample:
-        sample = select(sample, _lowest(sample.pop(_RANK), max_rows))
+        rank = sample.pop(_RANK)
+        of_first = rank[: len(rank) // n_realisations]  # the others have the same galaxies
+        if len(of_first) > n_kept:
+            sample = select(sample, rank <= np.partition(of_first, n_kept - 1)[n_kept - 1])
     return sample
+
+
+def _count_realisations(paths: Sequence[Path | str]) -> int:
+    """Return the number of realisations in files, 1 where they do not tell them apart."""
+    if not paths or _is_mapped(paths[0]):
+        return 1
+    return len(storage.metadata(paths[0]).get("realisations", [0]))
 
 
 def thin(arrays: Arrays, max_rows: int) -> Arrays:

@@ -10,6 +10,7 @@ from mocksed import relations
 from mocksed.diagnostics import bins, panels, style
 from mocksed.diagnostics.catalogue import Sample
 from mocksed.diagnostics.settings import Settings
+from mocksed.realisations import COLUMN
 
 COLUMNS = ("log_mstar", "quiescent", "log_sfr", "log_zmet")
 PARENT_COLUMNS: tuple[str, ...] = ()
@@ -35,7 +36,14 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
     sfr_edges, mass_edges = _sfr_edges(log_sfr), bins.edges(log_mstar, settings.mass_bin)
     return {
         "star_forming": bins.relation_panels(
-            log_sfr, log_mstar, log_zmet, sfr_edges, mass_edges, relations.log_zmet, settings.min_count
+            log_sfr,
+            log_mstar,
+            log_zmet,
+            sfr_edges,
+            mass_edges,
+            relations.log_zmet,
+            settings.min_count * sample.n_realisations,
+            galaxies.get(COLUMN),
         )
     }
 

@@ -8,6 +8,7 @@ from mocksed import relations
 from mocksed.diagnostics import bins, panels, style
 from mocksed.diagnostics.catalogue import Sample
 from mocksed.diagnostics.settings import Settings
+from mocksed.realisations import COLUMN
 
 COLUMNS = ("redshift", "log_mstar", "quiescent", "muv", "beta")
 PARENT_COLUMNS: tuple[str, ...] = ()
@@ -27,12 +28,13 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
         See `mocksed.diagnostics.bins.relation_panels`; both lists have the same redshift bins.
 
     """
-    galaxies, z_bins, few = sample.star_forming, settings.redshift_bins, settings.min_count
+    galaxies, z_bins, few = sample.star_forming, settings.redshift_bins, settings.min_count * sample.n_realisations
     z, log_mstar, muv, beta = (galaxies[name] for name in ("redshift", "log_mstar", "muv", "beta"))
-    mass_edges = bins.edges(log_mstar, settings.mass_bin)
+    mass_edges, muv_edges = bins.edges(log_mstar, settings.mass_bin), bins.edges(muv, MUV_BIN)
+    own = galaxies.get(COLUMN)
     return {
-        "muv": bins.relation_panels(z, log_mstar, muv, z_bins, mass_edges, relations.muv, few),
-        "beta": bins.relation_panels(z, muv, beta, z_bins, bins.edges(muv, MUV_BIN), relations.beta, few),
+        "muv": bins.relation_panels(z, log_mstar, muv, z_bins, mass_edges, relations.muv, few, own),
+        "beta": bins.relation_panels(z, muv, beta, z_bins, muv_edges, relations.beta, few, own),
     }
 
 

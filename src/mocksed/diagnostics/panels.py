@@ -57,7 +57,10 @@ def grid(n_panels: int, rows_each: int = 1) -> tuple[Figure, list[list[Axes]]]:
 def title(axes: Axes, panel: dict[str, Any], name: str) -> None:
     """Write the bin of a panel above it on the left, its number of galaxies on the right."""
     axes.set_title(f"{panel['low']:g} < {name} < {panel['high']:g}", loc="left")
-    axes.set_title(f"{panel['n']:,}".replace(",", "\N{THIN SPACE}"), loc="right", fontsize=9, color="0.35")
+    n, times = panel["n"], ""
+    if "realisations" in panel:
+        n, times = round(n / panel["realisations"]), f"{panel['realisations']} \N{MULTIPLICATION SIGN} "
+    axes.set_title(times + f"{n:,}".replace(",", "\N{THIN SPACE}"), loc="right", fontsize=9, color="0.35")
 
 
 def label(panels: list[list[Axes]], row: int, xlabel: str, ylabel: str) -> None:
@@ -71,7 +74,8 @@ def label(panels: list[list[Axes]], row: int, xlabel: str, ylabel: str) -> None:
 def draw(axes: Axes, panel: dict[str, Any], x: NDArray, y: NDArray, colour: str, name: str | None = None) -> None:
     """Draw median, 16 to 84 % band and relation of a panel of `bins.relation_panels`.
 
-    Galaxies in bins with too few of them for a median are drawn one by one.
+    Galaxies in bins with too few of them for a median are drawn one by one. With realisations, medians have error bars:
+    their spread.
 
     Parameters
     ----------
@@ -95,6 +99,10 @@ def draw(axes: Axes, panel: dict[str, Any], x: NDArray, y: NDArray, colour: str,
     axes.fill_between(centre, low, high, color=colour, alpha=0.25, lw=0, label=f"{prefix}16 to 84 %")
     axes.vlines(centre, low, high, color=colour, alpha=0.35, lw=1)  # a bin without neighbours has no band
     axes.plot(centre, median, "o-", ms=3, color=colour, label=f"{prefix}median")
+    if "median_spread" in panel:
+        error = np.array(panel["median_spread"], float)
+        label = f"{prefix}spread of the median"
+        axes.errorbar(centre, median, error, fmt="none", capsize=3, capthick=1, elinewidth=1, color=colour, label=label)
     axes.plot(panel["line_x"], panel["line_y"], ":", color=style.RELATION, lw=1.8, label="relation")
 
 

@@ -26,9 +26,9 @@ class Settings:
     mass_bin: float = 0.5
     """Width of the bins in log stellar mass [dex]."""
     min_count: int = 20
-    """Bins with fewer galaxies have no statistics."""
+    """Bins with fewer galaxies, on average over realisations, have no statistics."""
     max_galaxies: int = 2_000_000
-    """Galaxies that are read; of more, an even sample."""
+    """Galaxies that are read, all realisations together; of more, an even sample."""
     max_searched: int = 1000
     """Galaxies whose best reachable models are searched, twice, at 6 ms; of more, an even sample."""
     uvj_box: Mapping[str, float] = field(default_factory=lambda: dict(WILLIAMS2009))

@@ -8,6 +8,7 @@ from mocksed import relations
 from mocksed.diagnostics import bins, panels, style
 from mocksed.diagnostics.catalogue import Sample
 from mocksed.diagnostics.settings import Settings
+from mocksed.realisations import COLUMN
 
 COLUMNS = ("redshift", "log_mstar", "quiescent", "log_sfr")
 PARENT_COLUMNS: tuple[str, ...] = ()
@@ -35,7 +36,8 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
             settings.redshift_bins,
             mass_edges,
             RELATIONS[name],
-            settings.min_count,
+            settings.min_count * sample.n_realisations,
+            galaxies.get(COLUMN),
         )
         for name, galaxies in (("star_forming", sample.star_forming), ("quiescent", sample.quiescent))
     }
@@ -46,8 +48,9 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
     """Draw log SFR against log mass of both classes, a panel per redshift bin."""
     occupied = list(bins.slices(sample.galaxies["redshift"], settings.redshift_bins))
     drawn, grid = panels.grid(len(occupied))
+    of_all = {"realisations": sample.n_realisations} if sample.n_realisations > 1 else {}
     for (axes,), (low, high, inside) in zip(grid, occupied, strict=False):
-        panels.title(axes, {"low": low, "high": high, "n": int(inside.sum())}, "$z$")
+        panels.title(axes, {"low": low, "high": high, "n": int(inside.sum())} | of_all, "$z$")
     position = {low: i for i, (low, _, _) in enumerate(occupied)}
     for name, galaxies in (("star_forming", sample.star_forming), ("quiescent", sample.quiescent)):
         members = bins.slices(galaxies["redshift"], settings.redshift_bins)

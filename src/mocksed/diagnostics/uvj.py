@@ -13,6 +13,7 @@ from mocksed.columns import Flag
 from mocksed.diagnostics import bins, style
 from mocksed.diagnostics.catalogue import Arrays, Sample, select, thin
 from mocksed.diagnostics.settings import Settings
+from mocksed.realisations import COLUMN
 from mocksed.uvj import in_box
 
 COLUMNS = ("redshift", "quiescent", "uv", "vj", "log_mstar", "prop_log_sfr", "flags")
@@ -34,10 +35,10 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
         ``box`` : the limits of the box;
         ``star_forming``, ``quiescent`` : dict with ``overall`` : {``n``, ``in_box`` (a fraction), ``p16``, ``p84``}
         and ``by_redshift`` : list of the same with ``low`` and ``high``. p16 and p84 are the Wilson interval of the
-        fraction (Wilson 1927). For quiescent galaxies by redshift also the fractions ``reachable``, those in the box
-        and those outside for which a dense search finds an allowed point inside at their SFR (NaN without a model to
-        search with), ``sfr_redrawn`` and ``sfr_not_reached``, by their flags, and ``searched``, the number of galaxies
-        behind the search.
+        fraction (Wilson 1927), with realisations also ``in_box_spread`` (see `mocksed.diagnostics.bins.spread`). For
+        quiescent galaxies by redshift also the fractions ``reachable``, those in the box and those outside for which a
+        dense search finds an allowed point inside at their SFR (NaN without a model to search with), ``sfr_redrawn``
+        and ``sfr_not_reached``, by their flags, and ``searched``, the number of galaxies behind the search.
 
     """
     classes = {"star_forming": sample.star_forming, "quiescent": sample.quiescent}
@@ -48,9 +49,12 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
 
 def _of_class(galaxies: Arrays, settings: Settings, quiescent: bool) -> dict[str, Any]:
     galaxies = select(galaxies, np.isfinite(galaxies["uv"]) & np.isfinite(galaxies["vj"]))
-    inside = in_box(galaxies["uv"], galaxies["vj"], settings.uvj_box)
+    inside, realisation = in_box(galaxies["uv"], galaxies["vj"], settings.uvj_box), galaxies.get(COLUMN)
     members = list(bins.slices(galaxies["redshift"], settings.redshift_bins))
-    by_redshift = [{"low": low, "high": high} | _fraction(inside[rows]) for low, high, rows in members]
+    by_redshift = [
+        {"low": low, "high": high} | _fraction(inside[rows], bins.rows_of(realisation, rows))
+        for low, high, rows in members
+    ]
     if quiescent:
         outside = [thin(select(galaxies, rows & ~inside), _MAX_SEARCHED) for *_, rows in members]
         for row, found, (*_, rows) in zip(by_redshift, _reachable(outside, settings), members, strict=True):
@@ -58,7 +62,7 @@ def _of_class(galaxies: Arrays, settings: Settings, quiescent: bool) -> dict[str
             row["reachable"] = row["in_box"] + (1.0 - row["in_box"]) * (float(found.mean()) if len(found) else 0.0)
             for name, bit in (("sfr_redrawn", Flag.SFR_REDRAWN), ("sfr_not_reached", Flag.SFR_NOT_REACHED)):
                 row[name] = float(np.mean(galaxies["flags"][rows].astype(np.int64) & bit > 0))
-    return {"overall": _fraction(inside), "by_redshift": by_redshift}
+    return {"overall": _fraction(inside, realisation), "by_redshift": by_redshift}
 
 
 def _reachable(samples: list[Arrays], settings: Settings) -> list[NDArray[np.float64]]:
@@ -84,12 +88,16 @@ def _reachable(samples: list[Arrays], settings: Settings) -> list[NDArray[np.flo
     return np.split((found.depth > _SIGNIFICANT).astype(float), np.cumsum(sizes)[:-1])
 
 
-def _fraction(inside: np.ndarray) -> dict[str, float]:
+def _fraction(inside: np.ndarray, realisation: bins.Realisation) -> dict[str, float]:
     n = len(inside)
-    if not n:
-        return {"n": 0, "in_box": np.nan, "p16": np.nan, "p84": np.nan}
-    low, high = binom_conf_interval(int(inside.sum()), n, interval="wilson")
-    return {"n": n, "in_box": float(inside.mean()), "p16": float(low), "p84": float(high)}
+    if n:
+        low, high = binom_conf_interval(int(inside.sum()), n, interval="wilson")
+        result = {"n": n, "in_box": float(inside.mean()), "p16": float(low), "p84": float(high)}
+    else:
+        result = {"n": 0, "in_box": np.nan, "p16": np.nan, "p84": np.nan}
+    if realisation is not None:
+        result["in_box_spread"] = float(bins.spread(lambda rows: inside[rows].mean(), realisation))
+    return result
 
 
 @style.styled
@@ -116,7 +124,8 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
 def _overall_note(overall: dict[str, float]) -> str:
     if not overall["n"]:
         return "no quiescent galaxies"
-    return f"{100 * overall['in_box']:.4g} % of {overall['n']} quiescent in the box"
+    spread = f", spread {100 * overall['in_box_spread']:.1g} %" if "in_box_spread" in overall else ""
+    return f"{100 * overall['in_box']:.4g} % of {overall['n']} quiescent in the box{spread}"
 
 
 def _draw_box(axes: Axes, box: Mapping[str, float]) -> None:

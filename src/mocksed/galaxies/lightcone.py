@@ -5,7 +5,7 @@ between its nodes. Such a density is a sum of hat functions, one for each node, 
 galaxy draws its node, its redshift from the hat of the node, and its class and mass from the mass functions there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from scipy.stats import poisson
 
 from mocksed import rng
 from mocksed.errors import UserError
-from mocksed.galaxies.mass_functions import log_phi_quiescent, log_phi_star_forming
+from mocksed.galaxies.mass_functions import draw_quiescent, log_phi_quiescent, log_phi_star_forming
+from mocksed.realisations import COLUMN, column_needed
 
 Array = NDArray[np.float64]
 
@@ -99,6 +100,7 @@ class LightCone:
         per_node = volume * per_volume * hat
         self.expected_per_deg2 = float(per_node.sum())
         self.n_galaxies, self.area_deg2 = self._count_and_area(n_galaxies, area_deg2)
+        self._in_cells = in_cells
         self._node_cdf = _cdf(per_node[None])[0]
         # One increasing array for all nodes: the cdf of node i runs from i to i + 1.
         self._cell_cdf = _cdf(in_cells.reshape(len(self._z), -1)) + np.arange(len(self._z))[:, None]
@@ -142,28 +144,32 @@ class LightCone:
             area_deg2 = n_galaxies / self.expected_per_deg2
         return n_galaxies, float(area_deg2)
 
-    def draw(self, start: int, stop: int) -> dict[str, NDArray]:
-        """Return the galaxies with ids start, ..., stop - 1.
+    def draw(self, start: int, stop: int, realisations: Sequence[int] = (0,)) -> dict[str, NDArray]:
+        """Return the galaxies with ids start, ..., stop - 1, in each of the realisations one after the other.
 
-        Each depends on the seed and its id alone, so that any division into shards gives the same bytes.
+        Each depends on the seed and its id alone, so that any division into shards gives the same bytes; in which
+        realisations it is quiescent, on their indices too.
 
         Parameters
         ----------
         start, stop : int
             Rows of the catalogue, 0 <= start <= stop <= n_galaxies.
+        realisations : sequence of int
+            Indices of the realisations.
 
         Returns
         -------
-        dict of str to ndarray of shape (stop - start, )
-            ``galaxy_id`` (the row), ``redshift``, ``log_mstar`` [log10 Msun], ``quiescent``, ``ra`` and ``dec`` [deg].
+        dict of str to ndarray of shape (len(realisations) * (stop - start), )
+            ``galaxy_id`` (the row), ``realisation`` where there are others than 0, ``redshift``, ``log_mstar``
+            [log10 Msun], ``quiescent``, ``ra`` and ``dec`` [deg].
 
         """
         ids = np.arange(start, stop, dtype=np.int64)
         u_node, u_redshift, u_mass, u_ra, u_dec = rng.uniforms(self.seed, rng.Stage.LIGHTCONE, ids, _N_DRAWS).T
         node = np.searchsorted(self._node_cdf, u_node, side="right") - 1
-        quiescent, log_mstar = self._draw_class_and_mass(node, u_mass)
+        quiescent, log_mstar, cell = self._draw_class_and_mass(node, u_mass)
         ra, dec = draw_positions(self.centre, self.area_deg2, u_ra, u_dec)
-        return {
+        galaxies = {
             "galaxy_id": ids,
             "redshift": self._draw_redshift(node, u_redshift),
             "log_mstar": log_mstar,
@@ -171,6 +177,15 @@ class LightCone:
             "ra": ra,
             "dec": dec,
         }
+        if not column_needed(realisations):
+            return galaxies
+        # the class given redshift and mass: with it each realisation has the mass functions that the first one has
+        densities = self._in_cells[node, :, cell]
+        fraction = densities[:, 1] / np.maximum(densities.sum(axis=1), 1e-300)
+        classes = [draw_quiescent(fraction, ids, self.seed, index) if index else quiescent for index in realisations]
+        repeated = {name: np.tile(values, len(classes)) for name, values in galaxies.items()}
+        of_row = {COLUMN: np.repeat(realisations, len(ids)), "quiescent": np.concatenate(classes)}
+        return {"galaxy_id": repeated["galaxy_id"], COLUMN: of_row[COLUMN]} | repeated | of_row
 
     def _draw_redshift(self, node: NDArray[np.int64], uniform: Array) -> Array:
         """Return redshifts from the hat functions of the nodes; those at the limits have only one half."""
@@ -178,8 +193,13 @@ class LightCone:
         offset = np.where(half < 0.5, np.sqrt(2.0 * half) - 1.0, 1.0 - np.sqrt(2.0 * (1.0 - half)))
         return np.clip(self._z[node] + offset * (self._z[1] - self._z[0]), *self.redshift)
 
-    def _draw_class_and_mass(self, node: NDArray[np.int64], uniform: Array) -> tuple[NDArray[np.bool_], Array]:
-        """Return class and mass by inversion of the joint cdf of the node: star-forming masses, then quiescent."""
+    def _draw_class_and_mass(
+        self, node: NDArray[np.int64], uniform: Array
+    ) -> tuple[NDArray[np.bool_], Array, NDArray[np.int64]]:
+        """Return class and mass by inversion of the joint cdf of the node: star-forming masses, then quiescent.
+
+        The third array are the cells of the masses.
+        """
         n_cells = len(self._mass) - 1
         flat, level = self._cell_cdf.ravel(), node + uniform
         at = np.searchsorted(flat, level, side="right") - 1
@@ -188,7 +208,7 @@ class LightCone:
         part = np.clip((level - flat[at]) / np.maximum(flat[at + 1] - flat[at], 1e-300), 0.0, 1.0)
         quiescent, cell = np.divmod(at - node * self._cell_cdf.shape[1], n_cells)
         log_mstar = self._mass[cell] + part * (self._mass[1] - self._mass[0])
-        return quiescent.astype(bool), np.clip(log_mstar, *self.log_mstar)
+        return quiescent.astype(bool), np.clip(log_mstar, *self.log_mstar), cell
 
 
 def draw_positions(centre: tuple[float, float], area_deg2: float, u_ra: Array, u_dec: Array) -> tuple[Array, Array]:

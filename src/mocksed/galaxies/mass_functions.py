@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.special import expit
 
+from mocksed.rng import Stage, uniforms
+
 Array = NDArray[np.float64]
 
 _LN10 = np.log(10.0)
@@ -139,3 +141,11 @@ def quiescent_fraction(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
 
     """
     return expit(_LN10 * (log_phi_quiescent(log_mstar, redshift) - log_phi_star_forming(log_mstar, redshift)))
+
+
+def draw_quiescent(fraction: Array, galaxy_id: NDArray[np.int64], seed: int, realisation: int = 0) -> NDArray[np.bool_]:
+    """Return which galaxies are quiescent, from the probabilities that they are, shape (n, ).
+
+    Each depends on the seed of the run, its id and the index of the realisation alone.
+    """
+    return uniforms(seed, Stage.CLASS, galaxy_id, 1, realisation=realisation)[:, 0] < fraction

@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 from mocksed import rng, storage
 from mocksed.columns import PREFIXES, RESERVED
 from mocksed.errors import UserError
-from mocksed.galaxies.mass_functions import quiescent_fraction
+from mocksed.galaxies.mass_functions import draw_quiescent, quiescent_fraction
 from mocksed.galaxies.readers import CHUNK_ROWS, Table, open_table
 from mocksed.jobs import progress
+from mocksed.realisations import COLUMN, column_needed
 
 log = logging.getLogger("mocksed")
 
@@ -254,8 +255,8 @@ def normalise(chunk: pa.Table, first_row: int, spec: TableSpec, seed: int) -> Ga
     else:
         usable = ~np.any([problem.rows for problem in problems], axis=0)
         quiescent = np.zeros(len(chunk), bool)
-        uniform = rng.uniforms(seed, rng.Stage.CLASS, galaxy_id[usable], 1)[:, 0]
-        quiescent[usable] = uniform < quiescent_fraction(log_mstar[usable], redshift[usable])
+        fraction = quiescent_fraction(log_mstar[usable], redshift[usable])
+        quiescent[usable] = draw_quiescent(fraction, galaxy_id[usable], seed)
     return Galaxies(galaxy_id, redshift, log_mstar, quiescent, problems)
 
 
@@ -473,11 +474,14 @@ def write_shards(
     report: Path | str | None = None,
     chunk_rows: int = CHUNK_ROWS,
     about: Mapping[str, object] | None = None,
+    realisations: Sequence[int] = (0,),
 ) -> None:
     """Check the user's table and write its rows as shards of the catalogue's input.
 
     Columns are galaxy_id, redshift, log_mstar [log10 Msun], quiescent, and those that pass through, unchanged. Rows are
-    dealt out to the shards (see `deal`) and keep the table's order within each.
+    dealt out to the shards (see `deal`) and keep the table's order within each. Where there are other realisations than
+    0, a shard has its rows once for each, with a column ``realisation``; classes differ where the mass functions decide
+    them.
 
     Parameters
     ----------
@@ -493,6 +497,8 @@ def write_shards(
         Rows read at a time.
     about : mapping, optional
         Metadata of the shards.
+    realisations : sequence of int
+        Indices of the realisations.
 
     Raises
     ------
@@ -519,12 +525,14 @@ def write_shards(
             with progress(validation.n_rows, "rows", "deal out") as bar:
                 rows = _used_rows(table.read(read, chunk_rows), kept, spec, seed, about, bar.update)
                 dealt = stack.enter_context(_dealt(rows, len(outputs), Path(outputs[0]).parent))
-            with progress(validation.n_used, "rows", "write") as bar:
+            with progress(validation.n_used * len(realisations), "rows", "write") as bar:
                 for temporary, path in zip(temporaries, dealt, strict=True):
-                    shard = _collect(path)
-                    pq.write_table(shard, temporary, row_group_size=storage.ROW_GROUP, **storage.PARQUET)
+                    first, *others = _in_realisations(_collect(path), realisations, spec, seed)
+                    with pq.ParquetWriter(temporary, first.schema, **storage.PARQUET) as writer:
+                        for rows in (first, *others):
+                            writer.write_table(rows, storage.ROW_GROUP)
+                            bar.update(len(rows))
                     path.unlink()
-                    bar.update(len(shard))
 
 
 def _validate(spec: TableSpec, roles: Mapping[str, str], table: Table, seed: int, chunk_rows: int) -> _Validation:
@@ -570,6 +578,22 @@ def _used_rows(
         yield storage.to_table(columns, about).filter(pa.array(galaxies.used))
         first_row += len(chunk)
         done(len(chunk))
+
+
+def _in_realisations(galaxies: pa.Table, realisations: Sequence[int], spec: TableSpec, seed: int) -> Iterator[pa.Table]:
+    """Yield the rows of a shard in each of the realisations."""
+    if not column_needed(realisations):
+        yield galaxies
+        return
+    galaxy_id, redshift, log_mstar, quiescent = (galaxies[name].to_numpy() for name in STANDARD)
+    fraction = quiescent_fraction(log_mstar, redshift) if spec.quiescent_from == "mass_function" else None
+    for index in realisations:
+        own = {COLUMN: np.full(len(galaxies), index), "quiescent": quiescent}
+        if fraction is not None:
+            own["quiescent"] = draw_quiescent(fraction, galaxy_id, seed, index)
+        drawn = storage.to_table(own)
+        rows = galaxies.set_column(STANDARD.index("quiescent"), drawn.field("quiescent"), drawn["quiescent"])
+        yield rows.add_column(1, drawn.field(COLUMN), drawn[COLUMN])
 
 
 def deal(first_row: int, n_rows: int, n_shards: int) -> NDArray[np.int64]:
