@@ -34,11 +34,15 @@ rule compare:
         drakos2021b=drakos2021b.shards_of("catalog"),
         ssp_table=SSP_TABLE,
     output:
-        png=report(
-            expand(f"{R}/comparison/{{plot}}.png", plot=COMPARISON_PLOTS),
-            caption="../report/comparison.rst",
-            category="Comparison",
-        ),
+        png=[
+            report(
+                f"{R}/comparison/{plot}.png",
+                caption="../report/comparison.rst",
+                category="Comparison",
+                labels={"plot": plot},
+            )
+            for plot in COMPARISON_PLOTS
+        ],
         pdf=expand(f"{R}/comparison/{{plot}}.pdf", plot=COMPARISON_PLOTS),
         csv=report(
             f"{R}/comparison/numbers.csv",
