@@ -136,7 +136,7 @@ def test_quiescents_are_held_against_relation_and_box():
     young, old = of(rows, "in box")
     inside = galaxies["quiescent"] & (galaxies["redshift"] < 2.0)
     assert young.value == pytest.approx(np.mean(galaxies["redshift"][inside] >= 1.0))
-    assert (young.limit, young.verdict, old.verdict) == (1.0, "missed", "met" if old.limit <= 1.0 else "")
+    assert (young.limit, young.verdict, old.verdict) == (1.0, "missed", "met")
 
 
 def test_beyond_redshift_3_only_galaxies_count_for_which_the_box_is_within_reach():
@@ -147,7 +147,7 @@ def test_beyond_redshift_3_only_galaxies_count_for_which_the_box_is_within_reach
 
 
 def test_too_few_galaxies_get_no_verdict():
-    rows = measured(catalogue(300, 60))
+    rows = measured(catalogue(200, 60))
     assert not of(rows, "offset")
     assert {row.verdict for row in of(rows, "quiescent SFR")} == {""}
     assert {row.count for row in of(rows, "quiescent SFR")} != {0}

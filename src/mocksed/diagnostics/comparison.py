@@ -137,7 +137,7 @@ CHECKS: dict[str, Check] = {
     "quiescent SFR": Check(
         "Quiescent: median SFR less relation", "|offset| at most {limit:g}", _magnitude, by_bin=True
     ),
-    "in box": Check("Quiescent: fraction in the UVJ box", "at least {limit:.3f}", _below, min_count=1, by_bin=True),
+    "in box": Check("Quiescent: fraction in the UVJ box", "1 at z < 3, beyond what is within reach", _below, 1, by_bin=True),
     "ages": Check("Ages outside (0, age of the universe)", "none", _above, min_count=1),
     "pile-up": Check("Fullest 2 % interval over its neighbours", "at most {limit:g} times", _above),
 }
@@ -395,7 +395,8 @@ def _cell(rows: Sequence[Row]) -> str:
         met = sum(row.verdict == VERDICTS[0] for row in judged)
         text += f" ({worst.where}); {met} of {len(judged)} bins"
     elif CHECKS[worst.check].by_bin:
-        text += f" ({worst.count} galaxies)"
+        reach = f" of {worst.limit:.3g}" if worst.check == "in box" else ""
+        text += f"{reach} ({worst.count} galaxies)"
     elif worst.where:
         text += f" ({worst.where})"
     colour = worst.verdict.split(" ")[0]
