@@ -10,7 +10,7 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 LOCK := .snakemake/make-run.lock
-SNAKEFILES := $(wildcard Snakefile workflow/rules/*.smk)
+SNAKEFILES := Snakefile $(wildcard workflow/*.smk workflow/rules/*.smk)
 
 .PHONY: run test bench lint format docs lock clean env
 .DELETE_ON_ERROR:

@@ -13,14 +13,8 @@ if not workflow.config_settings.configfiles:
 report: "workflow/report/workflow.rst"
 
 
-include: "workflow/rules/common.smk"
-include: "workflow/rules/ssp.smk"
-include: "workflow/rules/galaxies.smk"
-include: "workflow/rules/parent.smk"
-include: "workflow/rules/neighbours.smk"
-include: "workflow/rules/assign.smk"
-include: "workflow/rules/spectra.smk"
-include: "workflow/rules/diagnostics.smk"
+include: "workflow/run.smk"
+include: "workflow/rules/comparison.smk"
 
 
 rule all:
@@ -31,3 +25,9 @@ rule all:
         shards_of("spectra") if cfg["spectra"]["write"] else [],
         expand(f"{R}/plots/{{diagnostic}}.{{format}}", diagnostic=PLOTS, format=["png", "pdf"]),
         f"{R}/summary.json",
+
+
+rule comparison:
+    input:
+        rules.all.input,
+        rules.compare.output,

@@ -393,3 +393,56 @@ def test_options_that_the_model_does_not_have_are_refused(schema, key, value, me
     found = problems(nested(f"sps.{key}", value), schema)
     assert f"sps.{key}" in found
     assert message in found
+
+
+# Presets
+
+
+@pytest.mark.parametrize("preset", ["drakos2021a", "drakos2021b"])
+def test_a_preset_sets_what_makes_the_method(project, schema, preset):
+    loaded = config.load({"run": "test", "preset": preset}, schema)
+    assert loaded["parent"]["star_forming"]["sampling"] == loaded["parent"]["quiescent"]["sampling"] == preset
+    assert loaded["neighbours"]["metric"] == preset
+    assert not loaded["neighbours"]["allowed_ages_only"]
+    assert (loaded["assignment"]["proposals"], loaded["assignment"]["method"]) == ("independent", "weighted_mean")
+    quiescent = {name: loaded["quiescent"][name] for name in ("sfr", "proposal", "max_tries")}
+    assert quiescent == {"sfr": "relation", "proposal": "prior", "max_tries": 10}
+    assert config.load(loaded, schema) == loaded
+
+
+def test_the_users_keys_win_over_a_preset(project, schema):
+    raw = {
+        "run": "test",
+        "preset": "drakos2021b",
+        "neighbours": {"k": 3},
+        "parent": {"star_forming": {"sampling": SAMPLING}},
+    }
+    loaded = config.load(raw, schema)
+    assert (loaded["neighbours"]["k"], loaded["neighbours"]["metric"]) == (3, "drakos2021b")
+    assert loaded["parent"]["star_forming"]["sampling"]["dust2"] == SAMPLING["dust2"]
+    assert loaded["parent"]["quiescent"]["sampling"] == "drakos2021b"
+
+
+def test_presets_are_those_of_sampling_and_metric_and_set_known_keys(schema):
+    root = config._read_schema(schema)
+    names = root["properties"]["preset"]["enum"]
+    assert names == ["default", *config._presets(root)]
+    assert names == root["properties"]["neighbours"]["properties"]["metric"]["enum"]
+    keys = [list(values) for values in config._presets(root).values()]
+    assert all(one == keys[0] for one in keys)
+    for path in keys[0]:
+        reduce(lambda node, key: node["properties"][key], path.split("."), root)
+
+
+def test_a_variant_differs_in_its_name_and_its_preset_alone(project, schema):
+    neighbours = {"scales": {"beta": 0.5}, "threads": 2}
+    raw = {"run": "mine", "seed": 7, "neighbours": neighbours, "quiescent": {"max_tries": 9}}
+    own = config.load(raw, schema)
+    before = copy.deepcopy(own)
+    other = config.load(config.variant(own, "drakos2021a", schema), schema)
+    assert own == before
+    assert (other["run"], other["seed"], other["neighbours"]["threads"]) == ("mine-drakos2021a", 7, 2)
+    plain = {"run": "mine-drakos2021a", "preset": "drakos2021a", "seed": 7, "neighbours": {"threads": 2}}
+    assert other == config.load(plain, schema)
+    back = config.load(config.variant(other, "default", schema), schema)
+    assert back == config.load({"run": "mine-drakos2021a-default", "seed": 7, "neighbours": {"threads": 2}}, schema)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -23,6 +24,7 @@ from PIL import Image
 from mocksed import __version__, diagnostics, mapped, resources, storage
 from mocksed import config as configuration
 from mocksed.columns import COLUMNS
+from mocksed.diagnostics import comparison
 
 pytestmark = pytest.mark.slow
 
@@ -245,6 +247,44 @@ def test_the_report_is_made(tiny):
     tiny.succeed("--report", "results/tiny/report.html")
     report = tiny.path("report.html").read_text()
     assert all(f"{name}.png" in report for name in DIAGNOSTICS)
+
+
+VARIANTS = ("tiny", "tiny-drakos2021a", "tiny-drakos2021b")
+
+
+def test_the_comparison_is_asked_for_by_name(tiny):
+    before = tiny.files()
+    assert "drakos2021" not in tiny.succeed("-n", "--forceall")
+    said = tiny.succeed("-n", "comparison")
+    for name in VARIANTS[1:]:
+        assert f"results/{name}/catalog/0001.parquet" in said
+        assert f"results/{name}/spectra" not in said
+        assert f"results/{name}/plots" not in said
+    assert "results/tiny/comparison/numbers.html" in said
+    assert "results/tiny/catalog/0000.parquet" not in re.findall(r"^ +output: (.*)$", said, re.MULTILINE)
+    assert tiny.files() == before
+
+
+def test_the_comparison_draws_the_runs_of_2021_beside_the_run(root, tmp_path):
+    workflow = Workflow(root, tmp_path, galaxies={"shards": 1}, parent={"shards": 1, "star_forming": {"n": 2000}})
+    workflow.succeed("results/tiny/comparison/numbers.csv")
+    names = {path.name for path in workflow.path("comparison").iterdir()}
+    plots = {f"{plot}.{ending}" for plot in comparison.FIGURES for ending in ("png", "pdf")}
+    assert names == plots | {"numbers.csv", "numbers.html"}
+    catalogues = {}
+    for name in VARIANTS:
+        path = tmp_path / "results" / name / "catalog" / "0000.parquet"
+        assert storage.metadata(path)["run"] == name
+        catalogues[name] = storage.to_arrays(storage.read_table(path))
+    one, other, _ = catalogues.values()
+    for name in ("galaxy_id", "redshift", "log_mstar", "quiescent"):
+        assert np.array_equal(one[name], other[name]), name
+    assert not np.array_equal(one["age"], other["age"])
+    table = pd.read_csv(workflow.path("comparison", "numbers.csv"))
+    assert tuple(dict.fromkeys(table["run"])) == VARIANTS
+    assert table.groupby("run", sort=False)["check"].agg(set).map(len).tolist() == [9, 9, 9]
+    workflow.succeed("results/tiny/comparison/numbers.csv", "--report", "results/tiny/report.html")
+    assert "comparison/offsets.png" in workflow.path("report.html").read_text()
 
 
 @pytest.mark.parametrize(

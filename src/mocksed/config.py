@@ -4,6 +4,7 @@ The schema (workflow/schemas/config.schema.yaml) is the one place where a key, i
 description are written; messages and the reference in config/README.md are made from it.
 """
 
+import copy
 import json
 import math
 import os
@@ -82,11 +83,36 @@ def load(source: Mapping[str, Any] | Path, schema: Path) -> dict[str, Any]:
     where = f" {source}" if isinstance(source, Path) else ""
     problems = list(_schema_problems(raw, root))
     if not problems:
-        config: dict[str, Any] = _fill(raw, root)
+        config: dict[str, Any] = _fill(_with_preset(raw, root), root)
         problems = [problem for check in _CHECKS for problem in check(config)]
     if problems:
         raise UserError(_message(where, problems))
     return config
+
+
+def variant(config: Mapping[str, Any], preset: str, schema: Path) -> dict[str, Any]:
+    """Return the config of the same run but for its name and all that a preset decides.
+
+    Parameters
+    ----------
+    config : mapping
+        A complete configuration.
+    preset : str
+        Its keys have the values of this preset, whatever they are in ``config``.
+    schema : Path
+        The JSON schema, as YAML.
+
+    Returns
+    -------
+    dict
+        To be given to `load`; its run is called ``<run>-<preset>``.
+
+    """
+    changed = _plain(config)
+    for path in {path for values in _presets(_read_schema(schema)).values() for path in values}:
+        *parents, key = path.split(".")
+        _get(changed, ".".join(parents)).pop(key, None)
+    return changed | {"run": f"{config['run']}-{preset}", "preset": preset}
 
 
 def docs(schema: Path) -> str:
@@ -96,6 +122,7 @@ def docs(schema: Path) -> str:
     for path, node in _sections(root):
         sections.append(f"## {path}\n\n{node['description']}\n")
         sections.append(_docs_table(node["properties"], path))
+    sections.append(_docs_presets(root))
     distributions = root["$defs"]["distribution"]
     sections.append(f"## Distributions\n\n{distributions['description']}\n")
     sections.append(
@@ -142,6 +169,21 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
+
+
+def _presets(root: Node) -> dict[str, dict[str, Any]]:
+    """Return what each preset but the default one sets: key, with dots for nesting, to value."""
+    presets: dict[str, dict[str, Any]] = root["properties"]["preset"]["x-presets"]
+    return presets
+
+
+def _with_preset(config: dict[str, Any], root: Node) -> dict[str, Any]:
+    """Return a valid config with the keys of its preset that it does not have itself."""
+    config = copy.deepcopy(config)
+    for path, value in _presets(root).get(config.get("preset", ""), {}).items():
+        *parents, key = path.split(".")
+        reduce(lambda node, name: node.setdefault(name, {}), parents, config).setdefault(key, copy.deepcopy(value))
+    return config
 
 
 def _fill(value: Any, node: Node) -> Any:
@@ -542,6 +584,18 @@ def _docs_table(properties: dict[str, Node], path: str = "") -> str:
         ),
         with_default=True,
     )
+
+
+def _docs_presets(root: Node) -> str:
+    presets = _presets(root)
+    heads = ["key", "`default`", *(f"`{name}`" for name in presets)]
+    lines = [" | ".join(heads), " | ".join("---" for _ in heads)]
+    for path in dict.fromkeys(path for values in presets.values() for path in values):
+        node = reduce(lambda node, key: node["properties"][key], path.split("."), root)
+        values = [node["default"], *(values.get(path, node["default"]) for values in presets.values())]
+        lines.append(" | ".join([f"`{path}`", *(f"`{json.dumps(value)}`" for value in values)]))
+    intro = "What a `preset` sets; keys that the config has win.\n"
+    return f"## Presets\n\n{intro}\n" + "".join(f"| {line} |\n" for line in lines)
 
 
 def _table(first: str, rows: Iterable[tuple[str, str, str, Node]], with_default: bool = False) -> str:

@@ -64,6 +64,7 @@ _LAWS: dict[str, Law] = {
     "spectra": Law(200, 130, 0),
     "plot": Law(800, 15, 0, point_us=0.1),
     "summary": Law(800, 15, 0, point_us=0.1),
+    "compare": Law(2400, 45, 0),
     "ssp_table": Law(0, 0, 0),
 }
 _FLAT: dict[str, tuple[float, float]] = {
@@ -72,6 +73,7 @@ _FLAT: dict[str, tuple[float, float]] = {
     "plot": (_PROCESS_MB + 400, 10.0),
 }
 _FLAT["summary"] = _FLAT["plot"]
+_FLAT["compare"] = (_PROCESS_MB + 800, 300.0)  # three catalogues, and searches for the best models
 _PLOTS = 8
 _BYTES_PER_WAVELENGTH = 3.6  # compressed
 _PER_COLUMN = Law(12, 0.3, 4)  # of magnitudes or lines that the catalogue has
@@ -174,7 +176,7 @@ def _law(rule: str, config: Mapping[str, Any]) -> Law:
 def _rows(rule: str, config: Mapping[str, Any]) -> int:
     """Return the rows that one job of a rule works on."""
     match rule:
-        case "plot" | "summary":
+        case "plot" | "summary" | "compare":
             return min(config["diagnostics"]["max_galaxies"], catalogue_rows(config))
         case "parent":
             largest = max(config["parent"][kind]["n"] for kind in ("star_forming", "quiescent"))
@@ -219,7 +221,7 @@ def _memory_mb(rule: str, config: Mapping[str, Any]) -> int:
 def _seconds(rule: str, config: Mapping[str, Any]) -> float:
     """Return the expected run time of one job, on the cores that it is given."""
     # plots hold a sample, but read everything
-    rows = catalogue_rows(config) if rule in ("plot", "summary", "input_table") else _rows(rule, config)
+    rows = catalogue_rows(config) if rule in ("plot", "summary", "compare", "input_table") else _rows(rule, config)
     threads = config["neighbours"]["threads"] if rule in ("tree", "neighbours") else 1
     law = _law(rule, config)
     microseconds = _points(rule, config) * law.point_us + rows * law.time_us / threads

@@ -105,20 +105,30 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
     """Draw the colours of both classes with the box, and the fraction inside it against redshift."""
     drawn = style.figure(10.5, 5.0)
     colours, fractions = drawn.subplots(1, 2)
-    star_forming, quiescent = sample.star_forming, sample.quiescent
-    xlim, ylim = (style.limits(sample.galaxies[name], pad=0.1) for name in ("vj", "uv"))
-    xlim, ylim = (min(xlim[0], 0.0), max(xlim[1], 2.0)), (min(ylim[0], 0.0), max(ylim[1], 2.5))
-    style.density(colours, star_forming["vj"], star_forming["uv"], xlim, ylim, "star-forming")
-    shown = thin({name: quiescent[name] for name in ("vj", "uv")}, _MAX_POINTS)
-    colours.plot(shown["vj"], shown["uv"], ".", ms=4, alpha=0.4, mew=0, color=style.QUIESCENT, rasterized=True)
-    colours.plot([], [], ".", ms=8, color=style.QUIESCENT, label="quiescent")
-    _draw_box(colours, measured["box"])
-    colours.set(xlabel=style.LABELS["vj"], ylabel=style.LABELS["uv"])
-    overall = measured["quiescent"]["overall"]
-    style.note(colours, _overall_note(overall))
-    _draw_fractions(fractions, measured, settings)
+    draw_colours(colours, sample, measured, *colour_limits(sample))
+    draw_fractions(fractions, measured, settings)
     style.legend_below(drawn)
     return drawn
+
+
+def colour_limits(sample: Sample) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return limits of V-J and of U-V that hold the galaxies and the box."""
+    vj, uv = (style.limits(sample.galaxies[name], pad=0.1) for name in ("vj", "uv"))
+    return (min(vj[0], 0.0), max(vj[1], 2.0)), (min(uv[0], 0.0), max(uv[1], 2.5))
+
+
+def draw_colours(
+    axes: Axes, sample: Sample, measured: dict[str, Any], xlim: tuple[float, float], ylim: tuple[float, float]
+) -> None:
+    """Draw the colours of both classes with the box, and how many quiescent galaxies are inside."""
+    star_forming, quiescent = sample.star_forming, sample.quiescent
+    style.density(axes, star_forming["vj"], star_forming["uv"], xlim, ylim, "star-forming")
+    shown = thin({name: quiescent[name] for name in ("vj", "uv")}, _MAX_POINTS)
+    axes.plot(shown["vj"], shown["uv"], ".", ms=4, alpha=0.4, mew=0, color=style.QUIESCENT, rasterized=True)
+    axes.plot([], [], ".", ms=8, color=style.QUIESCENT, label="quiescent")
+    _draw_box(axes, measured["box"])
+    axes.set(xlabel=style.LABELS["vj"], ylabel=style.LABELS["uv"])
+    style.note(axes, _overall_note(measured["quiescent"]["overall"]))
 
 
 def _overall_note(overall: dict[str, float]) -> str:
@@ -136,7 +146,8 @@ def _draw_box(axes: Axes, box: Mapping[str, float]) -> None:
     axes.set(xlim=xlim, ylim=ylim)
 
 
-def _draw_fractions(axes: Axes, measured: dict[str, Any], settings: Settings) -> None:
+def draw_fractions(axes: Axes, measured: dict[str, Any], settings: Settings) -> None:
+    """Draw the fraction of each class inside the box against redshift."""
     for name, colour in style.CLASS_COLOURS.items():
         rows = measured[name]["by_redshift"]
         low, high, fraction, p16, p84 = (

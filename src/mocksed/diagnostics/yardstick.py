@@ -43,8 +43,8 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
     galaxies = sample.star_forming
     some = thin(galaxies, settings.max_searched)
     own = {name: some[f"prop_{name}"] for name in QUANTITIES}
-    independent = _independent(some, settings)
-    found = [_search(some, proposal, settings) for proposal in (own, independent)]
+    independent = independent_proposals(some, settings)
+    found = [search_best(some, proposal, settings) for proposal in (own, independent)]
     excess = some["distance"] - found[0]["distance"]
     best = {name: independent[name] + found[1][f"d_{name}"] for name in QUANTITIES}
     return {
@@ -67,7 +67,7 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
 _KINDS = ("proposals", "relations")
 
 
-def _independent(galaxies: Arrays, settings: Settings) -> Arrays:
+def independent_proposals(galaxies: Arrays, settings: Settings) -> Arrays:
     """Return proposals drawn from each relation by itself."""
     from mocksed import assign
 
@@ -76,7 +76,7 @@ def _independent(galaxies: Arrays, settings: Settings) -> Arrays:
     return assign.propose(ids, galaxies["log_mstar"], galaxies["redshift"], seed=0, scatter=scatter)
 
 
-def _search(galaxies: Arrays, proposal: Arrays, settings: Settings) -> Arrays:
+def search_best(galaxies: Arrays, proposal: Arrays, settings: Settings) -> Arrays:
     """Return the best reachable points of galaxies, NaN where there is no model to search."""
     columns = np.stack([*proposal.values(), galaxies["redshift"], galaxies["log_mstar"]])
     known = np.asarray(np.isfinite(columns).all(axis=0))
@@ -114,7 +114,7 @@ def _of_bin(
     low: float, high: float, galaxies: Arrays, some: Arrays, best: Arrays, settings: Settings, by_mass: bool = True
 ) -> dict[str, Any]:
     """Return the offsets from the relations of the galaxies of a bin and of the best points of some of them."""
-    catalogue, reached = _offsets(galaxies, galaxies), _offsets(some, best)
+    catalogue, reached = offsets_from_relations(galaxies, galaxies), offsets_from_relations(some, best)
     result: dict[str, Any] = {"low": low, "high": high, "count": len(galaxies["redshift"])}
     result["offset"] = {
         name: {
@@ -132,7 +132,7 @@ def _of_bin(
     return result
 
 
-def _offsets(galaxies: Arrays, found: Arrays) -> Arrays:
+def offsets_from_relations(galaxies: Arrays, found: Arrays) -> Arrays:
     """Return quantities of galaxies less their relations, each given those that it depends on."""
     z, mass = galaxies["redshift"], galaxies["log_mstar"]
     return {

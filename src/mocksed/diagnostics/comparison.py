@@ -1,0 +1,546 @@
+"""Several runs of the same galaxies side by side: how close each comes to the relations, against targets.
+
+A `Row` is one number of one bin with its target. What is asked: medians on the relations, and no further off than the
+best that models can do (`mocksed.diagnostics.yardstick`); the scatter of the relations; assignments as near to their
+proposals as models come; quiescent galaxies with the SFR of their relation and the colours of the UVJ box wherever a
+model has both; ages that the universe allows, and no pile-up of ages or e-folding times.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from mocksed import relations as rel
+from mocksed.cosmology import cosmology, t_univ
+from mocksed.diagnostics import bins, mass_metallicity, muv, panels, sfr_mass, style, uvj, yardstick
+from mocksed.diagnostics.catalogue import Arrays, Sample, select, thin
+from mocksed.diagnostics.settings import Settings
+
+Range = tuple[float, float]
+
+COLUMNS = tuple(
+    dict.fromkeys(
+        ["galaxy_id", "age", "tau"]
+        + [name for module in (yardstick, sfr_mass, uvj) for name in module.COLUMNS if name != "distance"]
+    )
+)
+
+MIN_COUNT = 100
+"""Galaxies that a bin must have for a verdict."""
+
+OFFSET_LIMITS = {"muv": 0.30, "beta": 0.18, "log_sfr": 0.12, "log_zmet": 0.05, "log_us": 0.05}
+"""How far medians may be from the relations [mag, -, dex, dex, dex]."""
+
+BETA_OUT_OF_REACH = -2.1
+"""No verdict on the UV slope of bins whose relation is bluer than this."""
+
+BEYOND_BEST = 0.03
+"""How much further than the best models the medians may be from the relations, in the units of each quantity."""
+
+_UNITS = {"muv": "mag", "beta": "", "log_sfr": "dex", "log_zmet": "dex", "log_us": "dex"}
+_HALF_WIDTHS = {"muv": "muv", "log_sfr": "log_sfr_star_forming", "log_zmet": "log_zmet", "log_us": "log_us"}
+_SIGMA = (0.15865525393145707, 0.8413447460685429)  # cumulative probabilities at -1 and +1 standard deviation
+_DISTANCE: Mapping[str, Any] = {"metric": "default", "scales": {}}  # in units of the relations' scatters, for all runs
+_MAX_SEARCHED = 1000  # galaxies of a run, for their own proposals: 6 ms each
+_MAX_OF_BIN, _MAX_OF_BINS = 200, 6000  # galaxies of a bin, and of all, for the best models
+_INTERVALS = 50  # of 2 %
+_CROWDED = 20  # galaxies of an interval; with fewer, chance alone makes three times
+_Z_FULL, _Z_SFR = 3.0, 8.0  # below: all quiescents in the box; their SFR on its relation
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of a run, in one bin, with its target."""
+
+    check: str
+    """Name in `CHECKS`."""
+    quantity: str
+    count: int
+    """Galaxies behind the number."""
+    value: float
+    error: float
+    """Statistical error of the value (one standard deviation); 0 for what has none."""
+    limit: float
+    """What the value is held against, see `Check.excess`; NaN where there is no target."""
+    redshift: Range | None = None
+    log_mstar: Range | None = None
+    """The bin; None for all galaxies."""
+    interval: Range | None = None
+    """The interval of the quantity that the value is of (`pile_up`)."""
+
+    @property
+    def where(self) -> str:
+        """The bin or interval in words."""
+        named = {"z": self.redshift, "log M": self.log_mstar, "x": self.interval}
+        return ", ".join(f"{own[0]:.4g} < {name} < {own[1]:.4g}" for name, own in named.items() if own)
+
+    @property
+    def excess(self) -> float:
+        """By how much the value misses its target; not above 0 where it meets it."""
+        return CHECKS[self.check].excess(self.value, self.limit)
+
+    @property
+    def verdict(self) -> str:
+        """One of `VERDICTS`; "" where there is no target, too few galaxies or no value."""
+        if np.isnan(self.excess) or self.count < CHECKS[self.check].min_count:
+            return ""
+        return VERDICTS[0] if self.excess <= 0.0 else VERDICTS[1] if self.excess <= 2.0 * self.error else VERDICTS[2]
+
+
+VERDICTS = ("met", "within errors", "missed")
+"""Of a target: met; missed by at most two standard deviations of the value; missed."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What is asked of a number."""
+
+    title: str
+    target: str
+    """The target in words."""
+    excess: Callable[[float, float], float]
+    min_count: int = MIN_COUNT
+    by_bin: bool = False
+    """Whether the table has a line for each bin, instead of the worst bin only."""
+
+
+def _magnitude(value: float, limit: float) -> float:
+    return abs(value) - limit
+
+
+def _above(value: float, limit: float) -> float:
+    return value - limit
+
+
+def _below(value: float, limit: float) -> float:
+    return limit - value
+
+
+CHECKS: dict[str, Check] = {
+    "offset": Check("Star-forming: median less relation", "|offset| at most {limit:g}", _magnitude),
+    "beyond best": Check(
+        "Star-forming: |median less relation|, less that of the best models", "at most {limit:g}", _above
+    ),
+    "half-width": Check(
+        "Star-forming: 16-84 % half-width over that asked for, less 1", "within {limit:.0%}", _magnitude
+    ),
+    "excess median": Check("Distance to the proposal, less the best: median", "at most {limit:g} scatters", _above),
+    "excess 99 %": Check("Distance to the proposal, less the best: 99 %", "at most {limit:g} scatters", _above),
+    "quiescent SFR": Check(
+        "Quiescent: median SFR less relation", "|offset| at most {limit:g}", _magnitude, by_bin=True
+    ),
+    "in box": Check("Quiescent: fraction in the UVJ box", "1 at z < 3, beyond what is within reach", _below, 1, by_bin=True),
+    "ages": Check("Ages outside (0, age of the universe)", "none", _above, min_count=1),
+    "pile-up": Check("Fullest 2 % interval over its neighbours", "at most {limit:g} times", _above),
+}
+"""Every check, in the order of the table."""
+
+
+def best_offsets(galaxies: Arrays, settings: Settings) -> list[Arrays]:
+    """Return how far from the relations the models nearest to independent proposals are, of each bin.
+
+    Parameters
+    ----------
+    galaxies : dict of str to ndarray of shape (n, )
+        Star-forming galaxies, of which an even sample of each bin (`_bins`) is searched for.
+    settings : Settings
+        Of a run; its metric plays no part.
+
+    Returns
+    -------
+    list of dict of str to ndarray
+        For each bin the offsets of `yardstick.QUANTITIES`, NaN without a model to search.
+
+    """
+    members = [inside for _, inside in _bins(galaxies, settings)]
+    if not members:
+        return []
+    per_bin = min(_MAX_OF_BIN, _MAX_OF_BINS // len(members))
+    some = [thin(select(galaxies, inside), per_bin) for inside in members]
+    together = {name: np.concatenate([part[name] for part in some]) for name in galaxies}
+    proposal = yardstick.independent_proposals(together, settings)
+    best = yardstick.search_best(together, proposal, replace(settings, metric=_DISTANCE))
+    reached = {name: proposal[name] + best[f"d_{name}"] for name in yardstick.QUANTITIES}
+    offsets = yardstick.offsets_from_relations(together, reached)
+    stops = np.cumsum([len(part["redshift"]) for part in some])
+    return [select(offsets, slice(stop - len(part["redshift"]), stop)) for part, stop in zip(some, stops, strict=True)]
+
+
+def measure(
+    sample: Sample, settings: Settings, best: Sequence[Arrays], box: Mapping[str, Any] | None = None
+) -> list[Row]:
+    """Return every number of a run.
+
+    Parameters
+    ----------
+    sample : Sample
+        The galaxies, with `COLUMNS`.
+    settings : Settings
+        Of the run.
+    best : sequence
+        Result of `best_offsets` for the same galaxies.
+    box : mapping, optional
+        Result of `uvj.measure`, if it is known.
+
+    """
+    star_forming = sample.star_forming
+    return [
+        *_of_relations(star_forming, settings, best),
+        *_of_distances(star_forming, settings),
+        *_of_quiescent(sample.quiescent, settings),
+        *_of_box((box or uvj.measure(sample, settings))["quiescent"]["by_redshift"]),
+        *_of_ages(star_forming, settings, "star-forming"),
+        *_of_ages(sample.quiescent, settings, "quiescent"),
+    ]
+
+
+def _bins(galaxies: Arrays, settings: Settings) -> Iterator[tuple[dict[str, Range], NDArray[np.bool_]]]:
+    """Yield limits and members of each bin of redshift and mass with enough galaxies."""
+    edges = bins.edges(galaxies["log_mstar"], settings.mass_bin)
+    for z_low, z_high, in_redshift in bins.slices(galaxies["redshift"], settings.redshift_bins):
+        for low, high, in_mass in bins.slices(galaxies["log_mstar"], edges):
+            inside = in_redshift & in_mass
+            if np.count_nonzero(inside) >= MIN_COUNT:
+                yield {"redshift": (z_low, z_high), "log_mstar": (low, high)}, inside
+
+
+def _median(values: NDArray) -> tuple[float, float]:
+    """Return the median of the finite values, and its error, as of normal deviates."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return np.nan, np.nan
+    low, high = np.percentile(values, [16, 84])
+    return float(np.median(values)), float(1.2533 * 0.5 * (high - low) / np.sqrt(len(values)))
+
+
+def _of_relations(galaxies: Arrays, settings: Settings, best: Sequence[Arrays]) -> Iterator[Row]:
+    offsets = yardstick.offsets_from_relations(galaxies, galaxies)
+    scatter = rel.Relations.from_config(dict(settings.scatter)) if settings.scatter else rel.Relations()
+    for (where, inside), reached in zip(_bins(galaxies, settings), best, strict=True):
+        own, n = select(galaxies, inside), int(np.count_nonzero(inside))
+        blue = rel.beta(rel.muv(own["log_mstar"], own["redshift"]), own["redshift"]).mean() < BETA_OUT_OF_REACH
+        for name, limit in OFFSET_LIMITS.items():
+            limit = np.nan if name == "beta" and blue else limit
+            value, error = _median(offsets[name][inside])
+            yield Row("offset", name, n, value, error, limit, **where)
+            nearest, its_error = _median(reached[name])
+            further, error = abs(value) - abs(nearest), float(np.hypot(error, its_error))
+            yield Row("beyond best", name, n, further, error, BEYOND_BEST, **where)
+            if name in _HALF_WIDTHS:
+                low, high = np.nanpercentile(offsets[name][inside], [16, 84])
+                asked = _half_width(getattr(scatter, _HALF_WIDTHS[name]), galaxies[name] - offsets[name], inside)
+                ratio = 0.5 * (high - low) / asked if asked else np.nan
+                yield Row("half-width", name, n, ratio - 1.0, 1.3 * ratio / np.sqrt(n), 0.15, **where)
+
+
+def _half_width(scatter: rel.Scatter, mean: NDArray, inside: NDArray[np.bool_]) -> float:
+    """Return the mean half-width of the scatter of some galaxies, which is cut to the limits of the quantity."""
+    low, high = (scatter.draw(mean[inside], probability) for probability in _SIGMA)
+    return float(np.mean(0.5 * (high - low)))
+
+
+def _of_distances(galaxies: Arrays, settings: Settings) -> Iterator[Row]:
+    """Yield how much further from its proposal a galaxy is than the best model, in units of the relations' scatters."""
+    from mocksed.neighbours import metric_of
+
+    some = thin(galaxies, _MAX_SEARCHED)
+    proposal = {name: some[f"prop_{name}"] for name in yardstick.QUANTITIES}
+    best = yardstick.search_best(some, proposal, replace(settings, metric=_DISTANCE))
+    excess = metric_of(**_DISTANCE).distance(some, some | proposal) - best["distance"]
+    excess = excess[np.isfinite(excess)]
+    n = len(excess)
+    yield Row("excess median", "distance", n, *_median(excess), 0.02)
+    yield Row("excess 99 %", "distance", n, float(np.percentile(excess, 99.0)) if n else np.nan, 0.0, 0.3)
+
+
+def _of_quiescent(galaxies: Arrays, settings: Settings) -> Iterator[Row]:
+    offset = galaxies["log_sfr"] - rel.log_sfr_quiescent(galaxies["log_mstar"], galaxies["redshift"])
+    for low, high, inside in bins.slices(galaxies["redshift"], settings.redshift_bins):
+        limit = 0.1 if high <= _Z_SFR else np.nan
+        yield Row("quiescent SFR", "log_sfr", int(inside.sum()), *_median(offset[inside]), limit, (low, high))
+
+
+def _of_box(by_redshift: Sequence[Mapping[str, float]]) -> Iterator[Row]:
+    """Yield fractions in the box against 1, or beyond `_Z_FULL` against the fraction for which that is possible."""
+    for row in by_redshift:
+        limit = 1.0 if row["high"] <= _Z_FULL else row["reachable"]
+        yield Row("in box", "U-V, V-J", int(row["n"]), row["in_box"], 0.0, limit, (row["low"], row["high"]))
+
+
+def _of_ages(galaxies: Arrays, settings: Settings, name: str) -> Iterator[Row]:
+    fraction = galaxies["age"] / t_univ(cosmology(**settings.cosmology), galaxies["redshift"])
+    n = len(fraction)
+    yield Row("ages", name, n, float(np.count_nonzero(~((fraction > 0.0) & (fraction < 1.0)))), 0.0, 0.0)
+    for quantity, values, limits in (("age / t_univ", fraction, (0.0, 1.0)),
+                                     ("log tau", np.log10(galaxies["tau"]), (-1.0, 2.0))):  # fmt: skip
+        ratio, error, at = pile_up(values, *limits)
+        yield Row("pile-up", f"{quantity}, {name}", n, ratio, error, 3.0, interval=at)
+
+
+def pile_up(values: NDArray, low: float, high: float) -> tuple[float, float, Range | None]:
+    """Return how much more the most crowded 2 % interval holds than its neighbours do on average.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, )
+        Those beyond the limits count in the outermost intervals.
+    low, high : float
+        Limits of the intervals.
+
+    Returns
+    -------
+    ratio, error : float
+        Infinite beside empty intervals; NaN where no interval has enough values.
+    interval : pair of float or None
+        The limits of the interval.
+
+    """
+    count, edges = np.histogram(np.clip(values[np.isfinite(values)], low, high), _INTERVALS, (low, high))
+    beside = np.concatenate([count[1:2], 0.5 * (count[:-2] + count[2:]), count[-2:-1]])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(count > _CROWDED, count / beside, -np.inf)
+    i = int(np.argmax(ratio))
+    if np.isneginf(ratio[i]):
+        return np.nan, np.nan, None
+    error = ratio[i] * np.sqrt(1.0 / count[i] + 1.0 / max(beside[i], 1.0)) if np.isfinite(ratio[i]) else 0.0
+    return float(ratio[i]), float(error), (float(edges[i]), float(edges[i + 1]))
+
+
+# The tables
+
+
+def as_csv(runs: Mapping[str, Sequence[Row]]) -> str:
+    """Return every row of some runs, by name, as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    ranges = ("redshift", "log_mstar", "interval")
+    ends = [f"{name}_{end}" for name in ranges for end in ("low", "high")]
+    writer.writerow(["run", "check", "quantity", *ends, "count", "value", "error", "limit", "verdict"])
+    for run, rows in runs.items():
+        for row in rows:
+            its_ends = [_number(end) for name in ranges for end in getattr(row, name) or (np.nan, np.nan)]
+            numbers = map(_number, (row.value, row.error, row.limit))
+            writer.writerow([run, row.check, row.quantity, *its_ends, row.count, *numbers, row.verdict])
+    return text.getvalue()
+
+
+def _number(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.6g}"
+
+
+def as_html(runs: Mapping[str, Sequence[Row]]) -> str:
+    """Return a page with a line for each check and quantity and a column for each run, of some runs by name."""
+    lines = dict.fromkeys(_line(row) for rows in runs.values() for row in rows)
+    order = {check: i for i, check in enumerate(CHECKS)}
+    body, last = [], ""
+    for line in sorted(lines, key=lambda line: order[line[0]]):
+        check = CHECKS[line[0]]
+        if line[0] != last:
+            body.append(f'<tr><th colspan="{len(runs) + 2}">{escape(check.title)}</th></tr>')
+        last = line[0]
+        cells = [[row for row in rows if _line(row) == line] for rows in runs.values()]
+        target = next((_target(row) for cell in cells for row in cell if np.isfinite(row.limit)), "")
+        found = "".join(_cell(cell) for cell in cells)
+        body.append(f"<tr><td>{escape(', '.join(filter(None, line[1:])))}</td><td>{escape(target)}</td>{found}</tr>")
+    heads = "".join(f"<th>{escape(name)}</th>" for name in ("", "target", *runs))
+    return _PAGE.format(head=f"<tr>{heads}</tr>", body="\n".join(body), note=escape(_NOTE))
+
+
+_NOTE = (
+    f"Of bins, the value that is worst, with its statistical error, and how many of those with at least {MIN_COUNT} "
+    "galaxies meet the target. Green: met everywhere; yellow: missed by at most two errors; red: missed; white: no "
+    "target, or too few galaxies. Distances are in units of the relations' scatters."
+)
+_PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Comparison</title><style>
+body {{ font-family: sans-serif; font-size: 14px; }}
+table {{ border-collapse: collapse; }}
+td, th {{ border: 1px solid #ccc; padding: 3px 8px; text-align: left; }}
+.met {{ background: #d7efdf; }} .within {{ background: #fdf3cf; }} .missed {{ background: #f9d9cf; }}
+</style></head><body>
+<table>
+<thead>{head}</thead>
+<tbody>
+{body}
+</tbody></table>
+<p>{note}</p>
+</body></html>
+"""
+
+
+def _line(row: Row) -> tuple[str, str, str]:
+    return row.check, row.quantity, row.where if CHECKS[row.check].by_bin else ""
+
+
+def _target(row: Row) -> str:
+    unit = _UNITS.get(row.quantity, "") if row.check in ("offset", "beyond best", "quiescent SFR") else ""
+    return f"{CHECKS[row.check].target.format(limit=row.limit)} {unit}".strip()
+
+
+def _cell(rows: Sequence[Row]) -> str:
+    if not rows:
+        return "<td></td>"
+    judged = [row for row in rows if row.verdict]
+    worst = max(judged or rows, key=lambda row: (VERDICTS.index(row.verdict) if row.verdict else 0, row.excess))
+    text = f"{worst.value:.3g}" + (f" ± {worst.error:.2g}" if worst.error > 0.0 else "")
+    if len(rows) > 1:
+        met = sum(row.verdict == VERDICTS[0] for row in judged)
+        text += f" ({worst.where}); {met} of {len(judged)} bins"
+    elif CHECKS[worst.check].by_bin:
+        reach = f" of {worst.limit:.3g}" if worst.check == "in box" else ""
+        text += f"{reach} ({worst.count} galaxies)"
+    elif worst.where:
+        text += f" ({worst.where})"
+    colour = worst.verdict.split(" ")[0]
+    return f'<td class="{colour}">{escape(text)}</td>' if colour else f"<td>{escape(text)}</td>"
+
+
+# The figures
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it is drawn."""
+
+    sample: Sample
+    settings: Settings
+    measured: Mapping[str, Any]
+    """Results of `measure_plots`."""
+    rows: Sequence[Row]
+
+
+def measure_plots(sample: Sample, settings: Settings) -> dict[str, Any]:
+    """Return the numbers of the diagnostics that are drawn side by side, by name."""
+    modules = {"muv": muv, "sfr_mass": sfr_mass, "mass_metallicity": mass_metallicity, "uvj": uvj}
+    return {name: module.measure(sample, settings) for name, module in modules.items()}
+
+
+@dataclass(frozen=True)
+class _Panels:
+    """A diagnostic of `bins.relation_panels`: where its panels are, and columns of its axes and of its bins."""
+
+    diagnostic: str
+    keys: Mapping[str, str]  # class to its key in the diagnostic's numbers
+    x: str
+    y: str
+    condition: str
+    condition_label: str = "$z$"
+
+
+_SF_ONLY = {"star_forming": "star_forming"}
+_PANELS = {
+    "muv": _Panels("muv", {"star_forming": "muv"}, "log_mstar", "muv", "redshift"),
+    "beta": _Panels("muv", {"star_forming": "beta"}, "muv", "beta", "redshift"),
+    "sfr_mass": _Panels(
+        "sfr_mass", {name: name for name in ("star_forming", "quiescent")}, "log_mstar", "log_sfr", "redshift"
+    ),
+    "mass_metallicity": _Panels("mass_metallicity", _SF_ONLY, "log_mstar", "log_zmet", "log_sfr", r"$\log\,\psi$"),
+}
+_CELL = (2.3, 2.1)  # inches
+_RUN_COLOURS = (style.STAR_FORMING, "#E69F00", "#CC79A7", "#009E73")  # Okabe & Ito (2008)
+
+
+@style.styled
+def _draw_panels(runs: Mapping[str, Run], what: _Panels) -> Figure:
+    """Draw a row of panels for each run, a column for each bin of the condition, all on the same axes."""
+    found = {
+        name: {cls: run.measured[what.diagnostic][key] for cls, key in what.keys.items()} for name, run in runs.items()
+    }
+    columns = sorted({(p["low"], p["high"]) for classes in found.values() for ps in classes.values() for p in ps})
+    n_columns = max(len(columns), 1)
+    drawn = style.figure(n_columns * _CELL[0] + 0.8, len(runs) * _CELL[1] + 0.8)
+    cells = drawn.subplots(len(runs), n_columns, sharex=True, sharey=True, squeeze=False)
+    for line, (name, run) in zip(cells, runs.items(), strict=True):
+        for cls, its_panels in found[name].items():
+            galaxies = getattr(run.sample, cls)
+            for panel in its_panels:
+                inside = (galaxies[what.condition] >= panel["low"]) & (galaxies[what.condition] <= panel["high"])
+                panels.draw(
+                    line[columns.index((panel["low"], panel["high"]))],
+                    panel,
+                    galaxies[what.x][inside],
+                    galaxies[what.y][inside],
+                    style.CLASS_COLOURS[cls],
+                    style.CLASS_NAMES[cls] if len(what.keys) > 1 else None,
+                )
+        line[0].set_ylabel(f"{name}\n{style.LABELS[what.y]}")
+    for axes, (low, high) in zip(cells[0], columns, strict=False):
+        axes.set_title(f"{low:g} < {what.condition_label} < {high:g}")
+    for axes in cells[-1]:
+        axes.set_xlabel(style.LABELS[what.x])
+    shown = [getattr(run.sample, cls) for run in runs.values() for cls in what.keys]
+    xlim, ylim = (style.limits(*(galaxies[axis] for galaxies in shown)) for axis in (what.x, what.y))
+    cells[0, 0].set(xlim=xlim, ylim=ylim[::-1] if what.y == "muv" else ylim)
+    style.legend_below(drawn)
+    return drawn
+
+
+@style.styled
+def _draw_uvj(runs: Mapping[str, Run]) -> Figure:
+    """Draw the colours above the fractions in the box, a column for each run."""
+    drawn = style.figure(4.3 * len(runs), 8.0)
+    upper, lower = drawn.subplots(2, len(runs), sharex="row", sharey="row", squeeze=False)
+    limits = np.array([uvj.colour_limits(run.sample) for run in runs.values()])  # run, quantity, end
+    xlim, ylim = ((limits[:, i, 0].min(), limits[:, i, 1].max()) for i in (0, 1))
+    for colours, fractions, (name, run) in zip(upper, lower, runs.items(), strict=True):
+        uvj.draw_colours(colours, run.sample, run.measured["uvj"], xlim, ylim)
+        uvj.draw_fractions(fractions, run.measured["uvj"], run.settings)
+        colours.set_title(name)
+    for axes in (*upper[1:], *lower[1:]):
+        axes.set_ylabel("")
+    style.legend_below(drawn)
+    return drawn
+
+
+@style.styled
+def _draw_offsets(runs: Mapping[str, Run]) -> Figure:
+    """Draw the offsets from the relations of every bin, with the targets."""
+    drawn = style.figure(10.5, 6.8)
+    cells = drawn.subplots(2, 3).ravel()
+    for axes, name in zip(cells, OFFSET_LIMITS, strict=False):
+        _draw_bins(axes, runs, "offset", name, OFFSET_LIMITS[name])
+        axes.set_ylabel(f"offset of {style.LABELS[name]}")
+    _draw_bins(cells[-1], runs, "quiescent SFR", "log_sfr", 0.1)
+    cells[-1].set_ylabel(f"quiescent: offset of {style.LABELS['log_sfr']}")
+    style.legend_below(drawn)
+    return drawn
+
+
+def _draw_bins(axes: Axes, runs: Mapping[str, Run], check: str, quantity: str, limit: float) -> None:
+    rows_of = {
+        name: [row for row in run.rows if (row.check, row.quantity) == (check, quantity)]
+        for name, run in runs.items()
+    }
+    edges = sorted({row.redshift for rows in rows_of.values() for row in rows if row.redshift})
+    axes.axhspan(-limit, limit, color="0.9", lw=0, label="target")
+    axes.axhline(0.0, ls=":", color=style.RELATION, lw=1.8, label="relation")
+    for i, ((name, rows), colour) in enumerate(zip(rows_of.items(), _RUN_COLOURS, strict=False)):
+        rows = [row for row in rows if row.redshift and row.count >= CHECKS[check].min_count]
+        x = np.array([edges.index(row.redshift) for row in rows if row.redshift], float)
+        shift = 0.24 * (i - 0.5 * (len(runs) - 1))
+        axes.errorbar(
+            x + shift, [row.value for row in rows], [row.error for row in rows], fmt="o", ms=4, lw=1, color=colour,
+            label=name,
+        )  # fmt: skip
+    axes.set_xticks(range(len(edges)), [f"{low:g}\N{EN DASH}{high:g}" for low, high in edges])
+    axes.set_xlabel(style.LABELS["redshift"])
+
+
+def _panels_of(what: _Panels) -> Callable[[Mapping[str, Run]], Figure]:
+    return lambda runs: _draw_panels(runs, what)
+
+
+FIGURES: dict[str, Callable[[Mapping[str, Run]], Figure]] = {
+    "offsets": _draw_offsets,
+    **{name: _panels_of(what) for name, what in _PANELS.items()},
+    "uvj": _draw_uvj,
+}
+"""Every figure of some runs, by the name of its file; runs by the name in the figure."""

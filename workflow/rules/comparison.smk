@@ -1,0 +1,76 @@
+# The run beside what the methods of 2021 make of the same galaxies. Each of these is a run of its own, <run>-<preset>,
+# with the same configuration but for what the preset decides.
+SCHEMA = Path(workflow.basedir, "workflow/schemas/config.schema.yaml")
+
+
+module drakos2021a:
+    snakefile:
+        "../run.smk"
+    config:
+        configuration.variant(cfg, "drakos2021a", SCHEMA)
+
+
+module drakos2021b:
+    snakefile:
+        "../run.smk"
+    config:
+        configuration.variant(cfg, "drakos2021b", SCHEMA)
+
+
+use rule * from drakos2021a exclude ssp_table as drakos2021a_*
+
+
+use rule * from drakos2021b exclude ssp_table as drakos2021b_*
+
+
+# The names of mocksed.diagnostics.comparison.FIGURES, repeated as those of the diagnostics are.
+COMPARISON_PLOTS = ["offsets", "muv", "beta", "sfr_mass", "mass_metallicity", "uvj"]
+
+
+rule compare:
+    input:
+        run=shards_of("catalog"),
+        drakos2021a=drakos2021a.shards_of("catalog"),
+        drakos2021b=drakos2021b.shards_of("catalog"),
+        ssp_table=SSP_TABLE,
+    output:
+        png=[
+            report(
+                f"{R}/comparison/{plot}.png",
+                caption="../report/comparison.rst",
+                category="Comparison",
+                labels={"plot": plot},
+            )
+            for plot in COMPARISON_PLOTS
+        ],
+        pdf=expand(f"{R}/comparison/{{plot}}.pdf", plot=COMPARISON_PLOTS),
+        csv=report(
+            f"{R}/comparison/numbers.csv",
+            caption="../report/comparison.rst",
+            category="Comparison",
+            labels={"plot": "every number of every bin"},
+        ),
+        html=report(
+            f"{R}/comparison/numbers.html",
+            caption="../report/comparison.rst",
+            category="Comparison",
+            labels={"plot": "numbers against their targets"},
+        ),
+    log:
+        f"{LOGS}/compare/compare.log",
+    benchmark:
+        f"{BENCHMARKS}/compare/compare.tsv"
+    threads: 1
+    resources:
+        **resources_of("compare"),
+    params:
+        settings={
+            "run": DIAGNOSTIC_SETTINGS,
+            "drakos2021a": drakos2021a.DIAGNOSTIC_SETTINGS,
+            "drakos2021b": drakos2021b.DIAGNOSTIC_SETTINGS,
+        },
+        plots=COMPARISON_PLOTS,
+    message:
+        "Comparing with the presets of 2021"
+    script:
+        "../scripts/compare.py"
