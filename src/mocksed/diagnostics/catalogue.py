@@ -46,8 +46,8 @@ class Sample:
         return select(self.galaxies, self.galaxies["quiescent"])
 
 
-def select(arrays: Arrays, rows: NDArray) -> Arrays:
-    """Return the rows, a mask or indices, of every column."""
+def select(arrays: Arrays, rows: NDArray | slice) -> Arrays:
+    """Return the rows, a mask, indices or a slice, of every column."""
     return {name: values[rows] for name, values in arrays.items()}
 
 

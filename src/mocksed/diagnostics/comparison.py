@@ -137,7 +137,9 @@ CHECKS: dict[str, Check] = {
     "quiescent SFR": Check(
         "Quiescent: median SFR less relation", "|offset| at most {limit:g}", _magnitude, by_bin=True
     ),
-    "in box": Check("Quiescent: fraction in the UVJ box", "1 at z < 3, beyond what is within reach", _below, 1, by_bin=True),
+    "in box": Check(
+        "Quiescent: fraction in the UVJ box", "1 at z < 3, beyond what is within reach", _below, 1, by_bin=True
+    ),
     "ages": Check("Ages outside (0, age of the universe)", "none", _above, min_count=1),
     "pile-up": Check("Fullest 2 % interval over its neighbours", "at most {limit:g} times", _above),
 }
@@ -516,8 +518,7 @@ def _draw_offsets(runs: Mapping[str, Run]) -> Figure:
 
 def _draw_bins(axes: Axes, runs: Mapping[str, Run], check: str, quantity: str, limit: float) -> None:
     rows_of = {
-        name: [row for row in run.rows if (row.check, row.quantity) == (check, quantity)]
-        for name, run in runs.items()
+        name: [row for row in run.rows if (row.check, row.quantity) == (check, quantity)] for name, run in runs.items()
     }
     edges = sorted({row.redshift for rows in rows_of.values() for row in rows if row.redshift})
     axes.axhspan(-limit, limit, color="0.9", lw=0, label="target")
