@@ -50,9 +50,9 @@ N_RANDOM = 4 * CANDIDATES + 2
 BLOCK = 16_384
 """Galaxies whose candidates are held at once, some 4 kB each."""
 
-SOFTNESS = 0.05
-"""Mean of a statistic that is left per unit of its coefficient: 0 would balance at any price, which is that few
-candidates have all the weight; from 0.1 on, medians come off the relations that models could follow."""
+SOFTNESS = 0.03
+"""Mean of a statistic that is left per unit of its coefficient: with 0 it would be balanced at any price, which is that
+one candidate of a galaxy has all the weight; from 0.1 on, medians come off relations that models could follow."""
 
 _SHARPNESS = 8.0  # of the statistic that counts galaxies on either side: a step, but for the tenth around the median
 _LEAST = 0.05  # dex or mag: where a config asks for no scatter, candidates still differ by their tau
