@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from benchmarks import rivals, sample
 from benchmarks.report import Row, Section, Spread, spread
 from benchmarks.timing import Contestant, interleaved
-from mocksed import assign, parent, quiescent
+from mocksed import assign, parent, quiescent, quiescent_proposal
 from mocksed.cosmology import age_max, cosmology
 from mocksed.errors import UserError
 from mocksed.kdtree import KDTree
@@ -96,11 +96,12 @@ def pipeline(engine: Engine) -> dict[str, Contestant]:
     nearby = {"galaxy_id": ids, "redshift": redshift / 4.0, "log_mstar": log_mstar}
     nearby = {name: values[:N_QUIESCENT] for name, values in nearby.items()}
     tries = quiescent.Prior(parent.PRESETS["quiescent"]["default"], WILLIAMS2009, 200, 1, cosmo, scatter)
+    colours = quiescent_proposal.colours(engine, quiescent.dust2_range(tries.sampling))
     return {
         "neighbours": Contestant(
             lambda: search.nearest_allowed(targets, 10, age_max(cosmo, redshift)), N_SEARCHES
         ),
-        "quiescent": Contestant(lambda: quiescent.assign(nearby, tries, engine), N_QUIESCENT),
+        "quiescent": Contestant(lambda: quiescent.assign(nearby, tries, engine, table=colours), N_QUIESCENT),
     }  # fmt: skip
 
 

@@ -130,3 +130,9 @@ def test_a_panel_of_realisations_says_how_far_median_and_offset_scatter() -> Non
     np.testing.assert_allclose([panel["median_spread"], panel["offset_spread"]], 3.0 / np.sqrt(2.0))
     (plain,) = bins.relation_panels(*arguments)
     assert plain.keys() == panel.keys() - {"realisations", "median_spread", "offset_spread"}
+
+
+def test_counts_above_the_first_edge():
+    counted = bins.counts_above(np.array([0.0, 0.5, 1.0, 2.5, 9.0, np.nan]), np.array([1.0, 2.0, 4.0]))
+    assert counted == {"below": 2, "counts": [1, 2]}
+    assert bins.counts_above(np.empty(0), np.array([1.0, 2.0])) == {"below": 0, "counts": [0]}

@@ -182,7 +182,7 @@ def test_assignment_offsets_are_final_less_proposed(large: Sample) -> None:
         assert overall["p84"] - overall["median"] == pytest.approx(0.1, abs=0.005)
         assert [row["low"] for row in measured[name]["by_redshift"]] == list(SETTINGS.redshift_bins[:-1])
         assert sum(sum(row["by_mass"]["count"]) for row in measured[name]["by_redshift"]) == overall["count"] == 60_000
-    assert sum(measured["distance"]["counts"]) == 60_000
+    assert sum(measured["distance"]["counts"]) + measured["distance"]["below"] == 60_000
 
 
 def test_ages_and_flags(large: Sample) -> None:

@@ -82,8 +82,7 @@ def cells(engine):
     return Cells.of(colours(engine, (0.0, 1.0)), WILLIAMS2009)
 
 
-def test_the_table_is_made_once(engine):
-    assert colours(engine, (0.0, 1.0)) is colours(engine, (0.0, 1.0))
+def test_dust_of_one_value_has_one_node(engine):
     assert colours(engine, (0.2, 0.2)).dust2.tolist() == [0.2]
 
 

@@ -94,6 +94,11 @@ def test_the_cumulative_probability_is_the_inverse_of_a_draw(scatter):
         assert_allclose(scatter.cumulative(mean, scatter.draw(mean, uniform)), uniform, rtol=1e-9)
 
 
+def test_the_cumulative_probability_far_below_a_limit():
+    scatter = r.Gaussian(0.05, (-2.6, np.inf))
+    assert_allclose(scatter.cumulative(-9.0, scatter.draw(-9.0, [0.1, 0.5, 0.9])), [0.1, 0.5, 0.9], rtol=1e-6)
+
+
 def test_the_cumulative_probability_without_scatter_is_a_step_at_the_mean():
     value = np.array([-0.1, 0.0, 0.1, 0.3])
     assert r.Gaussian(0.0).cumulative(0.1, value).tolist() == [0.0, 0.0, 1.0, 1.0]

@@ -64,7 +64,7 @@ def propose(
     age_limit : ndarray of shape (n, ), optional
         Oldest age allowed [Gyr]; needed with models.
     models : Models, optional
-        The models that have to meet the proposals.
+        The models that have to meet the proposals; they know the scatter that they were balanced for.
     realisation : int or ndarray of shape (n, )
         The realisation of the catalogue: each has its own random numbers.
 
@@ -82,8 +82,7 @@ def propose(
         for start in range(0, max(len(galaxy_id), 1), reach.BLOCK):
             rows = slice(start, start + reach.BLOCK)
             draws = uniforms(seed, Stage.PROPOSAL, galaxy_id[rows], reach.N_RANDOM, realisation=of_row[rows])
-            own = (values[rows] for values in (log_mstar, redshift, age_limit))
-            parts.append(reach.draw(draws, *own, scatter=scatter, models=models))
+            parts.append(reach.draw(draws, log_mstar[rows], redshift[rows], age_limit[rows], models))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     random = iter(uniforms(seed, Stage.PROPOSAL, galaxy_id, len(PROPOSED) + 1, realisation=realisation).T)
     log_sfr = scatter.log_sfr_star_forming.draw(rel.log_sfr_star_forming(log_mstar, redshift), next(random))

@@ -22,7 +22,7 @@ from mocksed import relations as rel
 from mocksed.columns import Flag
 from mocksed.jobs import Progress
 from mocksed.parent import Sampling, cumulative, draw
-from mocksed.quiescent_proposal import SFR_TOLERANCE, Cells, Reach, colours, missed_sfr, outside, solve_tau
+from mocksed.quiescent_proposal import SFR_TOLERANCE, Cells, Colours, Reach, colours, missed_sfr, outside, solve_tau
 from mocksed.relations import Relations
 from mocksed.rng import Stage, uniforms
 from mocksed.uvj import in_box
@@ -110,7 +110,11 @@ def dust2_range(sampling: Sampling) -> tuple[float, float]:
 
 
 def assign(
-    galaxies: Mapping[str, NDArray], prior: Prior, engine: Engine, progress: Progress | None = None
+    galaxies: Mapping[str, NDArray],
+    prior: Prior,
+    engine: Engine,
+    progress: Progress | None = None,
+    table: Colours | None = None,
 ) -> dict[str, NDArray]:
     """Draw the FSPS parameters of quiescent galaxies.
 
@@ -124,6 +128,8 @@ def assign(
         The stellar population model.
     progress : Progress, optional
         Told of the galaxies that are done.
+    table : Colours, optional
+        `colours` of the engine within the `dust2_range` of the prior; made anew if it is not given.
 
     Returns
     -------
@@ -134,7 +140,9 @@ def assign(
     """
     n = len(galaxies["galaxy_id"])
     galaxies = {"realisation": np.zeros(n, np.int64)} | dict(galaxies)
-    cells = Cells.of(colours(engine, dust2_range(prior.sampling)), prior.box)
+    if table is None:
+        table = colours(engine, dust2_range(prior.sampling))
+    cells = Cells.of(table, prior.box)
     parts = []
     for first in range(0, max(n, 1), _BATCH):
         batch = _rows(galaxies, slice(first, first + _BATCH))

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
-from weakref import WeakKeyDictionary
 
 import numba
 import numpy as np
@@ -64,18 +63,8 @@ class Colours(NamedTuple):
     mass_fraction: Array
 
 
-_COLOURS: WeakKeyDictionary[Engine, dict[tuple[float, float], Colours]] = WeakKeyDictionary()
-
-
 def colours(engine: Engine, dust2_range: tuple[float, float]) -> Colours:
-    """Return the table of an engine between two values of dust2; computed once (half a second)."""
-    tables = _COLOURS.setdefault(engine, {})
-    if dust2_range not in tables:
-        tables[dust2_range] = _tabulate(engine, dust2_range)
-    return tables[dust2_range]
-
-
-def _tabulate(engine: Engine, dust2_range: tuple[float, float]) -> Colours:
+    """Return the table of an engine between two values of dust2, in half a second."""
     oldest = 10.0 ** (engine.table.log_age[-1] - 9.0)
     ages = np.geomspace(_YOUNGEST, min(oldest, 20.0), _N_AGE)
     zmets = np.linspace(*engine.table.log_zmet_range, _N_ZMET)

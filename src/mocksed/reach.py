@@ -2,23 +2,19 @@
 
 SFR, UV light and UV slope are tied in the models: of a history behind a screen of dust, SFR and slope give M_UV to some
 tenths of a magnitude. Proposals whose scatters are independent of each other mostly lie off that sheet. Here several
-candidates are drawn for each galaxy: SFR, metallicity and slope from their relations, and a tau; the model that has
-them has an M_UV of its own. One candidate is taken with a probability that goes with the likelihood of its M_UV and
-with how near its model comes to it (importance resampling: Rubin 1988), and its model is what is proposed.
+candidates are drawn for each galaxy: SFR, metallicity and slope from their relations, and a tau, uniform in its
+logarithm up to the one at which the age that the SFR needs is the oldest allowed. The model that has them has an M_UV
+of its own. One candidate is taken with a probability that goes with the likelihood of its M_UV and of its slope given
+that M_UV (importance resampling: Rubin 1988), and its model is what is proposed. Candidates whose SFR no allowed age
+gives, or whose slope is bluer than any model of their tau and metallicity, are taken only where all are such.
 
-Three numbers, measured on a light cone above 1e8 Msun, keep the population at the relations:
-
-* A product of Gaussians cut by a sheet is narrower than each of them: candidates are drawn with `SPREAD` times the
-  scatter, which leaves the scatter that was asked for.
-* For massive galaxies at z < 3 the means of the relations lie up to 1 mag off the sheet. The resampling divides the gap
-  between the three by their variances, but low SFRs take part less, since in an old galaxy they need a short tau and so
-  have more UV light: M_UV is weighed around its relation less `BALANCE` of the gap, and the shares are equal again.
-* For the same reason long taus are drawn more often, with a density that grows as log(tau / 0.1 Gyr) to the power
-  `LONG_TAU`; uniform in log tau would be 0. Nothing piles up: tau is drawn below the one at which the age that the SFR
-  needs is the oldest allowed.
-
-A slope that is bluer than any model of its tau and metallicity becomes that of the model without dust: one galaxy in
-five has none.
+That alone would leave the relations: for massive galaxies at z < 3 the sheet passes up to 1 mag from their means, and
+the product of distributions is narrower than each of them. So the weights are balanced, as samples of a survey are
+(Deville & Särndal 1992): of all weights for which half of the galaxies lie on either side of each relation and their
+scatter is that of the relation, those nearest to the likelihoods in the sense of relative entropy. They are the
+likelihoods times the exponential of a sum over statistics of each quantity, with coefficients that `balance` finds on
+a grid of redshift and mass from the models themselves. Where models cannot have both, `SOFTNESS` says how much
+of the one is given up for the other.
 """
 
 from __future__ import annotations
@@ -28,9 +24,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numba
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import qmc
 
 from mocksed import relations as rel
-from mocksed.cosmology import AGE_MARGIN
+from mocksed.cosmology import AGE_MARGIN, age_max
 from mocksed.relations import Gaussian, Relations
 from mocksed.sps import TAU_RANGE
 from mocksed.sps.derived import DUST2_MAX
@@ -38,6 +35,8 @@ from mocksed.sps.nebular import bracket
 from mocksed.sps.weights import sfr_per_mass_formed
 
 if TYPE_CHECKING:
+    from astropy.cosmology import FlatLambdaCDM
+
     from mocksed.sps.engine import Engine
 
 Array = NDArray[np.float64]
@@ -49,25 +48,25 @@ N_RANDOM = 4 * CANDIDATES + 2
 """Random numbers of a galaxy."""
 
 BLOCK = 16_384
-"""Galaxies whose candidates are held at once, some 3 kB each."""
+"""Galaxies whose candidates are held at once, some 4 kB each."""
 
-SPREAD = {"log_sfr": 1.2, "muv": 1.35, "beta": 1.25}
-"""Scatter of the candidates in units of that of the relations."""
+SOFTNESS = 0.03
+"""Mean of a statistic that is left per unit of its coefficient: with 0 it would be balanced at any price, which is that
+one candidate of a galaxy has all the weight; from 0.1 on, medians come off relations that models could follow."""
 
-BALANCE = 0.25
-"""See above."""
-
-LONG_TAU = 2.0
-"""See above."""
-
+_SHARPNESS = 8.0  # of the statistic that counts galaxies on either side: a step, but for the tenth around the median
 _LEAST = 0.05  # dex or mag: where a config asks for no scatter, candidates still differ by their tau
-_OUTSIDE = 1e3  # loss of log likelihood of a candidate that is older than allowed: taken where all are
+_OUTSIDE = 1e3  # loss of log likelihood of a candidate that misses what was drawn: taken where all do
+_SAME = 1e-3  # dex or slope, that count as met
 _LOG_X = np.linspace(-5.0, 1.6, 67)  # of age / tau
 _LOG_TAU = np.linspace(np.log10(TAU_RANGE[0]), np.log10(TAU_RANGE[1]), 16)
 _N_ZMET = 12
 _DUST2 = np.array([0.0, 0.6, 1.8])  # through which a parabola is laid
 _OLDEST = 14.0  # Gyr
 _BISECTIONS = 14  # of log tau: to 2e-4 dex
+_REDSHIFTS = np.array([0.0, 0.2, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0])  # of the balance
+_LOG_MSTARS = np.arange(5.0, 13.1, 0.5)
+_N_BALANCED, _NEWTON_STEPS = 256, 30  # galaxies of each node, and steps at most
 
 
 class ModelGrid(NamedTuple):
@@ -93,15 +92,26 @@ class ModelGrid(NamedTuple):
 
 
 class Models:
-    """The models among which proposals are drawn: an engine, and a grid of it, which takes 0.1 s to make.
+    """The models among which proposals are drawn, and the balance of the weights; takes a second to make.
 
-    M_UV and slope between its nodes are good to 0.01 in the median and 0.04 at worst. What is proposed is taken from
-    the engine itself.
+    M_UV and slope between the nodes of the grid are good to 0.01 in the median and 0.04 at worst. What is proposed is
+    taken from the engine itself.
+
+    Parameters
+    ----------
+    engine : Engine
+        The stellar population model.
+    scatter : Relations
+        Scatter of the relations.
+    cosmo : FlatLambdaCDM
+        Cosmology that limits the ages.
+
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, scatter: Relations, cosmo: FlatLambdaCDM) -> None:
+        self.engine, self.scatter = engine, scatter
         self.grid = model_grid(engine)
+        self.balance = balance(self.grid, engine, scatter, cosmo)
 
 
 def model_grid(engine: Engine) -> ModelGrid:
@@ -136,8 +146,8 @@ class Met(NamedTuple):
         log10 of tau and age [Gyr]; age and dust2 are moved into their limits.
     muv, beta : ndarrays
         M_UV + 2.5 log10 of the mass, and the slope.
-    too_old : ndarray
-        By how much the SFR needs an age above the limit or below the youngest [dex].
+    missed : ndarray
+        By how much the SFR needs an age above the limit or below the youngest [dex], plus how far the slope is off.
 
     """
 
@@ -146,7 +156,7 @@ class Met(NamedTuple):
     dust2: Array
     muv: Array
     beta: Array
-    too_old: Array
+    missed: Array
 
 
 def meet(grid: ModelGrid, log_ssfr: Array, beta: Array, log_zmet: Array, u_tau: Array, age_limit: Array) -> Met:
@@ -169,9 +179,136 @@ def meet(grid: ModelGrid, log_ssfr: Array, beta: Array, log_zmet: Array, u_tau: 
     return met
 
 
-def draw(
-    random: Array, log_mstar: Array, redshift: Array, age_limit: Array, *, scatter: Relations, models: Models
-) -> dict[str, Array]:
+class Candidates(NamedTuple):
+    """Candidates of galaxies, arrays of shape (n, CANDIDATES).
+
+    Attributes
+    ----------
+    log_zmet : ndarray
+        log10(Z/Zsun) as drawn.
+    met : Met
+        Their models.
+    log_weight : ndarray
+        Logarithm of the likelihood of the model less that of drawing it.
+    statistics : list of ndarrays
+        What is balanced, each with a mean of 0 where the relations hold; two for each of SFR, M_UV, slope and
+        metallicity.
+
+    """
+
+    log_zmet: Array
+    met: Met
+    log_weight: Array
+    statistics: list[Array]
+
+
+def candidates(
+    random: Array, log_mstar: Array, redshift: Array, age_limit: Array, *,
+    grid: ModelGrid, engine: Engine, scatter: Relations,
+) -> Candidates:  # fmt: skip
+    """Return the candidates of galaxies; ``random`` has 4 `CANDIDATES` columns or more, the others are as in `draw`."""
+    u_sfr, u_zmet, u_beta, u_tau = (random[:, i * CANDIDATES : (i + 1) * CANDIDATES] for i in range(4))
+    mass, z = log_mstar[:, None], redshift[:, None]
+    of_muv = Gaussian(max(scatter.muv.scale, _LEAST))
+    of_beta = Gaussian(max(scatter.beta.scale, _LEAST), scatter.beta.limits)
+    mean_muv = rel.muv(mass, z)
+    mean_beta = rel.beta(mean_muv, z)
+    log_sfr = scatter.log_sfr_star_forming.draw(rel.log_sfr_star_forming(mass, z), u_sfr)
+    log_zmet = scatter.log_zmet.draw(rel.log_zmet(mass, log_sfr), u_zmet)
+    beta = scatter.beta.draw(mean_beta, u_beta)
+    met = meet(grid, log_sfr - mass, beta, engine.clip_log_zmet(log_zmet), u_tau, age_limit)
+    muv = met.muv - 2.5 * mass
+    own_beta = rel.beta(muv, z)
+    log_weight = -0.5 * ((muv - mean_muv) / of_muv.scale) ** 2
+    # the slope was drawn around its relation at the mean M_UV
+    log_weight += 0.5 * ((met.beta - mean_beta) / of_beta.scale) ** 2
+    log_weight -= 0.5 * ((met.beta - own_beta) / of_beta.scale) ** 2
+    log_weight -= np.where(met.missed > 0.0, _OUTSIDE * (1.0 + met.missed), 0.0)
+    cumulative = (u_sfr, of_muv.cumulative(mean_muv, muv), of_beta.cumulative(own_beta, met.beta), u_zmet)
+    either_side = [np.tanh(_SHARPNESS * (u - 0.5)) for u in cumulative]
+    spread = [24.0 * (u - 0.5) ** 2 - 2.0 for u in cumulative]
+    return Candidates(log_zmet, met, log_weight, either_side + spread)
+
+
+def balance(grid: ModelGrid, engine: Engine, scatter: Relations, cosmo: FlatLambdaCDM) -> Array:
+    """Return the coefficients of the statistics of candidates with which the weights are balanced.
+
+    Of the taken ones, not of all candidates, are the means of the statistics: galaxies have few candidates, and what
+    that does to their distribution is balanced too.
+
+    Returns
+    -------
+    ndarray of shape (n_redshift, n_mass, n_statistic)
+        At `_REDSHIFTS` and `_LOG_MSTARS`.
+
+    """
+    points = qmc.Sobol(4, seed=0).random(_N_BALANCED * CANDIDATES)
+    shuffled = np.random.default_rng(0).permutation(np.clip(points, 1e-9, 1.0 - 1e-9))
+    random = shuffled.reshape(_N_BALANCED, CANDIDATES, 4).transpose(0, 2, 1).reshape(_N_BALANCED, -1)
+    oldest = np.maximum(age_max(cosmo, _REDSHIFTS), AGE_MARGIN)
+
+    def at(redshift: float, age_limit: float, log_mstar: float) -> Array:
+        node = (np.full(_N_BALANCED, value) for value in (log_mstar, redshift, age_limit))
+        of_node = candidates(random, *node, grid=grid, engine=engine, scatter=scatter)
+        return _coefficients(of_node.log_weight, np.stack(of_node.statistics, axis=-1))
+
+    return np.array([[at(*of_z, m) for m in _LOG_MSTARS] for of_z in zip(_REDSHIFTS, oldest, strict=True)])
+
+
+def _coefficients(log_weight: Array, statistics: Array) -> Array:
+    """Return the coefficients of statistics (n, n_candidate, k) for which their weighted means are about 0.
+
+    The sum over galaxies of the logarithms of their total weights, plus half of `SOFTNESS` times the squares of the
+    coefficients, is convex and has its minimum where each mean is -`SOFTNESS` times the coefficient: Newton's steps,
+    halved until they gain.
+    """
+    n, _, k = statistics.shape
+
+    def value(coefficients: Array) -> tuple[float, Array]:
+        exponent = log_weight + np.einsum("gck,k->gc", statistics, coefficients)
+        highest = exponent.max(axis=1, keepdims=True)
+        weight = np.exp(exponent - highest)
+        total = weight.sum(axis=1, keepdims=True)
+        own = float(np.mean(highest + np.log(total)) + 0.5 * SOFTNESS * np.sum(coefficients**2))
+        return own, weight / total
+
+    coefficients = np.zeros(k)
+    lowest, weight = value(coefficients)
+    for _ in range(_NEWTON_STEPS):
+        mean = np.einsum("gc,gck->gk", weight, statistics)
+        gradient = mean.mean(axis=0) + SOFTNESS * coefficients
+        off = ((statistics - mean[:, None]) * np.sqrt(weight)[..., None]).reshape(-1, k)
+        curvature = np.einsum("ik,il->kl", off, off) / n + SOFTNESS * np.eye(k)
+        step = np.linalg.solve(curvature, gradient)
+        if np.sum(gradient * step) < 1e-8:
+            break
+        for _ in range(_NEWTON_STEPS):
+            reached, there = value(coefficients - step)
+            if reached < lowest:
+                break
+            step *= 0.5
+        coefficients, lowest, weight = coefficients - step, reached, there
+    return coefficients
+
+
+def _between(nodes: Array, values: Array) -> tuple[NDArray[np.int64], Array]:
+    """Return the nodes below values and the fractions of the way to the next; beyond the nodes, the outermost one."""
+    at = np.interp(values, nodes, np.arange(len(nodes)))
+    below = np.minimum(at.astype(np.int64), len(nodes) - 2)
+    return below, at - below
+
+
+def _balanced(log_weight: Array, statistics: list[Array], log_mstar: Array, redshift: Array, table: Array) -> Array:
+    """Return the logarithms of the balanced weights, with coefficients between the nodes of `balance`."""
+    (i, di), (j, dj) = _between(_REDSHIFTS, redshift), _between(_LOG_MSTARS, log_mstar)
+    result = log_weight.copy()
+    for statistic, of in zip(statistics, np.moveaxis(table, -1, 0), strict=True):
+        low, high = ((1.0 - di) * of[i, j + side] + di * of[i + 1, j + side] for side in (0, 1))
+        result += ((1.0 - dj) * low + dj * high)[:, None] * statistic
+    return result
+
+
+def draw(random: Array, log_mstar: Array, redshift: Array, age_limit: Array, models: Models) -> dict[str, Array]:
     """Return proposals of star-forming galaxies that models meet exactly.
 
     Parameters
@@ -180,10 +317,8 @@ def draw(
         Uniform deviates.
     log_mstar, redshift, age_limit : ndarrays of shape (n, )
         log10 of the mass [Msun], redshift and oldest age allowed [Gyr].
-    scatter : Relations
-        Scatter of the relations.
     models : Models
-        The models.
+        The models, with the scatter of the relations.
 
     Returns
     -------
@@ -192,30 +327,11 @@ def draw(
         and the ionisation parameter are as drawn, also outside the table.
 
     """
-    engine, grid = models.engine, models.grid
-    u_sfr, u_zmet, u_beta, u_tau = (random[:, i * CANDIDATES : (i + 1) * CANDIDATES] for i in range(4))
-    mass, z, limit = log_mstar[:, None], redshift[:, None], age_limit
-    sigma = {name: max(SPREAD[name] * _scale(scatter, name), _LEAST) for name in SPREAD}
-
-    mean_sfr, mean_muv = rel.log_sfr_star_forming(mass, z), rel.muv(mass, z)
-    mean_beta = rel.beta(mean_muv, z)
-    log_sfr = Gaussian(SPREAD["log_sfr"] * _scale(scatter, "log_sfr")).draw(mean_sfr, u_sfr)
-    log_zmet = scatter.log_zmet.draw(rel.log_zmet(mass, log_sfr), u_zmet)
-    beta = Gaussian(SPREAD["beta"] * _scale(scatter, "beta"), scatter.beta.limits).draw(mean_beta, u_beta)
-    met = meet(grid, log_sfr - mass, beta, engine.clip_log_zmet(log_zmet), u_tau ** (1.0 / (1.0 + LONG_TAU)), limit)
-    muv = met.muv - 2.5 * mass
-
-    half = np.full(mass.shape, 0.5 ** (1.0 / (1.0 + LONG_TAU)))
-    mean_zmet = engine.clip_log_zmet(rel.log_zmet(mass, mean_sfr))
-    gap = meet(grid, mean_sfr - mass, mean_beta, mean_zmet, half, limit).muv - 2.5 * mass - mean_muv
-    log_weight = -0.5 * ((muv - mean_muv + BALANCE * gap) / sigma["muv"]) ** 2
-    # the slope was drawn around its relation at the mean M_UV
-    log_weight += 0.5 * ((met.beta - mean_beta) / sigma["beta"]) ** 2
-    log_weight -= 0.5 * ((met.beta - rel.beta(muv, z)) / sigma["beta"]) ** 2
-    # bluer than any model: the bluest one, at the price of its distance
-    log_weight -= 0.5 * ((met.beta - beta) / max(_scale(scatter, "beta"), _LEAST)) ** 2
-    log_weight -= np.where(met.too_old > 0.0, _OUTSIDE * (1.0 + met.too_old), 0.0)
-
+    engine, scatter = models.engine, models.scatter
+    log_zmet, met, log_weight, statistics = candidates(
+        random, log_mstar, redshift, age_limit, grid=models.grid, engine=engine, scatter=scatter
+    )
+    log_weight = _balanced(log_weight, statistics, log_mstar, redshift, models.balance)
     cumulative = np.cumsum(np.exp(log_weight - log_weight.max(axis=1, keepdims=True)), axis=1)
     chosen = np.argmax(cumulative >= random[:, -1:] * cumulative[:, -1:], axis=1)
 
@@ -224,7 +340,8 @@ def draw(
 
     log_zmet = take(log_zmet)
     log_us = scatter.log_us.draw(rel.log_us(log_zmet), random[:, -2])
-    age, tau = np.clip(10.0 ** take(met.log_age), AGE_MARGIN, limit), np.clip(10.0 ** take(met.log_tau), *TAU_RANGE)
+    age = np.clip(10.0 ** take(met.log_age), AGE_MARGIN, age_limit)
+    tau = np.clip(10.0 ** take(met.log_tau), *TAU_RANGE)
     derived = engine.derived(age, tau, log_zmet, log_us, take(met.dust2), nebular=True)
     return {
         "log_sfr": derived.log_ssfr + log_mstar,
@@ -234,10 +351,6 @@ def draw(
         "beta": derived.beta,
         "tau": tau,
     }
-
-
-def _scale(scatter: Relations, name: str) -> float:
-    return float(getattr(scatter, "log_sfr_star_forming" if name == "log_sfr" else name).scale)
 
 
 @numba.njit(inline="always")
@@ -305,5 +418,5 @@ def _meet(log_ssfr, beta, log_zmet, u_tau, log_age_limit, grid, met):  # type: i
             depth = min(max(2.0 * (beta[g, c] - b0) / (b1 + root), 0.0), DUST2_MAX)
             met.log_tau[g, c], met.log_age[g, c], met.dust2[g, c] = log_tau, log_age, depth
             met.muv[g, c], met.beta[g, c] = m0 + depth * (m1 + depth * m2), b0 + depth * (b1 + depth * b2)
-            off = abs(wanted - log_age)
-            met.too_old[g, c] = off if off > 1e-3 else 0.0
+            off, off_slope = abs(wanted - log_age), abs(met.beta[g, c] - beta[g, c])
+            met.missed[g, c] = (off if off > _SAME else 0.0) + (off_slope if off_slope > _SAME else 0.0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_ndtr, ndtr, ndtri_exp, stdtr, stdtrit
+from scipy.special import log_ndtr, ndtri_exp, stdtr, stdtrit
 
 Array = NDArray[np.float64]
 
@@ -69,7 +69,7 @@ class Gaussian:
 
     def cumulative(self, mean: ArrayLike, value: ArrayLike) -> Array:
         """Return the cumulative probability of a value of the distribution around ``mean``, the inverse of `draw`."""
-        return _cumulative(ndtr, self.scale, self.limits, mean, value)
+        return _cumulative(normal_cumulative, self.scale, self.limits, mean, value)
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,15 @@ class StudentT:
 
     def cumulative(self, mean: ArrayLike, value: ArrayLike) -> Array:
         """Return the cumulative probability of a value of the distribution around ``mean``, the inverse of `draw`."""
-        return _cumulative(lambda x: stdtr(self.nu, x), self.scale, self.limits, mean, value)
+        return _cumulative(self._within, self.scale, self.limits, mean, value)
 
     def _between(self, low: Array, high: Array, uniform: Array) -> Array:
         below, above = stdtr(self.nu, low), stdtr(self.nu, high)
         return stdtrit(self.nu, below + uniform * (above - below))
+
+    def _within(self, low: Array, high: Array, value: Array) -> Array:
+        below, above = stdtr(self.nu, low), stdtr(self.nu, high)
+        return (stdtr(self.nu, value) - below) / (above - below)
 
 
 Scatter = Gaussian | StudentT
@@ -128,13 +132,12 @@ def _draw(between, scale, limits, mean, uniform) -> Array:  # type: ignore[no-un
     return np.clip(mean + scale * between(low, high, np.asarray(uniform)), *limits)
 
 
-def _cumulative(below, scale, limits, mean, value) -> Array:  # type: ignore[no-untyped-def]
+def _cumulative(within, scale, limits, mean, value) -> Array:  # type: ignore[no-untyped-def]
     """Return the cumulative probability in a distribution cut to ``limits``; a scale of 0 has all of it at the mean."""
     mean, value = np.asarray(mean, float), np.clip(value, *limits)
     if scale == 0.0:
         return np.asarray(value >= np.clip(mean, *limits), float)
-    low, high = (below((limit - mean) / scale) for limit in limits)
-    return np.asarray((below((value - mean) / scale) - low) / (high - low))
+    return np.asarray(within(*((x - mean) / scale for x in (*limits, value))))
 
 
 @dataclass(frozen=True)

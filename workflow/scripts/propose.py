@@ -12,12 +12,13 @@ with job(snakemake.log[0], snakemake.threads):
     galaxies = storage.read_arrays(snakemake.input.galaxies, wanted, optional=[realisations.COLUMN])
     galaxies = {name: values[~galaxies["quiescent"]] for name, values in galaxies.items() if name != "quiescent"}
     engine = engines.over_table(params.sps) if params.proposals == "joint" else None
+    scatter, cosmo = Relations.from_config(params.scatter), cosmology(**params.cosmology)
     proposal = assign.propose(
         **galaxies,
         seed=params.seed,
-        scatter=Relations.from_config(params.scatter),
-        age_limit=age_max(cosmology(**params.cosmology), galaxies["redshift"]),
-        models=reach.Models(engine) if engine else None,
+        scatter=scatter,
+        age_limit=age_max(cosmo, galaxies["redshift"]),
+        models=reach.Models(engine, scatter, cosmo) if engine else None,
     )
     about = params.about | (provenance.of_engine(engine, params.sps) if engine else {})
     columns = realisations.keys(galaxies) | {f"prop_{name}": values for name, values in proposal.items()}

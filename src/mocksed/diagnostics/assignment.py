@@ -30,8 +30,8 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
         ``by_redshift`` : list of the same with ``low`` and ``high`` and with ``by_mass``, statistics in bins of log
         mass as in `mocksed.diagnostics.bins.statistics` with ``edges``. With realisations, medians come with their
         ``median_spread`` (see `mocksed.diagnostics.bins.spread`).
-        ``distance`` : the same four numbers, with ``edges`` and ``counts`` of the histogram; distances beyond the
-        edges are counted in the outermost bins.
+        ``distance`` : the same four numbers, with ``edges`` and ``counts`` of the histogram and the number ``below``
+        its first edge; distances beyond the last edge are counted in the last bin.
 
     """
     galaxies = sample.star_forming
@@ -39,11 +39,7 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
     few = settings.min_count * sample.n_realisations
     offsets = {name: _offsets(galaxies, name, mass_edges, settings.redshift_bins, few) for name in QUANTITIES}
     distance = galaxies["distance"]
-    within = np.clip(distance[np.isfinite(distance)], _DISTANCE_EDGES[0], _DISTANCE_EDGES[-1])
-    histogram = {
-        "edges": _DISTANCE_EDGES.tolist(),
-        "counts": np.histogram(within, _DISTANCE_EDGES)[0].tolist(),
-    }
+    histogram = {"edges": _DISTANCE_EDGES.tolist()} | bins.counts_above(distance, _DISTANCE_EDGES)
     return offsets | {"distance": bins.percentiles(distance, galaxies.get(COLUMN)) | histogram}
 
 
@@ -94,10 +90,10 @@ def _offset_note(offset: dict[str, float], unit: str) -> str:
 
 
 def _draw_distance(axes: Axes, distance: dict[str, Any]) -> None:
-    axes.stairs(distance["counts"], distance["edges"], color=style.STAR_FORMING, fill=True, alpha=0.5)
-    axes.set(xlabel="distance in the metric of the run", ylabel="number of galaxies", xscale="log", ylim=(0.0, None))
+    edges = distance["edges"]
+    style.histograms_of_distances(axes, edges, (distance, {"color": style.STAR_FORMING, "fill": True, "alpha": 0.5}))
     if distance["count"]:
-        occupied = np.flatnonzero(distance["counts"])
-        axes.set_xlim(distance["edges"][occupied[0]] / 3, distance["edges"][occupied[-1] + 1] * 3)
+        axes.set_xlim(right=3.0 * edges[np.flatnonzero([1, *distance["counts"]])[-1]])
         axes.axvline(distance["median"], color=style.STAR_FORMING, ls="-.", lw=1.2)
-        style.note(axes, f"median {distance['median']:.3g}")
+        below = 100.0 * distance["below"] / distance["count"]
+        style.note(axes, f"median {distance['median']:.2g}\n{below:.3g} % below {edges[0]:g}", x=0.96)

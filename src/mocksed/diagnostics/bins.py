@@ -34,6 +34,16 @@ def percentiles(values: Array, realisation: Realisation = None) -> dict[str, flo
     return result
 
 
+def counts_above(values: Array, bin_edges: Array) -> dict[str, Any]:
+    """Return ``counts`` of the finite values in bins, the last of which is open, and how many are ``below`` the first.
+
+    Values are counted, not moved: what is below the first edge would look like a peak in the first bin.
+    """
+    finite = values[np.isfinite(values)]
+    inside = np.minimum(finite[finite >= bin_edges[0]], bin_edges[-1])
+    return {"below": len(finite) - len(inside), "counts": np.histogram(inside, bin_edges)[0].tolist()}
+
+
 def rows_of(realisation: Realisation, rows: NDArray[np.bool_]) -> Realisation:
     """Return the realisations of some rows, None where all are of one."""
     return None if realisation is None else realisation[rows]

@@ -1,7 +1,7 @@
 """How every plot looks and how it is saved: sizes, colours, labels with units."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -57,6 +57,8 @@ _RC: Any = {
     "lines.linewidth": 1.5,
     "pdf.fonttype": 42,
 }
+_WIDTH_BELOW = 2.5  # ratio of the ends of the step for what is below all edges
+_NONE = 0.5  # galaxies, where a logarithmic axis of counts begins
 _FEW = 1000  # points below this are drawn one by one, more as a density
 
 P = ParamSpec("P")
@@ -130,6 +132,30 @@ def density(
         axes.hist2d(x, y, bins=80, range=(xlim, ylim), norm=LogNorm(), cmap=DENSITY, cmin=1, rasterized=True)
         axes.plot([], [], "s", color=DENSITY(0.5), label=label)
     axes.set(xlim=xlim, ylim=ylim)
+
+
+def histograms_of_distances(
+    axes: Axes, edges: Sequence[float], *histograms: tuple[Mapping[str, Any], Mapping[str, Any]]
+) -> None:
+    """Draw histograms on logarithmic axes, with one step for all that is below the first edge: distances may be 0.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    edges : sequence of float
+        Edges of the bins.
+    *histograms : tuple of mappings
+        ``below`` and ``counts``, see `mocksed.diagnostics.bins.counts_above`; and how `Axes.stairs` draws them.
+
+    """
+    start = edges[0] / _WIDTH_BELOW
+    for histogram, looks in histograms:
+        axes.stairs([histogram["below"], *histogram["counts"]], [start, *edges], baseline=_NONE, **looks)
+    axes.axvline(edges[0], color="0.5", ls=":", lw=1)
+    axes.text(start * _WIDTH_BELOW**0.5, 1.4 * _NONE, f"below {edges[0]:g}", rotation=90, ha="center", fontsize=8)
+    axes.set(xlabel="distance in the metric of the run", ylabel="number of galaxies", xscale="log", yscale="log")
+    axes.set(xlim=(start, None), ylim=(_NONE, None))
 
 
 def note(axes: Axes, text: str, x: float = 0.04, y: float = 0.96) -> None:

@@ -34,7 +34,8 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
         ``proposals``, ``relations`` : of either kind of proposal, ``reachable``, the fraction with a model nearer than
         `mocksed.yardstick.REACHABLE`, and ``distance`` of the best one : {``count``, ``median``, ``p16``, ``p84``,
         ``p99``}; of the former also ``excess``, the same of the distance in the catalogue less the best one;
-        ``histogram`` : ``edges`` with counts ``best`` and ``catalogue`` of the distances to the proposals;
+        ``histogram`` : ``edges``, and for ``best`` and ``catalogue`` the ``counts`` of the distances to the proposals
+        and the number ``below`` the first edge;
         ``by_redshift`` : list of {``low``, ``high``, ``count``, ``reachable``: {``proposals``, ``relations``},
         ``offset``, ``by_mass``}; ``offset`` : for each of `QUANTITIES` the medians of ``catalogue`` and ``best`` less
         the relation, given the quantities that it depends on; ``by_mass`` : list of the same in bins of mass.
@@ -53,8 +54,8 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
         "relations": _of_distances(found[1]["distance"]),
         "histogram": {
             "edges": _EDGES.tolist(),
-            "best": _histogram(found[0]["distance"]),
-            "catalogue": _histogram(some["distance"][np.isfinite(excess)]),
+            "best": bins.counts_above(found[0]["distance"], _EDGES),
+            "catalogue": bins.counts_above(some["distance"][np.isfinite(excess)], _EDGES),
         },
         "by_redshift": [
             _of_bin(low, high, select(galaxies, inside), select(some, rows), select(best, rows), settings)
@@ -165,11 +166,6 @@ def _of_distances(distance: NDArray) -> dict[str, Any]:
     return {"reachable": _reachable(distance), "distance": _percentiles(distance)}
 
 
-def _histogram(values: NDArray) -> list[int]:
-    within = np.clip(values[np.isfinite(values)], _EDGES[0], _EDGES[-1])
-    return [int(count) for count in np.histogram(within, _EDGES)[0]]
-
-
 @style.styled
 def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure:
     """Draw the distances, the reachable fractions, and the offsets from the relations beside the best reachable."""
@@ -185,14 +181,16 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
 
 def _draw_distances(axes: Axes, measured: dict[str, Any]) -> None:
     histogram = measured["histogram"]
-    axes.stairs(histogram["catalogue"], histogram["edges"], color=style.STAR_FORMING, fill=True, alpha=0.5,
-                label="catalogue")  # fmt: skip
-    axes.stairs(histogram["best"], histogram["edges"], color=style.RELATION, label="best reachable")
-    axes.set(xlabel="distance in the metric of the run", ylabel="number of galaxies", xscale="log")
+    style.histograms_of_distances(
+        axes,
+        histogram["edges"],
+        (histogram["catalogue"], {"color": style.STAR_FORMING, "fill": True, "alpha": 0.5, "label": "catalogue"}),
+        (histogram["best"], {"color": style.RELATION, "label": "best reachable"}),
+    )
     excess = measured["proposals"]["excess"]
     median, most = (round(excess[key], 3) + 0.0 for key in ("median", "p99"))  # no -0
     text = f"excess: median {median:.3f}\n99 % below {most:.3f}"
-    style.note(axes, text if measured["searched"] else "no galaxies were searched")
+    style.note(axes, text if measured["searched"] else "no galaxies were searched", x=0.96)
 
 
 def _draw_reachable(axes: Axes, rows: list[dict[str, Any]]) -> None:
