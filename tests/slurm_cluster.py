@@ -127,7 +127,7 @@ def up(cores: int | None = None, memory_mb: int | None = None) -> None:
             mpi=mpi,
             cores=cores or os.cpu_count(),
             memory_mb=memory_mb or psutil.virtual_memory().total // 2**20 - 1024,
-        )  # fmt: skip
+        )
     )
     CONF.parent.mkdir(exist_ok=True)
     if not is_ours():
@@ -244,9 +244,10 @@ def down() -> None:
 
 @contextmanager
 def cluster(cores: int | None = None, memory_mb: int | None = None) -> Iterator[None]:
-    """Have a cluster for the time of a block, stopped whatever happens (see `up`); wait for whoever has one."""
+    """Have a new cluster for the time of a block, stopped whatever happens (see `up`); wait for whoever has one."""
     with open(FOLDER.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        down()  # what a killed session left
         try:
             up(cores, memory_mb)
             yield

@@ -47,6 +47,7 @@ rule plot:
         f"{LOGS}/plot/{{diagnostic}}.log",
     benchmark:
         f"{BENCHMARKS}/plot/{{diagnostic}}.tsv"
+    localrule: is_small("plot")
     threads: 1
     resources:
         **resources_of("plot"),
@@ -76,6 +77,7 @@ rule summary:
         f"{LOGS}/summary/summary.log",
     benchmark:
         f"{BENCHMARKS}/summary/summary.tsv"
+    localrule: is_small("summary")
     threads: 1
     resources:
         **resources_of("summary"),
