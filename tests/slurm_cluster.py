@@ -10,6 +10,7 @@ A shell of its own: `python -m tests.slurm_cluster shell COMMAND ...` starts the
 import argparse
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -225,6 +226,26 @@ def kill(program: str, number: int = signal.SIGKILL) -> None:
         if found.is_running():
             found.kill()
             found.wait(20)
+
+
+def running(rule: str = "") -> dict[str, str]:
+    """Return the running jobs of a rule, by default of all: what Snakemake calls them, by their identifiers."""
+    lines = ask("squeue", "--noheader", "--states=running", "--format=%i %k").splitlines()
+    return dict(line.split(maxsplit=1) for line in lines if f"rule_{rule}" in line)
+
+
+def submitted(said: str) -> dict[str, list[str]]:
+    """Return the identifiers of all jobs that Snakemake says it submitted, by rule and wildcards."""
+    jobs: dict[str, list[str]] = {}
+    for job, what in re.findall(r"SLURM jobid (\d+) \(log: \S+/rule_(\S+)/\d+\.log\)", said):
+        jobs.setdefault(what, []).append(job)
+    return jobs
+
+
+def ended() -> dict[str, dict[str, str]]:
+    """Return what SLURM noted of the jobs that have ended, JobState and others, by their identifiers."""
+    lines = (FOLDER / "jobs.log").read_text().splitlines()
+    return {about["JobId"]: about for about in (dict(re.findall(r"(\w+)=(\S*)", line)) for line in lines)}
 
 
 def down() -> None:
