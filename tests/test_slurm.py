@@ -160,12 +160,13 @@ class Run:
         return self.log.read_text()
 
     def kill(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def succeed(self) -> str:
         try:
-            assert self.process.wait(400) == 0, self.said()[-5000:]
+            assert self.process.wait(900) == 0, self.said()[-5000:]
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(self.said()[-5000:]) from None
@@ -214,7 +215,8 @@ def local(copy) -> dict[str, str]:
 def troubled(cluster, copy) -> Run:
     """A run to which happens what a cluster has in store."""
     profile = ["--profile", "slurm", "--configfile", CONFIG]
-    run = Run(copy("troubled"), "snakemake", *profile, "--set-resources", *TOO_LITTLE)
+    spectra = [f"results/tiny/spectra/{shard}.parquet" for shard in ("0000", "0001")]
+    run = Run(copy("troubled"), "snakemake", *spectra, *profile, "--set-resources", *TOO_LITTLE)
     try:
         slurm_cluster.ask("scancel", next(iter(run.wait_for(lambda: slurm_cluster.running("lightcone")))))
         run.wait_for(lambda: script_of("quiescent", "0000")).suspend()
@@ -240,7 +242,9 @@ def states(run: Run, what: str) -> list[str]:
 @pytest.mark.slurm
 @pytest.mark.slow
 def test_a_troubled_run_has_the_results_of_an_undisturbed_one(troubled, local):
-    assert files(troubled.folder) == local
+    found = files(troubled.folder)
+    assert len(found) == 22
+    assert found.items() <= local.items()
 
 
 @pytest.mark.slurm
@@ -274,7 +278,7 @@ def test_neither_controller_nor_node_daemon_take_jobs_with_them(troubled):
     """Only a job that was just being started may have to be repeated."""
     jobs = troubled.submitted()
     assert all(states(troubled, what)[-1] == "COMPLETED" for what in jobs)
-    others = [ids for what, ids in jobs.items() if not what.startswith(("parent", "lightcone", "quiescent/0000"))]
+    others = [ids for what, ids in jobs.items() if not what.startswith(("parent", "lightcone", "quiescent"))]
     assert sum(map(len, others)) <= len(others) + 2
 
 

@@ -51,6 +51,7 @@ rule plot:
     threads: 1
     resources:
         **resources_of("plot"),
+        here=int(is_small("plot")),
     params:
         diagnostic="{diagnostic}",
         settings=DIAGNOSTIC_SETTINGS,
@@ -81,6 +82,7 @@ rule summary:
     threads: 1
     resources:
         **resources_of("summary"),
+        here=int(is_small("summary")),
     params:
         settings=DIAGNOSTIC_SETTINGS,
     message:
