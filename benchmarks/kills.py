@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -144,7 +145,7 @@ def of_a_job(process: psutil.Process, folder: Path) -> bool:
 
 def prepare(folder: Path) -> Path:
     """Make the folder of a run."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     return folder.resolve()
 
@@ -203,19 +204,22 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cores", type=int, default=2, help="that the private cluster says it has (default: 2)")
+    parser.add_argument("--folder", type=Path, help="keeps the runs; one without SLURM that is there is gone on with")
     args = parser.parse_args()
     lines = [
         f"{args.kills} kills, seed {args.seed}, in one run of {SHARDS} shards through SLURM",
         "",
         " no.  files  killed",
     ]
-    with tempfile.TemporaryDirectory() as top, slurm_cluster.cluster(cores=args.cores):
+    with tempfile.TemporaryDirectory() as top:
+        calm, disturbed = (prepare(Path(args.folder or top, name)) for name in ("calm", "disturbed"))
+        shutil.rmtree(disturbed / "results", ignore_errors=True)
+        with slurm_cluster.cluster(cores=args.cores):
+            for line in killed(disturbed, args.kills, args.seed):
+                tell(line)
+                lines.append(line)
         tell("without SLURM and undisturbed")
-        calm, disturbed = (prepare(Path(top, name)) for name in ("calm", "disturbed"))
         subprocess.run(command("--cores", args.cores, "--quiet"), cwd=calm, check=True, stdout=sys.stderr)
-        for line in killed(disturbed, args.kills, args.seed):
-            tell(line)
-            lines.append(line)
         expected, found = checksums(calm), checksums(disturbed)
     equal = sum(found.get(path) == checksum for path, checksum in expected.items())
     lines.append(f"files with the bytes of the undisturbed run: {equal} of {len(expected)}")
