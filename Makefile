@@ -1,14 +1,16 @@
 # make run   from a fresh machine to the finished demo: environment, results, plots, report
 # make test  style, types and the whole test suite
 # Others: bench, lint, format, docs, lock, clean. Another config: make run CONFIG=config/mine.yaml CORES=8
+# On a cluster: make run PROFILE=slurm CONFIG=config/mine.yaml (docs/cluster.md)
 
 PYTHON ?= python3
 CONFIG ?= config/config.yaml
 CORES ?= all
+PROFILE ?=
 UV_VERSION := 0.13.8
 
 BIN := .venv/bin
-SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+SNAKEMAKE := $(BIN)/snakemake $(if $(PROFILE),--profile $(PROFILE),--cores $(CORES)) --configfile $(CONFIG)
 LOCK := .snakemake/make-run.lock
 SNAKEFILES := Snakefile $(wildcard workflow/*.smk workflow/rules/*.smk)
 

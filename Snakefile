@@ -15,6 +15,7 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/run.smk"
 include: "workflow/rules/comparison.smk"
+include: "workflow/cluster.smk"
 
 
 rule all:

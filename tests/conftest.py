@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from mocksed.sps import table
 from mocksed.sps.engine import Engine
+from tests import slurm_cluster
 
 # the first call of a compiled function takes long, and the suite should say the same each time
 settings.register_profile("mocksed", deadline=None, derandomize=True)
@@ -17,6 +18,7 @@ settings.load_profile("mocksed")
 
 ROOT = Path(__file__).parents[1]
 FSPS_REQUIRED = os.environ.get("MOCKSED_REQUIRE_FSPS") == "1"
+SLURM_REQUIRED = os.environ.get("MOCKSED_REQUIRE_SLURM") == "1"
 
 
 @cache
@@ -33,20 +35,28 @@ def why_no_fsps() -> str | None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("fsps") and (reason := why_no_fsps()):
-        if FSPS_REQUIRED:
-            pytest.fail(f"{reason}, and MOCKSED_REQUIRE_FSPS is 1", pytrace=False)
-        pytest.skip(reason)
+    for marker, why_not, required in (
+        ("fsps", why_no_fsps, FSPS_REQUIRED),
+        ("slurm", slurm_cluster.why_not, SLURM_REQUIRED),
+    ):
+        if item.get_closest_marker(marker) and (reason := why_not()):
+            if required:
+                pytest.fail(f"{reason}, and MOCKSED_REQUIRE_{marker.upper()} is 1", pytrace=False)
+            pytest.skip(reason)
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
     if FSPS_REQUIRED and any(item.get_closest_marker("fsps") for item in items):
         raise pytest.UsageError("tests against FSPS are deselected, and MOCKSED_REQUIRE_FSPS is 1")
+    if SLURM_REQUIRED and any(item.get_closest_marker("slurm") for item in items):
+        raise pytest.UsageError("tests on SLURM are deselected, and MOCKSED_REQUIRE_SLURM is 1")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     if FSPS_REQUIRED and not any(item.get_closest_marker("fsps") for item in session.items):
         raise pytest.UsageError("there are no tests against FSPS, and MOCKSED_REQUIRE_FSPS is 1")
+    if SLURM_REQUIRED and not any(item.get_closest_marker("slurm") for item in session.items):
+        raise pytest.UsageError("there are no tests on SLURM, and MOCKSED_REQUIRE_SLURM is 1")
 
 
 @pytest.fixture

@@ -468,14 +468,18 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen) -> None:
         time.sleep(0.02)
 
 
-def test_make_run_resumes_after_a_kill(tiny, root, tmp_path):
-    """The repository's own files, so that `make run` is what is tested; only its environment is that of the tests."""
-    clone = tmp_path / "clone"
+def cloned(root: Path, folder: Path) -> Path:
+    """Copy the repository as its users get it; only its environment is that of the tests."""
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True).stdout
     for name in filter(None, tracked.split("\0")):
-        (clone / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(root / name, clone / name, follow_symlinks=False)
-    (clone / ".venv").symlink_to(root / ".venv")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(root / name, folder / name, follow_symlinks=False)
+    (folder / ".venv").symlink_to(Path(sys.prefix))
+    return folder
+
+
+def test_make_run_resumes_after_a_kill(tiny, root, tmp_path):
+    clone = cloned(root, tmp_path / "clone")
     command = ["make", "-o", ".venv/.installed", "run", "CONFIG=config/test/tiny.yaml", "CORES=2"]
     process = subprocess.Popen(
         command, cwd=clone, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True

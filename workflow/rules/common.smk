@@ -80,3 +80,13 @@ def resources_of(rule):
         "mem_mb": lambda wildcards, attempt: need.memory_mb * attempt,
         "runtime": lambda wildcards, attempt: need.minutes * attempt,
     }
+
+
+def is_small(rule):
+    """Return whether a job of the rule may run where Snakemake does, though the others go to a cluster.
+
+    It may where it takes less memory than a browser and about a minute: a login node is shared. The resource `here`
+    counts such jobs, so that a profile can limit them.
+    """
+    need = cost.job(rule, cfg)
+    return need.memory_mb <= 2000 and need.minutes <= 6

@@ -47,9 +47,11 @@ rule plot:
         f"{LOGS}/plot/{{diagnostic}}.log",
     benchmark:
         f"{BENCHMARKS}/plot/{{diagnostic}}.tsv"
+    localrule: is_small("plot")
     threads: 1
     resources:
         **resources_of("plot"),
+        here=int(is_small("plot")),
     params:
         diagnostic="{diagnostic}",
         settings=DIAGNOSTIC_SETTINGS,
@@ -76,9 +78,11 @@ rule summary:
         f"{LOGS}/summary/summary.log",
     benchmark:
         f"{BENCHMARKS}/summary/summary.tsv"
+    localrule: is_small("summary")
     threads: 1
     resources:
         **resources_of("summary"),
+        here=int(is_small("summary")),
     params:
         settings=DIAGNOSTIC_SETTINGS,
     message:
