@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def launcher_here() -> str:
     return "srun" if "SLURM_JOB_ID" in os.environ else "mpiexec"
 
 
+@cache
 def check(launcher: str | None) -> None:
     """Stop if there is no MPI on this machine.
 

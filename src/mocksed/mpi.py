@@ -128,6 +128,9 @@ def run(work: Work, comm: MPI.Intracomm) -> None:
                 stage.make(shard, partial(Progress, tick=counter.poll))
             except UserError as error:
                 raise UserError(f"{shard['output']}: {error}") from error
+            except Exception as error:
+                error.add_note(f"It was making {shard['output']}.")
+                raise
             log.info("%s is made, number %d of %d", shard["output"], n + 1, len(order))
 
 
