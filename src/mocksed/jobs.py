@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def job(log_path: str | Path | None = None, threads: int | None = None) -> Iterator[None]:
+def job(log_path: str | Path | None = None, threads: int | None = None, who: str = "") -> Iterator[None]:
     """Log to a file and to standard error; end with one message, not a traceback, on a `UserError`.
 
     Parameters
@@ -28,6 +28,8 @@ def job(log_path: str | Path | None = None, threads: int | None = None) -> Itera
         The log file of the job; it also receives the traceback of an unexpected error.
     threads : int, optional
         Threads that numba, OpenMP and BLAS may use; all cores by default.
+    who : str
+        Named in each message, e.g. "rank 1: " of a job of several processes.
 
     """
     handlers: list[logging.Handler] = [logging.StreamHandler()]
@@ -35,7 +37,7 @@ def job(log_path: str | Path | None = None, threads: int | None = None) -> Itera
         Path(log_path).parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(log_path, mode="w"))
     for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        handler.setFormatter(logging.Formatter(f"%(asctime)s {who}%(message)s", "%Y-%m-%d %H:%M:%S"))
     log.handlers = handlers
     log.setLevel(logging.INFO)
     start = time.perf_counter()
@@ -61,9 +63,10 @@ def progress(total: int, unit: str, description: str) -> "Progress":
 
 
 class Progress:
-    """A context manager; call `update` with the amount of work done since the last call."""
+    """A context manager; call `update` with the amount of work done since the last call, which also calls ``tick``."""
 
-    def __init__(self, total: int, unit: str, description: str) -> None:
+    def __init__(self, total: int, unit: str, description: str, tick: Callable[[], object] | None = None) -> None:
+        self._tick = tick
         self._bar = tqdm(total=total, unit=unit, desc=description, unit_scale=True, disable=not sys.stderr.isatty())
         self._total, self._unit, self._description = total, unit, description
         self._done, self._start, self._last = 0, time.perf_counter(), time.perf_counter()
@@ -80,6 +83,8 @@ class Progress:
         """Report that ``amount`` more units are done."""
         self._done += amount
         self._bar.update(amount)
+        if self._tick:
+            self._tick()
         now = time.perf_counter()
         if now - self._last > _SECONDS_BETWEEN_LINES:
             self._last = now

@@ -13,7 +13,8 @@ All comparisons are between numbers computed in the same way in double precision
 box is ever closer than the box: the result is exact, to the last bit, and does not depend on the shape of the tree.
 """
 
-from typing import NamedTuple
+import mmap
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -141,6 +142,7 @@ class KDTree:
         if len(leaves) == 0:
             raise ValueError("a tree without points")
         self.leaves, self._leaf_rows = _read_only(leaves), _read_only(leaves.view(np.uint32))
+        self._file = _mapped_file(leaves)
         self._n_points = len(leaves) * LEAF - int(np.count_nonzero(np.isnan(leaves[-1, -2])))
         n_groups = [-(-len(leaves) // FANOUT)]  # of each level
         while n_groups[-1] > 1:
@@ -156,6 +158,18 @@ class KDTree:
         _bound_leaves(self.leaves, *self._boxes[:3])
         for level in range(1, len(n_groups)):
             _bound_groups(*self._boxes, level)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out leaves that are mapped: who loads the tree maps them, and gets the boxes without reading them."""
+        state = self.__dict__ | {"_leaf_rows": None}
+        return state | {"leaves": None} if self._file else state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._file:
+            path, offset, shape = self._file
+            self.leaves = _read_only(np.memmap(path, np.float32, "r", offset, shape))
+        self._leaf_rows = self.leaves.view(np.uint32)
 
     @classmethod
     def of(cls, points: NDArray[np.float32], age: NDArray) -> "KDTree":
@@ -224,6 +238,13 @@ class KDTree:
         first = np.argmin(self._leaf_rows[leaves[leaf], -1, i])
         leaf, i = leaves[leaf[first]], i[first]
         return int(self._leaf_rows[leaf, -1, i]), self.leaves[leaf, :-2, i].astype(np.float64)
+
+
+def _mapped_file(array: NDArray) -> tuple[str, int, tuple[int, ...]] | None:
+    """Return path, offset and shape of an array that is the whole of a mapping, None for others."""
+    if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap):
+        return str(array.filename), array.offset, array.shape
+    return None
 
 
 def _read_only(array: NDArray) -> NDArray:

@@ -99,6 +99,12 @@ def job(rule: str, config: Mapping[str, Any]) -> Job:
     return Job(_memory_mb(rule, config), _MINUTES + math.ceil(_SAFETY * _seconds(rule, config) / 60.0))
 
 
+def on_ranks(rule: str, config: Mapping[str, Any], ranks: int, threads: int) -> Job:
+    """Return what is requested for a job that makes all shards of a rule with MPI: memory of a rank, time of all."""
+    one, hours = job(rule, config), plan(config)[rule].core_hours / (ranks * threads)
+    return one._replace(minutes=max(one.minutes, _MINUTES + math.ceil(_SAFETY * 60.0 * hours)))
+
+
 def plan(config: Mapping[str, Any], n_wavelengths: int = 1936) -> dict[str, Need]:
     """Return what each rule of a run is expected to need.
 

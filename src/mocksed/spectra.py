@@ -5,7 +5,7 @@ galaxies are made in the same way and are the same bytes.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,7 +42,11 @@ def in_catalogue(sps: Mapping[str, Any], limits: Sequence[float]) -> dict[str, A
     return {"sps": dict(sps), "spectra_wavelength": list(limits)}
 
 
-def recipe(catalogue: Path | str, ssp_table: Path | str | None = None) -> Recipe:
+def recipe(
+    catalogue: Path | str,
+    ssp_table: Path | str | None = None,
+    engine_of: Callable[[Mapping[str, Any]], Engine | ReferenceEngine] = engines.of,
+) -> Recipe:
     """Return the recipe that a shard of a catalogue holds.
 
     Parameters
@@ -51,6 +55,8 @@ def recipe(catalogue: Path | str, ssp_table: Path | str | None = None) -> Recipe
         The shard.
     ssp_table : path, optional
         Where its SSP table is now, by default where it was.
+    engine_of : callable
+        Returns the engine of a config's ``sps``: `mocksed.sps.engines.of`, or one that has it already.
 
     Raises
     ------
@@ -68,7 +74,7 @@ def recipe(catalogue: Path | str, ssp_table: Path | str | None = None) -> Recipe
     about = provenance.of_file(catalogue)
     if sps["engine"] == "table":
         _check_table(catalogue, sps["table"], about["ssp_table"])
-    engine = engines.of(sps)
+    engine = engine_of(sps)
     if sps["engine"] == "fsps" and (found := provenance.of_engine(engine, sps)["fsps"]) != about["fsps"]:
         raise UserError(f"{catalogue} was made with another FSPS, {about['fsps']}; this one is {found}. Use that one.")
     return Recipe(engine, tuple(stored["spectra_wavelength"]), about)

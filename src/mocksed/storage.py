@@ -46,8 +46,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left_over in path.parent.glob(f".{glob.escape(path.name)}.*{path.suffix}"):
-            left_over.unlink(missing_ok=True)
+        remove_left_overs(path)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
@@ -64,6 +63,13 @@ def replacing(path: Path | str) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def remove_left_overs(path: Path | str) -> None:
+    """Remove the temporary files beside ``path`` of jobs that were killed while they wrote it."""
+    path = Path(path)
+    for left_over in path.parent.glob(f".{glob.escape(path.name)}.*{path.suffix}"):
+        left_over.unlink(missing_ok=True)
 
 
 def _umask() -> int:
@@ -170,6 +176,14 @@ def _to_numpy(array: pa.Array) -> NDArray:
     if pa.types.is_fixed_size_list(array.type):
         return array.flatten().to_numpy(zero_copy_only=False).reshape(-1, array.type.list_size)
     return array.to_numpy(zero_copy_only=False)
+
+
+def count_rows(path: Path | str) -> int:
+    """Return the number of rows of a Parquet file that the pipeline wrote; errors as in `metadata`."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise _unreadable(path, error) from error
 
 
 def metadata(path: Path | str) -> dict[str, Any]:

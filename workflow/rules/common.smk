@@ -1,10 +1,11 @@
 # The configuration, checked before anything runs, and what all rules share.
+import itertools
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from mocksed import config as configuration
-from mocksed import provenance, realisations
+from mocksed import launch, provenance, realisations
 from mocksed import resources as cost
 from mocksed.errors import UserError
 from mocksed.storage import shard_bounds
@@ -15,6 +16,8 @@ try:
         from mocksed.galaxies.table import TableSpec, check_header
 
         check_header(TableSpec.from_config(cfg["galaxies"]["table"]))
+    if cfg["mpi"]["tasks"] > 1 and workflow.is_main_process:
+        launch.check(cfg["mpi"]["launcher"])
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -90,3 +93,38 @@ def is_small(rule):
     """
     need = cost.job(rule, cfg)
     return need.memory_mb <= 2000 and need.minutes <= 6
+
+
+# Rules that may use MPI: a job makes one shard, or all of them with ranks that share them out.
+RANKS = cfg["mpi"]["tasks"]
+
+
+def in_job(wildcards, values):
+    """Return what wildcards a job stands for, of all their values: its own, or with MPI every combination."""
+    if RANKS == 1:
+        return [{name: wildcards[name] for name in values}]
+    return [dict(zip(values, chosen)) for chosen in itertools.product(*values.values())]
+
+
+def of_job(pattern, values):
+    """Return the files of a job, in the order of `in_job`."""
+    return [pattern] if RANKS == 1 else [pattern.format(**chosen) for chosen in in_job(None, values)]
+
+
+def name_of_job(pattern):
+    """Return what a job is called: by its wildcards, or "all"."""
+    return pattern if RANKS == 1 else "all"
+
+
+def resources_of_ranks(rule, threads=1):
+    """Return `resources_of` the rule, or what it takes to make all its shards with MPI."""
+    if RANKS == 1:
+        return resources_of(rule)
+    need = cost.on_ranks(rule, cfg, RANKS, threads)
+    return {
+        "mpi": cfg["mpi"]["launcher"] or launch.launcher_here(),
+        "tasks": RANKS,
+        "cpus_per_task": threads,
+        "mem_mb_per_cpu": lambda wildcards, attempt: need.memory_mb // threads * attempt,
+        "runtime": lambda wildcards, attempt: need.minutes * attempt,
+    }

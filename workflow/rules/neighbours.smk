@@ -46,36 +46,41 @@ rule propose:
         "../scripts/propose.py"
 
 
-# One job for each shard of galaxies, or for each pair of one and a tree shard, the results of which are merged.
-PAIR = "{shard}" if len(TREE_SHARDS) == 1 else "{shard}-{tree}"
+# Each shard of galaxies, or each pair of one and a tree shard, the results of which are merged.
+PAIRS = {"shard": GALAXY_SHARDS, "tree": TREE_SHARDS}
+PAIR = "{shard}-{tree}"
 PART = f"{R}/neighbours/parts/{PAIR}.parquet"
+if len(TREE_SHARDS) == 1:
+    PAIRS, PAIR = {"shard": GALAXY_SHARDS}, "{shard}"
+TREE = "{tree}" if "tree" in PAIRS else TREE_SHARDS[0]
 
 
 rule neighbours:
     input:
-        galaxies=f"{R}/galaxies/{{shard}}.parquet",
-        proposals=f"{R}/proposals/{{shard}}.parquet",
-        leaves=lambda wildcards: f"{R}/tree/{tree_of(wildcards)}.npy",
-        about=lambda wildcards: f"{R}/tree/{tree_of(wildcards)}.json",
+        galaxies=of_job(f"{R}/galaxies/{{shard}}.parquet", PAIRS),
+        proposals=of_job(f"{R}/proposals/{{shard}}.parquet", PAIRS),
+        leaves=of_job(f"{R}/tree/{TREE}.npy", PAIRS),
+        about=of_job(f"{R}/tree/{TREE}.json", PAIRS),
     output:
-        f"{R}/neighbours/{{shard}}.parquet" if len(TREE_SHARDS) == 1 else temp(PART),
+        temp(of_job(PART, PAIRS)) if "tree" in PAIRS else of_job(f"{R}/neighbours/{{shard}}.parquet", PAIRS),
     log:
-        f"{LOGS}/neighbours/{PAIR}.log",
+        f"{LOGS}/neighbours/{name_of_job(PAIR)}.log",
     benchmark:
-        f"{BENCHMARKS}/neighbours/{PAIR}.tsv"
-    threads: cfg["neighbours"]["threads"]
+        f"{BENCHMARKS}/neighbours/{name_of_job(PAIR)}.tsv"
+    threads: RANKS * cfg["neighbours"]["threads"]
     resources:
-        **resources_of("neighbours"),
+        **resources_of_ranks("neighbours", cfg["neighbours"]["threads"]),
     params:
         about=ABOUT,
         cosmology=cfg["cosmology"],
         recipe=recipe_of("star_forming"),
         metric=METRIC,
-        neighbours={key: cfg["neighbours"][key] for key in ("k", "allowed_ages_only")},
+        k=cfg["neighbours"]["k"],
+        allowed_ages_only=cfg["neighbours"]["allowed_ages_only"],
         n_trees=len(TREE_SHARDS),
-        tree=lambda wildcards: int(tree_of(wildcards)),
+        trees=lambda wildcards: [of.get("tree", TREE_SHARDS[0]) for of in in_job(wildcards, PAIRS)],
     message:
-        "neighbours of the galaxies {wildcards.shard}"
+        f"neighbours of the galaxies {name_of_job('{wildcards.shard}')}"
     script:
         "../scripts/neighbours.py"
 

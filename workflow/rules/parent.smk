@@ -1,25 +1,28 @@
 # The parent catalogue: points in parameter space, star-forming and quiescent.
+PARENT = {"kind": ["star_forming", "quiescent"], "shard": PARENT_SHARDS}
+
+
 rule parent:
     input:
         ssp_table=SSP_TABLE,
         checked=INPUT_CHECKED,
     output:
-        f"{R}/parent/{{kind}}/{{shard}}.h5",
+        of_job(f"{R}/parent/{{kind}}/{{shard}}.h5", PARENT),
     log:
-        f"{LOGS}/parent/{{kind}}-{{shard}}.log",
+        f"{LOGS}/parent/{name_of_job('{kind}-{shard}')}.log",
     benchmark:
-        f"{BENCHMARKS}/parent/{{kind}}-{{shard}}.tsv"
+        f"{BENCHMARKS}/parent/{name_of_job('{kind}-{shard}')}.tsv"
     wildcard_constraints:
         kind="star_forming|quiescent",
-    threads: 1
+    threads: RANKS
     resources:
-        **resources_of("parent"),
+        **resources_of_ranks("parent"),
     params:
         about=ABOUT_PARENT,
-        recipe=lambda wildcards: recipe_of(wildcards.kind),
+        recipes=lambda wildcards: {of["kind"]: recipe_of(of["kind"]) for of in in_job(wildcards, PARENT)},
         n_shards=len(PARENT_SHARDS),
-        shard=lambda wildcards: int(wildcards.shard),
+        shards=lambda wildcards: in_job(wildcards, PARENT),
     message:
-        "parent {wildcards.kind} {wildcards.shard}"
+        f"parent {name_of_job('{wildcards.kind} {wildcards.shard}')}"
     script:
         "../scripts/parent.py"

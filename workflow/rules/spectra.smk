@@ -1,18 +1,18 @@
 # The spectra, from the catalogue alone: its metadata say how.
 rule spectra:
     input:
-        catalog=f"{R}/catalog/{{shard}}.parquet",
+        catalog=of_job(f"{R}/catalog/{{shard}}.parquet", {"shard": GALAXY_SHARDS}),
         ssp_table=SSP_TABLE,
     output:
-        f"{R}/spectra/{{shard}}.parquet",
+        of_job(f"{R}/spectra/{{shard}}.parquet", {"shard": GALAXY_SHARDS}),
     log:
-        f"{LOGS}/spectra/{{shard}}.log",
+        f"{LOGS}/spectra/{name_of_job('{shard}')}.log",
     benchmark:
-        f"{BENCHMARKS}/spectra/{{shard}}.tsv"
-    threads: 1
+        f"{BENCHMARKS}/spectra/{name_of_job('{shard}')}.tsv"
+    threads: RANKS
     resources:
-        **resources_of("spectra"),
+        **resources_of_ranks("spectra"),
     message:
-        "spectra {wildcards.shard}"
+        f"spectra {name_of_job('{wildcards.shard}')}"
     script:
         "../scripts/spectra.py"

@@ -1,10 +1,7 @@
-"""Write the spectra of one shard of the catalogue."""
+"""Write the spectra of shards of the catalogue."""
 
-from mocksed import realisations, spectra, storage
-from mocksed.jobs import job, progress
+from mocksed.launch import Work, run
 
-with job(snakemake.log[0], snakemake.threads):
-    columns = storage.read_arrays(snakemake.input.catalog, spectra.NEEDED, optional=[realisations.COLUMN])
-    made = spectra.recipe(snakemake.input.catalog)
-    with progress(len(columns["galaxy_id"]), "galaxies", "spectra") as bar:
-        spectra.write(snakemake.output[0], columns, made.engine, made.limits, made.about, bar)
+files = zip(snakemake.input.catalog, snakemake.output, strict=True)
+shards = [{"catalog": catalog, "output": path} for catalog, path in files]
+run(Work("spectra", {}, shards), snakemake.log[0], snakemake.threads, snakemake.resources)

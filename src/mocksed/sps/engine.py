@@ -7,6 +7,7 @@ same galaxy gives the same bytes in any batch and with any number of threads.
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import cached_property
 from itertools import pairwise
 
 import numba
@@ -56,7 +57,15 @@ class Engine:
         self._emission = emission.astype(np.float32)
         nu = LIGHT / table.wavelength
         self._d_nu = 0.5 * (np.diff(-nu, prepend=-nu[0]) + np.diff(-nu, append=-nu[-1]))
-        self._bands: derived.BandTables | None = None
+
+    @cached_property
+    def _bands(self) -> derived.BandTables:
+        return derived.prepare(self.table, self._nebular, self._dust)
+
+    def prepared(self) -> Engine:
+        """Return this engine with the tables of `derived` at hand, which are otherwise made when they are needed."""
+        _ = self._bands
+        return self
 
     @property
     def about(self) -> dict[str, object]:
@@ -134,8 +143,6 @@ class Engine:
         quantities are taken from the spectra, which takes ten times as long.
         """
         parameters = self._parameters(age, tau, log_zmet, log_us, dust2, nebular)
-        if self._bands is None:
-            self._bands = derived.prepare(self.table, self._nebular, self._dust)
         bands = self._bands
         depth = parameters[4]
         beyond = np.full(len(depth), self.model.add_dust_emission) & (depth > 0.0) | (depth > derived.DUST2_MAX)

@@ -1,0 +1,326 @@
+"""Ranks of MPI as the workflow starts them, in child processes."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, replace
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from mocksed import config as configuration
+from mocksed import launch, resources, stages
+from mocksed.errors import UserError
+from mocksed.kdtree import KDTree
+from mocksed.launch import Work
+from tests.test_workflow import SPECTRA, Workflow
+
+try:
+    launch.check("mpiexec")
+    NO_MPI = ""
+except UserError as error:
+    NO_MPI = str(error)
+
+pytestmark = [pytest.mark.mpi, pytest.mark.slow, pytest.mark.skipif(bool(NO_MPI), reason=NO_MPI)]
+
+AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+RULES = ("parent", "neighbours", "spectra")
+
+
+@pytest.fixture(autouse=True)
+def _root_may(monkeypatch):
+    """Open MPI refuses to work for root unless it is told twice."""
+    for name, value in AS_ROOT.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def work(root, schema, tmp_path) -> Work:
+    """Return a small job: two kinds of parent, shards of different lengths."""
+    table = root / "resources/ssp_padova_kurucz_chabrier.h5"
+    config = configuration.load({"run": "tiny", "sps": {"table": str(table)}}, schema)
+    shared = {key: config[key] for key in ("seed", "cosmology", "sps")} | {"scatter": config["relations"]["scatter"]}
+    recipes = {
+        kind: {"kind": kind, "n": n, "sampling": "default", **shared}
+        for kind, n in (("quiescent", 200), ("star_forming", 901))
+    }
+    shards = [
+        {"kind": kind, "shard": f"{i:04d}", "output": str(tmp_path / kind / f"{i:04d}.h5")}
+        for kind in recipes
+        for i in range(3)
+    ]
+    return Work("parent", {"recipes": recipes, "n_shards": 3, "about": {"run": "tiny"}}, shards)
+
+
+def elsewhere(work: Work, folder: Path) -> Work:
+    """Return the same work with its files in another folder."""
+    return replace(
+        work, shards=[shard | {"output": str(folder / f"{shard['kind']}-{shard['shard']}.h5")} for shard in work.shards]
+    )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("*.h5")}
+
+
+def written(work: Work, path: Path, threads: int = 1) -> Path:
+    path.write_text(json.dumps(asdict(work) | {"threads": threads}))
+    return path
+
+
+def launched(work: Work, log: Path, ranks: int, threads: int = 1) -> list[str]:
+    """Return the command of a process that starts ranks as the workflow does."""
+    code = (
+        "import json, sys; from mocksed.launch import Work, run; work, log, threads, ranks = json.loads(sys.argv[1]); "
+        "run(Work(**work), log, threads * ranks, {'tasks': ranks, 'mpi': 'mpiexec'})"
+    )
+    return [sys.executable, "-c", code, json.dumps([asdict(work), str(log), threads, ranks])]
+
+
+def on_ranks(code: str, ranks: int, *arguments: str) -> str:
+    """Run Python on ranks; return what they print."""
+    command = launch.command("mpiexec", ranks, "work")[:-3]
+    done = subprocess.run(
+        [*command, "-c", code, *arguments], env=launch.environment(1, ranks), capture_output=True, text=True,
+        timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(("ranks", "threads"), [(1, 2), (2, 1), (3, 1), (2, 2)])
+def test_ranks_make_the_same_bytes_as_one_process(work, tmp_path, ranks, threads):
+    stages.make_all(elsewhere(work, tmp_path / "alone"))
+    apart = elsewhere(work, tmp_path / "ranks")
+    if ranks == 1:  # without a launcher
+        command = [sys.executable, "-m", "mocksed.mpi", str(written(apart, tmp_path / "work.json", threads))]
+        subprocess.run(command, check=True)
+    else:
+        subprocess.run(launched(apart, tmp_path / "all.log", ranks, threads), check=True)
+        said = (tmp_path / "all.log").read_text()
+        assert {int(rank) for rank in re.findall(r"rank (\d): done in", said)} == set(range(ranks))
+        assert said.count("is made") == len(work.shards)
+    assert len(contents(tmp_path / "ranks")) == len(work.shards)
+    assert contents(tmp_path / "ranks") == contents(tmp_path / "alone")
+
+
+def test_each_shard_is_made_once_the_costly_first_and_by_who_is_free(tmp_path):
+    """Of twelve shards one takes as long as all others together."""
+    code = """
+import sys, time
+from pathlib import Path
+from mpi4py import MPI
+from mocksed import mpi, stages
+from mocksed.launch import Work
+
+class Sleep:
+    def __init__(self, params, shards, share): pass
+    def rows(self, shard): return shard["cost"]
+    def make(self, shard, report):
+        with report(10, "s", "sleep") as bar:
+            for _ in range(10):
+                time.sleep(0.01 * shard["cost"]); bar.update(1)
+        with open(Path(sys.argv[1], f"{MPI.COMM_WORLD.rank}"), "a") as file:
+            file.write(f"{shard['output']}\\n")
+
+stages.STAGES["sleep"] = Sleep
+shards = [{"cost": 11 if i == 7 else 1, "output": i} for i in range(12)]
+mpi.run(Work("sleep", {}, shards), MPI.COMM_WORLD)
+"""
+    on_ranks(code, 2, str(tmp_path))
+    made = [[int(line) for line in path.read_text().split()] for path in tmp_path.iterdir()]
+    assert sorted(chain(*made)) == list(range(12))
+    alone, others = sorted(made, key=len)
+    assert alone[0] == 7
+    assert len(others) >= 8
+
+
+def test_a_node_holds_arrays_once_and_kernels_see_no_difference():
+    code = """
+import numpy as np
+from mpi4py import MPI
+from mocksed.mpi import NodeMemory
+
+def make():
+    fixed = np.arange(5.0)
+    fixed.flags.writeable = False
+    arrays = {"free": np.ones((3, 7), np.float32), "none": np.empty((0, 4)), "turned": np.eye(4)[:, ::2]}
+    return {"name": "x", "fixed": fixed, **arrays}
+
+comm = MPI.COMM_WORLD
+got = NodeMemory(comm)(lambda: make() if comm.rank == 0 else 1 / 0)
+for name, wanted in make().items():
+    if name != "name":
+        assert np.array_equal(got[name], wanted) and got[name].dtype == wanted.dtype, name
+        assert got[name].flags.aligned, name
+assert got["free"].flags.writeable and not got["fixed"].flags.writeable
+comm.Barrier()
+if comm.rank == 1:
+    got["free"][2, 3] = 8.0
+comm.Barrier()
+print(got["name"], got["free"][2, 3])
+"""
+    assert on_ranks(code, 2).split() == ["x", "8.0"] * 2
+
+
+def test_a_tree_is_passed_on_without_its_leaves(tmp_path):
+    import pickle
+
+    rng = np.random.default_rng(3)
+    whole = KDTree.of(rng.random((5000, 3), np.float32), rng.random(5000))
+    np.save(tmp_path / "leaves.npy", whole.leaves)
+    mapped = KDTree(np.load(tmp_path / "leaves.npy", mmap_mode="r"))
+    targets = rng.random((100, 3), np.float32)
+    expected = whole.nearest(targets, 4)
+    assert len(pickle.dumps(mapped)) < 0.5 * whole.leaves.nbytes < len(pickle.dumps(whole))
+    for tree in (mapped, whole):
+        for one, other in zip(pickle.loads(pickle.dumps(tree)).nearest(targets, 4), expected, strict=True):
+            assert np.array_equal(one, other)
+
+
+def failing(work: Work, tmp_path: Path) -> Work:
+    """Return work whose second shard cannot be written, while the first takes minutes."""
+    (tmp_path / "file").write_text("in the way")
+    work.params["recipes"]["star_forming"]["n"] = 200_000_000
+    first, second = work.shards[3:5]
+    return replace(work, shards=[first, second | {"output": str(tmp_path / "file" / "0001.h5")}])
+
+
+def test_a_rank_that_fails_ends_the_job_with_its_message_and_leaves_nothing(work, tmp_path):
+    start = time.monotonic()
+    done = subprocess.run(
+        launched(failing(work, tmp_path), tmp_path / "all.log", 2), capture_output=True, text=True, check=False
+    )
+    assert time.monotonic() - start < 60.0
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    (said,) = (line for line in done.stderr.splitlines() if "error: " in line)
+    assert re.search(rf"rank [01]: error: {tmp_path}/file/0001.h5: cannot write", said)
+    assert said in (tmp_path / "all.log").read_text()
+    assert not list((tmp_path / "star_forming").iterdir())
+
+
+def test_a_rank_that_is_killed_ends_the_job_and_leaves_nothing(work, tmp_path):
+    work.params["recipes"]["star_forming"]["n"] = 200_000_000
+    process = subprocess.Popen(
+        launched(replace(work, shards=work.shards[3:5]), tmp_path / "all.log", 2), stderr=subprocess.DEVNULL
+    )
+    wait_for(lambda: len(list(tmp_path.glob("star_forming/.*.h5"))) == 2, process)
+    victim = next(
+        child for child in psutil.Process(process.pid).children(recursive=True) if "mocksed.mpi" in child.cmdline()[1:3]
+    )
+    victim.kill()
+    assert process.wait(timeout=60) == 1
+    assert not list((tmp_path / "star_forming").iterdir())
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 100
+    while not condition():
+        assert process.poll() is None, "it ended too soon"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_ranks_that_do_not_know_of_each_other_are_told(work, tmp_path):
+    """As with an srun that is not made for the MPI library: each process would do all the work."""
+    command = [sys.executable, "-m", "mocksed.mpi", str(written(work, tmp_path / "work.json"))]
+    done = subprocess.run(command, env=os.environ | {launch.EXPECTED: "2"}, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "2 ranks were started, but this one knows of 1" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("*/*.h5"))
+
+
+def test_without_ranks_mpi_is_not_loaded(work):
+    code = "import sys; from mocksed import launch, stages, jobs; assert 'mpi4py' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    code = "import sys; import mocksed.launch; assert not {'numba', 'pyarrow', 'mpi4py'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_missing_launcher_or_library_is_said_before_any_work(root, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"no mpirunner on this machine.*mpi\.launcher"):
+        launch.check("mpirunner -q")
+    workflow = Workflow(root, tmp_path, mpi={"tasks": 2, "launcher": "mpirunner"})
+    assert "there is no mpirunner on this machine" in workflow.fail("-n")
+    monkeypatch.setenv("MPI4PY_LIBMPI", "/nowhere/libmpi.so")
+    launch.check.cache_clear()
+    with pytest.raises(UserError, match="Python cannot load an MPI library"):
+        launch.check(None)
+
+
+@pytest.fixture(scope="module")
+def serial(root, tmp_path_factory):
+    """One run without MPI, up to the spectra."""
+    workflow = Workflow(root, tmp_path_factory.mktemp("serial"))
+    workflow.succeed(*SPECTRA)
+    return workflow
+
+
+def results(workflow: Workflow, *folders: str) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(workflow.folder)): path.read_bytes()
+        for path in workflow.files()
+        if not folders or any(f"/{folder}/" in str(path) for folder in folders)
+    }
+
+
+def test_a_dry_run_shows_one_job_of_each_rule(root, tmp_path):
+    said = Workflow(root, tmp_path, mpi={"tasks": 2}).succeed("-n")
+    listed = dict(re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE))
+    assert {rule: listed[rule] for rule in (*RULES, "catalog")} == dict.fromkeys(RULES, "1") | {"catalog": "2"}
+
+
+def test_a_run_with_ranks_is_the_same(serial, root, tmp_path):
+    workflow = Workflow(root, tmp_path, mpi={"tasks": 2})
+    workflow.succeed(*SPECTRA, "results/tiny/parent/quiescent/0000.h5")
+    found, expected = results(workflow), results(serial)
+    assert {name: found[name] for name in expected} == expected
+    assert len(found) == len(expected) + 2  # the quiescent parents
+    for rule in RULES:
+        assert (workflow.folder / f"logs/tiny/{rule}/all.log").read_text().count("done in") == 2
+        assert (workflow.folder / f"benchmarks/tiny/{rule}/all.tsv").read_text().count("\n") == 2
+
+
+def test_with_several_trees_each_pair_is_searched(root, schema, tmp_path):
+    small = {"parent": {"star_forming": {"n": 1_000_000}}, "galaxies": {"shards": 3}}
+    workflow = Workflow(root, tmp_path, mpi={"tasks": 2}, **small)
+    complete = configuration.load(workflow.config, schema)
+    trees = {}
+    for limit in np.arange(0.5, 3.0, 0.01).round(2).tolist():
+        with suppress(UserError):  # too little for any tree
+            trees[limit] = resources.tree_shards(
+                complete | {"neighbours": complete["neighbours"] | {"max_memory_gb": limit}}
+            )
+    limit, n = min((item for item in trees.items() if item[1] > 1), key=lambda item: item[1])
+    workflow.change(neighbours={"max_memory_gb": limit})
+    said = workflow.succeed("-n", "results/tiny/neighbours/0000.parquet")
+    assert re.search(r"^merge +1$", said, re.MULTILINE), said
+    assert re.search(r"^neighbours +1$", said, re.MULTILINE)
+    assert len(set(re.findall(r"neighbours/parts/(\d{4}-\d{4}).parquet", said))) == 3 * n
+
+
+@pytest.mark.slurm
+def test_ranks_under_slurm_make_the_same(root, tmp_path, serial):
+    """Two ranks that srun starts in a job that Snakemake submits through the profile."""
+    slurm_cluster = pytest.importorskip("tests.slurm_cluster")
+    if reason := slurm_cluster.why_not():
+        pytest.skip(reason)
+    with slurm_cluster.cluster(cores=2):
+        workflow = Workflow(root, tmp_path, mpi={"tasks": 2})
+        profile = ["--profile", str(root / "profiles/slurm"), "--slurm-init-seconds-before-status-checks", "1"]
+        workflow.succeed(*profile, "results/tiny/parent/star_forming/0000.h5")
+    found, expected = results(workflow, "star_forming"), results(serial, "star_forming")
+    assert len(found) == 2
+    assert found == expected
+    said = (tmp_path / "logs/tiny/parent/all.log").read_text()
+    assert {int(rank) for rank in re.findall(r"rank (\d): done in", said)} == {0, 1}
