@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from benchmarks.scale import ROOT, execute
@@ -44,13 +45,6 @@ def source(galaxies: int, parents: int, shards: int, **others: Any) -> dict[str,
     }
 
 
-def from_table(galaxies: int) -> dict[str, Any]:
-    """Return the config of a run on a user's table of ten columns, in the run's folder."""
-    return source(galaxies, 100_000, 4) | {
-        "galaxies": {"source": "table", "shards": 4, "table": {"path": f"table{galaxies}.parquet"}}
-    }
-
-
 RUNS: dict[str, dict[str, Any]] = {
     "warm": source(1000, 5000, 1, realisations=2),
     "2e4": source(20_000, 100_000, 4) | {"photometry": {}},  # the default, 57 filters
@@ -58,10 +52,10 @@ RUNS: dict[str, dict[str, Any]] = {
     "2e5": source(200_000, 1_000_000, 4),
     "2e5trees": source(200_000, 1_000_000, 4, neighbours={"max_memory_gb": 1.0}),
     "2e6": source(2_000_000, 10_000_000, 2, spectra={"write": False}),
-    "2e5table": from_table(200_000),
-    "2e6table": from_table(2_000_000),
+    "2e5table": source(200_000, 100_000, 4),
+    "2e6table": source(2_000_000, 100_000, 4),
 }
-"""Configs of the runs, beside their names."""
+"""Configs of the runs, beside their names; those on a table write it first, in the folder of the runs."""
 
 COMPARED = ("warm", "2e4", "2e5")
 """Runs that are compared with the presets of 2021."""
@@ -84,9 +78,14 @@ FOLDERS = {
 """Where the rules write, in the folder of a run; a summary is but a page."""
 
 
-def complete(name: str, others: Mapping[str, Any]) -> dict[str, Any]:
+def complete(name: str, folder: Path) -> dict[str, Any]:
     """Return the complete configuration of a run."""
-    return configuration.load({"run": name, "sps": {"table": str(ROOT / TABLE)}, **others}, SCHEMA)
+    config = configuration.load({"run": name, "sps": {"table": str(ROOT / TABLE)}, **RUNS[name]}, SCHEMA)
+    if name.endswith("table"):
+        path = folder.absolute() / f"{name}.parquet"
+        write_table(path, config["galaxies"]["lightcone"]["n_galaxies"])
+        config["galaxies"] |= {"source": "table", "table": config["galaxies"]["table"] | {"path": str(path)}}
+    return config
 
 
 def targets(name: str, config: Mapping[str, Any]) -> list[str]:
@@ -136,6 +135,34 @@ def measurements(folder: Path, name: str, config: Mapping[str, Any]) -> list[dic
     return found
 
 
+def fit(found: Iterable[Mapping[str, Any]]) -> str:
+    """Return, for each rule, the law that fits its measurements best, relative to their size and without negative terms.
+
+    Memory is that of the script. Times of `neighbours` are without those of the search; magnitudes are part of `catalog`
+    as they were measured, and so is its memory.
+    """
+    by_rule: dict[str, list[Mapping[str, Any]]] = {}
+    for measurement in found:
+        by_rule.setdefault(measurement["rule"], []).append(measurement)
+    lines = [f"{'rule':12s}{'start':>9s}{'of a row':>10s}{'of a point':>12s}{'start':>9s}{'of a row':>10s}{'of a point':>12s}"]
+    lines.append(f"{'':12s}{'[MB]':>9s}{'[bytes]':>10s}{'[bytes]':>12s}{'[s]':>9s}{'[us]':>10s}{'[us]':>12s}")
+    for rule, of_rule in by_rule.items():
+        rows, points = (np.array([float(m[key]) for m in of_rule]) for key in ("rows", "points"))
+        design = np.stack([np.ones(len(rows)), rows * 1e-6, points * 1e-6], axis=1)
+        memory = _nonnegative(design, np.array([m["memory_mb"] for m in of_rule])) * [1.0, 1.048576, 1.048576]
+        searching = rows * 1e-6 * resources.search_us(points) if rule == "neighbours" else 0.0
+        time = _nonnegative(design, np.array([m["longest_cpu_seconds"] for m in of_rule]) - searching)
+        lines.append(f"{rule:12s}" + "".join(f"{v:{w}.{d}f}" for v, w, d in zip(
+            [*memory, *time], (9, 10, 12) * 2, (0, 0, 1, 1, 1, 3), strict=True)))  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _nonnegative(design: NDArray, measured_: NDArray) -> NDArray:
+    """Return the coefficients, none negative, with the least sum of squared relative deviations."""
+    coefficients: NDArray = nnls(design / measured_[:, None], np.ones(len(measured_)))[0]
+    return coefficients
+
+
 def main() -> None:
     """Run, measure and fit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -144,10 +171,28 @@ def main() -> None:
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     for name in args.runs:
-        if name.endswith("table"):
-            write_table(args.folder / RUNS[name]["galaxies"]["table"]["path"], int(float(name.removesuffix("table"))))
-        config = {"run": name, "sps": {"table": str(ROOT / TABLE)}, **RUNS[name]}
+        config = complete(name, args.folder)
         execute(args.folder, config, targets(name, config), cores=1)
+        if name != "warm":
+            write(measurements(args.folder, name, config))
+    print(fit(json.loads(RESULTS.read_text())["measurements"]))
+
+
+def write(new: list[dict[str, Any]]) -> None:
+    """Put measurements in the place of those of the same run in the results."""
+    stored = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"measurements": []}
+    others = [m for m in stored["measurements"] if m["run"] not in {m["run"] for m in new}]
+    order = list(RUNS)
+    found = sorted(others + new, key=lambda m: (order.index(m["run"]), m["rule"]))
+    about = {"mocksed": __version__, "machine": machine(), "configs": {name: RUNS[name] for name in order if name != "warm"}}
+    lines = ",\n".join(f"  {json.dumps(m)}" for m in found)
+    RESULTS.write_text(f'{json.dumps(about, indent=1)[:-2]},\n "measurements": [\n{lines}\n ]\n}}\n')
+
+
+def machine() -> str:
+    """Return on what these were measured."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":
