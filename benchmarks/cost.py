@@ -12,7 +12,7 @@ carried over by hand: tests/test_resources.py holds these against the measuremen
 import argparse
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +54,9 @@ RUNS: dict[str, dict[str, Any]] = {
     "2e6": source(2_000_000, 10_000_000, 2, spectra={"write": False}),
     "2e5table": source(200_000, 100_000, 4),
     "2e6table": source(2_000_000, 100_000, 4),
+    "1e7table": source(10_000_000, 100_000, 4),
 }
 """Configs of the runs, beside their names; those on a table write it first, in the folder of the runs."""
-
-COMPARED = ("warm", "2e4", "2e5")
-"""Runs that are compared with the presets of 2021."""
 
 FOLDERS = {
     "lightcone": "galaxies",
@@ -95,7 +93,18 @@ def targets(name: str, config: Mapping[str, Any]) -> list[str]:
         return [f"{results}/galaxies/report.json"]
     if name.endswith("trees"):
         return [f"{results}/neighbours/{shard:04d}.parquet" for shard in range(config["galaxies"]["shards"])]
-    return ["comparison"] if name in COMPARED else []
+    if name == "2e6":  # all spectra would fill a disk
+        return ["all", f"{results}/spectra/0000.parquet"]
+    return ["comparison"] if name == "warm" else []
+
+
+def compare(folder: Path, name: str, config: Mapping[str, Any]) -> None:
+    """Compare a run with itself, under the names of the presets of 2021: to the job it is all the same."""
+    for preset in ("drakos2021a", "drakos2021b"):
+        link = folder / "results" / f"{name}-{preset}"
+        if not link.exists():
+            link.symlink_to(name)
+    execute(folder, config, [f"results/{name}/comparison/numbers.csv"], 1, ["--allowed-rules", "compare"])
 
 
 def write_table(path: Path, n: int) -> None:
@@ -138,44 +147,58 @@ def measurements(folder: Path, name: str, config: Mapping[str, Any]) -> list[dic
 def fit(found: Iterable[Mapping[str, Any]]) -> str:
     """Return, for each rule, the law that fits its measurements best, relative to their size and without negative terms.
 
-    Memory is that of the script. Times of `neighbours` are without those of the search; magnitudes are part of `catalog`
-    as they were measured, and so is its memory.
+    Memory is that of the script. Magnitudes are part of `catalog` as they were measured, the search of `neighbours`.
     """
     by_rule: dict[str, list[Mapping[str, Any]]] = {}
     for measurement in found:
         by_rule.setdefault(measurement["rule"], []).append(measurement)
-    lines = [f"{'rule':12s}{'start':>9s}{'of a row':>10s}{'of a point':>12s}{'start':>9s}{'of a row':>10s}{'of a point':>12s}"]
-    lines.append(f"{'':12s}{'[MB]':>9s}{'[bytes]':>10s}{'[bytes]':>12s}{'[s]':>9s}{'[us]':>10s}{'[us]':>12s}")
+    heads = ("start [MB]", "of a row [bytes]", "of a point [bytes]", "start [s]", "of a row [us]")
+    lines = [f"{'rule':12s}" + "".join(f"{head:>20s}" for head in heads)]
     for rule, of_rule in by_rule.items():
-        rows, points = (np.array([float(m[key]) for m in of_rule]) for key in ("rows", "points"))
-        design = np.stack([np.ones(len(rows)), rows * 1e-6, points * 1e-6], axis=1)
-        memory = _nonnegative(design, np.array([m["memory_mb"] for m in of_rule])) * [1.0, 1.048576, 1.048576]
-        searching = rows * 1e-6 * resources.search_us(points) if rule == "neighbours" else 0.0
-        time = _nonnegative(design, np.array([m["longest_cpu_seconds"] for m in of_rule]) - searching)
-        lines.append(f"{rule:12s}" + "".join(f"{v:{w}.{d}f}" for v, w, d in zip(
-            [*memory, *time], (9, 10, 12) * 2, (0, 0, 1, 1, 1, 3), strict=True)))  # fmt: skip
+        one, rows, points = (np.array([float(m.get(key, 1.0)) for m in of_rule]) for key in ("", "rows", "points"))
+        memory = _nonnegative([one, rows / (1 << 20), points / (1 << 20)], [m["memory_mb"] for m in of_rule])
+        time = _nonnegative([one, 1e-6 * rows], [m["longest_cpu_seconds"] for m in of_rule])
+        lines.append(f"{rule:12s}" + "".join(f"{value:20.1f}" for value in (*memory, *time)))
     return "\n".join(lines) + "\n"
 
 
-def _nonnegative(design: NDArray, measured_: NDArray) -> NDArray:
-    """Return the coefficients, none negative, with the least sum of squared relative deviations."""
-    coefficients: NDArray = nnls(design / measured_[:, None], np.ones(len(measured_)))[0]
+def _nonnegative(terms: Sequence[NDArray], values: Sequence[float]) -> NDArray:
+    """Return the coefficients of the terms, none negative, with the least sum of squared relative deviations."""
+    of = np.array(values)
+    coefficients: NDArray = nnls(np.stack(terms, axis=1) / of[:, None], np.ones(len(of)))[0]
     return coefficients
+
+
+def ratios(stored: Mapping[str, Any]) -> str:
+    """Return how memory requested and time expected compare with each measurement, as Markdown (docs/plan.md)."""
+    heads = ("run", "rule", "jobs", "rows of a job", "MB measured", "requested", "ratio", "s measured", "expected", "ratio")
+    lines = [" | ".join(heads), " | ".join(["---"] * 2 + ["---:"] * (len(heads) - 2))]
+    for m in stored["measurements"]:
+        config = configuration.load({"run": m["run"], **stored["configs"][m["run"]]}, SCHEMA)
+        memory, requested = m["memory_mb"] + resources.SNAKEMAKE_MB, resources.job(m["rule"], config).memory_mb
+        spent, expected = m["longest_cpu_seconds"], resources.seconds(m["rule"], config)
+        cells = [m["run"], m["rule"], m["jobs"], f"{m['rows']:,}", f"{memory:,}", f"{requested:,}"]
+        cells += [f"{requested / memory:.2f}", f"{spent:.1f}", f"{expected:.1f}", f"{expected / spent:.2f}"]
+        lines.append(" | ".join(map(str, cells)))
+    return "".join(f"| {line} |\n" for line in lines)
 
 
 def main() -> None:
     """Run, measure and fit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="where to run; kept, and gone on with if it is there")
-    parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS), metavar="RUN")
+    parser.add_argument("--runs", nargs="*", choices=RUNS, default=list(RUNS), metavar="RUN")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     for name in args.runs:
         config = complete(name, args.folder)
         execute(args.folder, config, targets(name, config), cores=1)
+        if name in ("2e4", "2e5", "2e6"):
+            compare(args.folder, name, config)
         if name != "warm":
             write(measurements(args.folder, name, config))
-    print(fit(json.loads(RESULTS.read_text())["measurements"]))
+    stored = json.loads(RESULTS.read_text())
+    print(fit(stored["measurements"]), ratios(stored), sep="\n")
 
 
 def write(new: list[dict[str, Any]]) -> None:

@@ -1,7 +1,7 @@
 """What a run needs: one cost model, for the resource requests of the rules and for `mocksed plan`.
 
-Each rule has a `Law`: what a job takes by itself, for each of its rows, and for each parent point that it searches or
-looks up. The laws describe what benchmarks/cost.py has measured (benchmarks/cost.json; a test holds the two together).
+Each rule has a `Law`: what a job takes by itself, for each of its rows, and for each parent point that it maps. The
+laws describe what benchmarks/cost.py has measured (benchmarks/cost.json; a test holds the two together).
 
 Time is that of one core, in CPU seconds, and does not count waiting for disks. Memory is the sum of the resident sets of
 all processes of a job: its script and the Snakemake that runs it on a cluster. Resident is also what a job has mapped of
@@ -43,15 +43,14 @@ class Job(NamedTuple):
 
 
 class Law(NamedTuple):
-    """What a job takes: by itself, for each of its rows, and for each parent point that it searches or looks up."""
+    """What a job takes: by itself, for each of its rows, and for each parent point that it maps."""
 
     start_mb: float  # of its script: interpreter, libraries, SSP table, a block of rows
     start_s: float
     row_bytes: float
     row_us: float
     row_disk: float  # bytes
-    point_bytes: float = 0.0  # mapped ones among them
-    point_us: float = 0.0
+    point_bytes: float = 0.0
 
 
 class Need(NamedTuple):
@@ -65,23 +64,25 @@ class Need(NamedTuple):
 
 
 _LAWS: dict[str, Law] = {
-    "lightcone": Law(327, 2.0, 400, 3, 30),
-    "input_table": Law(500, 5, 0, 5, 60),
-    "parent": Law(360, 3, 0, 4, 52),
-    "tree": Law(300, 2, 40, 1.0, 28),
-    "propose": Law(400, 4, 600, 25, 60),
-    "neighbours": Law(340, 3.5, 800, 6, 160, point_bytes=30, point_us=0.03),
-    "merge": Law(340, 3, 400, 3, 200),
-    "assign": Law(400, 5, 1600, 70, 100, point_bytes=20, point_us=0.02),
-    "quiescent": Law(400, 4, 400, 10, 5),
-    "catalog": Law(450, 5, 800, 150, 180),
-    "spectra": Law(400, 4, 200, 130, 0),
-    "plot": Law(500, 8, 800, 15, 0, point_us=0.1),
-    "summary": Law(500, 8, 800, 15, 0, point_us=0.1),
-    "compare": Law(700, 200, 2400, 45, 0),
-    "ssp_table": Law(2000, 1800, 0, 0, 0),
+    "lightcone": Law(360, 3.6, row_bytes=90, row_us=1.5, row_disk=40),
+    "input_table": Law(700, 3.0, row_bytes=0, row_us=1.7, row_disk=60),
+    "parent": Law(370, 3.4, row_bytes=0, row_us=2.6, row_disk=52),
+    "tree": Law(295, 1.5, row_bytes=35, row_us=0.7, row_disk=28),
+    "propose": Law(445, 4.2, row_bytes=160, row_us=17.0, row_disk=57),
+    "neighbours": Law(385, 3.4, row_bytes=330, row_us=0.0, row_disk=169, point_bytes=29),
+    "merge": Law(340, 3.0, row_bytes=400, row_us=3.0, row_disk=169),
+    "assign": Law(420, 4.0, row_bytes=500, row_us=55.0, row_disk=102, point_bytes=20),
+    "quiescent": Law(420, 4.5, row_bytes=100, row_us=1.2, row_disk=2),
+    "catalog": Law(475, 4.4, row_bytes=570, row_us=34.0, row_disk=225),
+    "spectra": Law(490, 4.4, row_bytes=200, row_us=32.0, row_disk=0),
+    "plot": Law(580, 10.8, row_bytes=290, row_us=3.0, row_disk=0, point_bytes=45),
+    "summary": Law(515, 18.5, row_bytes=640, row_us=15.6, row_disk=0, point_bytes=45),
+    "compare": Law(700, 200, row_bytes=2400, row_us=45, row_disk=0),
+    "ssp_table": Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0),
 }
-_PER_COLUMN = Law(0, 0, 12, 0.3, 4)  # of magnitudes or lines that the catalogue has
+_PER_COLUMN = Law(0, 0, row_bytes=12, row_us=0.3, row_disk=3.7)  # of magnitudes or lines that the catalogue has
+_NEAR = 0.5  # of the time of a search is left where proposals are joint, and so near models
+_READ_US = 0.2  # of each row of the catalogue and of the parent, of which plots take samples
 _PER_WAVELENGTH = 3.6  # bytes on disk, compressed
 _ALL_LINES = 166
 _PLOTS = 8
@@ -105,7 +106,22 @@ def job(rule: str, config: Mapping[str, Any]) -> Job:
 
     """
     memory = _request_mb(_law(rule, config), rows(rule, config), points(rule, config))
-    return Job(math.ceil(memory), _MINUTES + math.ceil(_SAFETY * _seconds(rule, config) / 60.0))
+    return Job(math.ceil(memory), _MINUTES + math.ceil(_SAFETY * seconds(rule, config) / 60.0))
+
+
+def seconds(rule: str, config: Mapping[str, Any]) -> float:
+    """Return the expected run time of a job, the longest of its rule, on the cores that it is given [s]."""
+    threads = config["neighbours"]["threads"] if rule in ("tree", "neighbours") else 1
+    law = _law(rule, config)
+    return _before_rows_s(rule, config) + 1e-6 * rows(rule, config) * law.row_us / threads
+
+
+def _before_rows_s(rule: str, config: Mapping[str, Any]) -> float:
+    """Return the time of a job without that of its rows [s]."""
+    law = _law(rule, config)
+    drawn = rule in ("plot", "summary", "compare")
+    read = catalogue_rows(config) + int(config["parent"]["star_forming"]["n"]) if drawn else 0
+    return law.start_s + 1e-6 * read * _READ_US
 
 
 def plan(config: Mapping[str, Any], n_wavelengths: int = 1936) -> dict[str, Need]:
@@ -123,8 +139,8 @@ def plan(config: Mapping[str, Any], n_wavelengths: int = 1936) -> dict[str, Need
     for rule, n in _jobs(config).items():
         law, all_rows = _law(rule, config), _all_rows(rule, config)
         disk = all_rows * (n_wavelengths * _PER_WAVELENGTH if rule == "spectra" else law.row_disk)
-        seconds = n * (law.start_s + 1e-6 * points(rule, config) * law.point_us) + 1e-6 * all_rows * law.row_us
-        needs[rule] = Need(n, job(rule, config).memory_mb, _seconds(rule, config), seconds / 3600.0, disk / 1e9)
+        core_s = n * _before_rows_s(rule, config) + 1e-6 * all_rows * law.row_us
+        needs[rule] = Need(n, job(rule, config).memory_mb, seconds(rule, config), core_s / 3600.0, disk / 1e9)
     return needs
 
 
@@ -210,9 +226,16 @@ def rows(rule: str, config: Mapping[str, Any]) -> int:
 
 
 def points(rule: str, config: Mapping[str, Any]) -> int:
-    """Return the parent points that one job of a rule searches or looks up."""
+    """Return the parent points that one job of a rule maps at a time: those that it searches, looks up or draws."""
     n = int(config["parent"]["star_forming"]["n"])
-    return math.ceil(n / tree_shards(config)) if rule == "neighbours" else n
+    match rule:
+        case "neighbours":
+            return math.ceil(n / tree_shards(config))
+        case "assign":
+            return n
+        case "plot" | "summary":
+            return math.ceil(n / config["parent"]["shards"])
+    return 0
 
 
 def _jobs(config: Mapping[str, Any]) -> dict[str, int]:
@@ -244,7 +267,8 @@ def _law(rule: str, config: Mapping[str, Any], n_points: int | None = None) -> L
     """
     law = _LAWS[rule]
     if rule == "neighbours":
-        return law._replace(row_us=law.row_us + search_us(n_points or points(rule, config)))
+        share = _NEAR if config["assignment"]["proposals"] == "joint" else 1.0
+        return law._replace(row_us=law.row_us + share * search_us(n_points or points(rule, config)))
     if rule != "catalog":
         return law
     lines, photometry = config["spectra"]["lines"], config["photometry"]
@@ -272,11 +296,3 @@ def _request_mb(law: Law, n_rows: int = 0, n_points: int = 0) -> float:
     """Return the memory that is requested for a job on some rows and points [MB]."""
     expected = SNAKEMAKE_MB + law.start_mb + (n_rows * law.row_bytes + n_points * law.point_bytes) / _MB
     return max(_SPARE * expected, _LEAST_MB)
-
-
-def _seconds(rule: str, config: Mapping[str, Any]) -> float:
-    """Return the expected run time of one job on the cores that it is given [s]."""
-    threads = config["neighbours"]["threads"] if rule in ("tree", "neighbours") else 1
-    law = _law(rule, config)
-    microseconds = points(rule, config) * law.point_us + rows(rule, config) * law.row_us / threads
-    return law.start_s + 1e-6 * microseconds
