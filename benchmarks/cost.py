@@ -3,10 +3,10 @@
     python -m benchmarks.cost --folder /tmp/cost             # run what is not there yet (half an hour), measure and fit
     python -m benchmarks.cost --folder /tmp/cost --runs 2e4  # these alone; the measurements of others are kept
 
-Runs are made on one core. Times are CPU times, which other work on the machine changes little; memory is the peak of the
-resident set of a job's script. numba compiles a function when it is first called and keeps it: the folder's first run,
-``warm``, is there for that and not measured. The fit is printed beside the constants of `mocksed.resources`, to be
-carried over by hand: tests/test_resources.py holds these against the measurements.
+Runs are made on one core. Times are CPU times, which other work on the machine changes little; memory is the peak of
+the resident set of a job's script. numba compiles a function when it is first called and keeps it: the first run,
+``warm``, is there for that and not measured. The constants of `mocksed.resources` follow the fit that is printed, by
+hand; tests/test_resources.py holds them against the measurements.
 """
 
 import argparse
@@ -145,7 +145,7 @@ def measurements(folder: Path, name: str, config: Mapping[str, Any]) -> list[dic
 
 
 def fit(found: Iterable[Mapping[str, Any]]) -> str:
-    """Return, for each rule, the law that fits its measurements best, relative to their size and without negative terms.
+    """Return, for each rule, the law that fits its measurements best, relative to their size, with no negative term.
 
     Memory is that of the script. Magnitudes are part of `catalog` as they were measured, the search of `neighbours`.
     """
@@ -171,8 +171,8 @@ def _nonnegative(terms: Sequence[NDArray], values: Sequence[float]) -> NDArray:
 
 def ratios(stored: Mapping[str, Any]) -> str:
     """Return how memory requested and time expected compare with each measurement, as Markdown (docs/plan.md)."""
-    heads = ("run", "rule", "jobs", "rows of a job", "MB measured", "requested", "ratio", "s measured", "expected", "ratio")
-    lines = [" | ".join(heads), " | ".join(["---"] * 2 + ["---:"] * (len(heads) - 2))]
+    heads = "run | rule | jobs | rows of a job | MB measured | requested | ratio | s measured | expected | ratio"
+    lines = [heads, " | ".join(["---"] * 2 + ["---:"] * 8)]
     for m in stored["measurements"]:
         config = configuration.load({"run": m["run"], **stored["configs"][m["run"]]}, SCHEMA)
         memory, requested = m["memory_mb"] + resources.SNAKEMAKE_MB, resources.job(m["rule"], config).memory_mb
@@ -186,7 +186,7 @@ def ratios(stored: Mapping[str, Any]) -> str:
 def main() -> None:
     """Run, measure and fit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, required=True, help="where to run; kept, and gone on with if it is there")
+    parser.add_argument("--folder", type=Path, required=True, help="where to run; kept, and gone on with")
     parser.add_argument("--runs", nargs="*", choices=RUNS, default=list(RUNS), metavar="RUN")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
@@ -207,7 +207,8 @@ def write(new: list[dict[str, Any]]) -> None:
     others = [m for m in stored["measurements"] if m["run"] not in {m["run"] for m in new}]
     order = list(RUNS)
     found = sorted(others + new, key=lambda m: (order.index(m["run"]), m["rule"]))
-    about = {"mocksed": __version__, "machine": machine(), "configs": {name: RUNS[name] for name in order if name != "warm"}}
+    configs = {name: RUNS[name] for name in order if name != "warm"}
+    about = {"mocksed": __version__, "machine": machine(), "configs": configs}
     lines = ",\n".join(f"  {json.dumps(m)}" for m in found)
     RESULTS.write_text(f'{json.dumps(about, indent=1)[:-2]},\n "measurements": [\n{lines}\n ]\n}}\n')
 

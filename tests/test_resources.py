@@ -92,15 +92,14 @@ def test_shards_are_chosen_for_jobs_of_a_sensible_size(galaxies, parents):
     chosen = resources.with_shards(source)
     shards, parent_shards = chosen["galaxies"]["shards"], chosen["parent"]["shards"]
     assert parent_shards == 4
-    assert shards == 4 if galaxies <= 10**6 else shards <= 60 * galaxies / 1e8
-    needs = resources.plan(chosen)
-    assert max(need.seconds for rule, need in needs.items() if need.jobs == shards) < 1800.0
-    if shards > 4:  # a job fewer and one of them would be too long, or too large
-        larger = chosen | {"galaxies": chosen["galaxies"] | {"shards": round(0.9 * shards)}}
-        assert max(need.seconds for need in resources.plan(larger).values()) > 900.0 or any(
-            resources.job(rule, larger).memory_mb > 4000 for rule in ("assign", "catalog")
-        )
-        assert max(need.seconds for rule, need in needs.items() if need.jobs == shards) > 200.0
+    assert shards == 4 if galaxies <= 10**6 else 4 <= shards <= 100 * galaxies / 1e8
+    longest = max(need.seconds for need in resources.plan(chosen).values() if need.jobs == shards)
+    assert longest < 1800.0
+    if shards > 4:  # minutes; and with some jobs less they would be too long, or too large
+        assert longest > 150.0
+        larger = chosen | {"galaxies": chosen["galaxies"] | {"shards": round(0.8 * shards)}}
+        needs = [need for need in resources.plan(larger).values() if need.jobs == round(0.8 * shards)]
+        assert max(need.seconds for need in needs) > 900.0 or max(need.memory_mb for need in needs) > 5333
 
 
 def test_shards_that_are_given_stay():
@@ -109,13 +108,12 @@ def test_shards_that_are_given_stay():
 
 
 def test_more_realisations_have_more_shards_and_less_memory_too():
-    def shards(**others):
-        realisations = others.pop("realisations", 1)
-        source = complete(galaxies=10**8, galaxy_shards="auto", **others) | {"realisations": realisations}
-        return resources.with_shards(source)["galaxies"]["shards"]
+    def shards(realisations=1, max_memory_gb=8):
+        source = complete(galaxies=10**8, galaxy_shards="auto", max_memory_gb=max_memory_gb)
+        return resources.with_shards(source | {"realisations": realisations})["galaxies"]["shards"]
 
     assert shards(realisations=8) == pytest.approx(8 * shards(), rel=0.05)
-    assert shards(max_memory_gb=4) == pytest.approx(2 * shards(max_memory_gb=8), rel=0.05)
+    assert shards(max_memory_gb=4) == pytest.approx(2 * shards(), rel=0.05)
     assert resources.with_shards(complete(galaxies=10**13, galaxy_shards="auto"))["galaxies"]["shards"] == 9999
 
 
@@ -188,7 +186,8 @@ def test_the_rows_that_a_rule_holds_in_blocks_cost_time_alone():
 def test_threads_share_the_memory_and_the_time():
     one, four = (resources.job("neighbours", complete(galaxies=10**8, threads=n)) for n in (1, 4))
     assert four.memory_mb == one.memory_mb
-    assert four.minutes - 5 < (one.minutes - 5) / 3  # 5: requested in any case
+    one, four = (resources.seconds("neighbours", complete(galaxies=10**8, threads=n)) for n in (1, 4))
+    assert four == pytest.approx(one / 4, rel=0.1)
 
 
 def test_a_parent_that_fits_has_one_tree():
@@ -237,10 +236,11 @@ def test_columns_of_magnitudes_and_lines_cost(section, key, value, columns):
     none = complete(galaxies=10**8, galaxy_shards=1)
     none |= {"photometry": {"filters": [], "rest_frame": []}, "spectra": DEFAULT["spectra"] | {"lines": []}}
     some = none | {section: none[section] | {key: value}}
-    assert resources.job("catalog", some).memory_mb - resources.job("catalog", none).memory_mb == 1200 * columns
+    memory = resources.job("catalog", some).memory_mb - resources.job("catalog", none).memory_mb
+    assert memory == pytest.approx(1.25 * 12e8 / 2**20 * columns, rel=0.01)
     assert resources.job("catalog", some).minutes > resources.job("catalog", none).minutes
     disk = resources.plan(some)["catalog"].disk_gb - resources.plan(none)["catalog"].disk_gb
-    assert disk == pytest.approx(0.4 * columns)
+    assert disk == pytest.approx(0.37 * columns)
     assert resources.job("assign", some) == resources.job("assign", none)
 
 

@@ -67,8 +67,8 @@ def add_plan(commands: Any) -> None:
     help_ = "print what a run will need: jobs, memory, core-hours and disk of each rule"
     command = add_command(commands, "plan", plan, help_, configfile=False)
     command.add_argument("--configfile", type=Path, metavar="F", help="the config, a YAML file")
-    command.add_argument("--check", metavar="R", help="compare with the plan what the jobs of the run R took, of which "
-                         "there are benchmark files here; by default its config is the one in config/ that names it")  # fmt: skip
+    command.add_argument("--check", metavar="R", help="compare what the jobs of the run R took (its benchmark files) "
+                         "with its plan; by default its config is the one in config/ that names it")  # fmt: skip
 
 
 def add_spectra(commands: Any) -> None:

@@ -1,7 +1,7 @@
 """What the jobs of a run took: Snakemake's benchmark files, and what each job said of itself at the end of its log.
 
-Snakemake looks at a job every 0.5 s for its first 15 s and then every 30 s, and so misses what is between two looks; the
-log has what the system counted for the process (`mocksed.jobs.used`). Of the two the larger is taken.
+Snakemake looks at a job every 0.5 s for its first 15 s and then every 30 s, and so misses what is between two looks;
+the log has what the system counted for the process (`mocksed.jobs.used`). Of the two the larger is taken.
 """
 
 import csv
@@ -61,11 +61,11 @@ def _read(benchmark: Path, log: Path) -> Job:
             *_, row = csv.DictReader(file, delimiter="\t")  # the last one, of several attempts
         job = Job(float(row["s"]), _number(row["cpu_time"]), _number(row["max_rss"]))
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"cannot read the benchmark file {benchmark}: {error}. Delete it, or run its job again.") from error
+        raise UserError(
+            f"cannot read the benchmark file {benchmark}: {error}. Delete it or run its job again."
+        ) from error
     for cpu_seconds, memory_mb in _said(log):
-        job = job._replace(
-            cpu_seconds=max(job.cpu_seconds, cpu_seconds), memory_mb=max(job.memory_mb, memory_mb)
-        )
+        job = job._replace(cpu_seconds=max(job.cpu_seconds, cpu_seconds), memory_mb=max(job.memory_mb, memory_mb))
     return job
 
 

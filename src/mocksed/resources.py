@@ -3,11 +3,11 @@
 Each rule has a `Law`: what a job takes by itself, for each of its rows, and for each parent point that it maps. The
 laws describe what benchmarks/cost.py has measured (benchmarks/cost.json; a test holds the two together).
 
-Time is that of one core, in CPU seconds, and does not count waiting for disks. Memory is the sum of the resident sets of
-all processes of a job: its script and the Snakemake that runs it on a cluster. Resident is also what a job has mapped of
-files, the tree and the parent, although a node keeps one copy for all its jobs, and so are libraries that processes
-share: SLURM's own accounting adds up the same, while cgroups count shared pages once. A request that holds under the one
-holds under the other. MB are 2^20 bytes, as SLURM and Snakemake have them.
+Time is that of one core, in CPU seconds, and does not count waiting for disks. Memory is the sum of the resident sets
+of all processes of a job: its script and the Snakemake that runs it on a cluster. Resident is also what a job has
+mapped of files, the tree and the parent, although a node keeps one copy for all its jobs, and so are libraries that
+processes share: SLURM's own accounting adds up the same, while cgroups count shared pages once. A request that holds
+under the one holds under the other. MB are 2^20 bytes, as SLURM and Snakemake have them.
 """
 
 import math
@@ -19,8 +19,8 @@ from mocksed.errors import UserError
 from mocksed.galaxies import count
 
 SNAKEMAKE_MB = 420
-"""Memory of the processes around a script in a job on a cluster [MB]: two Snakemakes, one that SLURM starts and one that
-this starts, of 200 MB each (130 MB with shared libraries divided among those who map them), and srun. Snakemake's
+"""Memory of the processes around a script in a job on a cluster [MB]: two Snakemakes, one that SLURM starts and one
+that this starts, of 200 MB each (130 MB with shared libraries divided among those who map them), and srun. Snakemake's
 benchmark files see the script alone, which takes so much less."""
 SNAKEMAKE_S = 7.0
 """CPU time of these, most of it before the script starts [s]. No law has it: a run on one machine does without."""
@@ -32,6 +32,7 @@ _MINUTES = 5  # least run time requested: slow file systems, Snakemake, compilat
 _QUERY_US, _QUERY_POWER = 7.0, 0.35  # of a search: at 1e6 points, and how it rises with their number
 _LEAST_TREE = 100_000  # points of a tree shard: each more costs a search of its own
 _JOB_S = 900.0  # that the longest job of a shard may take, where shards are chosen here
+_SHARE = 2.0 / 3.0  # of neighbours.max_memory_gb that its galaxies may take
 _LEAST_SHARDS, _MOST_SHARDS = 4, 9999  # so that a small run, too, has work for some cores; file names have four digits
 
 
@@ -147,9 +148,9 @@ def plan(config: Mapping[str, Any], n_wavelengths: int = 1936) -> dict[str, Need
 def with_shards(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration with numbers of shards in place of ``auto``.
 
-    Galaxies are cut such that the longest job of a shard takes some 15 minutes and the galaxies of none more than half
-    of ``neighbours.max_memory_gb``, the parent such that a job takes as long. The numbers follow from the configuration
-    and, where it names a table, from its number of rows.
+    Galaxies are cut such that the longest job of a shard takes some 15 minutes and the galaxies of none more than two
+    thirds of ``neighbours.max_memory_gb``, the parent such that a job takes as long. The numbers follow from the
+    configuration and, where it names a table, from its number of rows.
 
     Raises
     ------
@@ -161,7 +162,7 @@ def with_shards(config: Mapping[str, Any]) -> dict[str, Any]:
     if config["galaxies"]["shards"] == "auto":
         laws = [_law(rule, config, config["parent"]["star_forming"]["n"]) for rule in _of_a_shard(config)]
         row_mb, row_s = (max(_SPARE * law.row_bytes / _MB for law in laws), max(1e-6 * law.row_us for law in laws))
-        least = max(row_mb / (500.0 * config["neighbours"]["max_memory_gb"]), row_s / _JOB_S)
+        least = max(row_mb / (_SHARE * 1000.0 * config["neighbours"]["max_memory_gb"]), row_s / _JOB_S)
         config["galaxies"] = config["galaxies"] | {"shards": _sensible(catalogue_rows(config) * least)}
     if config["parent"]["shards"] == "auto":
         largest = max(config["parent"][kind]["n"] for kind in ("star_forming", "quiescent"))

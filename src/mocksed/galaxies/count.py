@@ -22,8 +22,8 @@ class Count(NamedTuple):
 def of_config(config: Mapping[str, Any]) -> Count:
     """Return the number of galaxies of a complete configuration.
 
-    Of a light cone it is the number that will be drawn; of a table its rows as the head of the file has them, those that
-    a run leaves out among them. A table that is missing or unreadable counts as `GUESS`, which leaves it to the run to
+    Of a light cone it is the number that will be drawn; of a table its rows as the head of the file has them, with
+    those that a run leaves out. A table that is missing or unreadable counts as `GUESS`, which leaves it to the run to
     say what is wrong with it.
 
     Raises

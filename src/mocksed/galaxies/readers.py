@@ -164,7 +164,8 @@ def _parquet(path: Path, dataset: str | int | None) -> Iterator[Table]:
             for batch in file.iter_batches(batch_size=chunk_rows, columns=list(columns)):
                 yield pa.table(batch)
 
-        yield Table(tuple(name for name in schema.names if name not in unusable), read, file.metadata.num_rows, unusable=unusable)
+        usable = tuple(name for name in schema.names if name not in unusable)
+        yield Table(usable, read, file.metadata.num_rows, unusable=unusable)
 
 
 # -------------------------------------------------------------------------------------------------------- csv
@@ -309,7 +310,8 @@ def _hdf5_group(path: Path, group: h5py.Group) -> Table:
             rows = slice(start, start + chunk_rows)
             yield pa.table({name: _hdf5_column(datasets[name], rows) for name in columns})
 
-    return _array_table(list(datasets), kinds, read, max((len(item) for item in datasets.values() if item.ndim), default=0))
+    n_rows = max((len(item) for item in datasets.values() if item.ndim), default=0)
+    return _array_table(list(datasets), kinds, read, n_rows)
 
 
 def _hdf5_kind(dataset: h5py.Dataset) -> str:
