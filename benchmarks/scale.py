@@ -41,13 +41,15 @@ def complete(args: argparse.Namespace) -> dict[str, Any]:
     return configuration.load(source, ROOT / "workflow/schemas/config.schema.yaml")
 
 
-def execute(folder: Path, config: Mapping[str, Any], targets: Iterable[str], cores: int) -> None:
+def execute(
+    folder: Path, config: Mapping[str, Any], targets: Iterable[str], cores: int, options: Iterable[str] = ()
+) -> None:
     """Run the workflow in a folder, or go on with what is there."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder),
-        *("--configfile", folder / "config.yaml", "--cores", cores, "--quiet", "--", *targets),
+        *("--configfile", folder / "config.yaml", "--cores", cores, "--quiet", *options, "--", *targets),
     ]
     subprocess.run(list(map(str, command)), check=True, stdout=sys.stderr)
 

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -53,12 +54,51 @@ def test_version_and_unknown_commands(capsys):
 
 def test_plan_lists_what_every_rule_needs(in_root, capsys):
     assert cli.main(["plan", "--configfile", "config/sim2048.yaml"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("1e+08 galaxies")
-    rules = {line.split()[0]: line.split()[1:] for line in lines[2:]}
-    assert int(rules["neighbours"][0]) == int(rules["catalog"][0]) == 50
+    said = capsys.readouterr().out
+    assert said.startswith("1e+08 galaxies (as the config says), 1e+08 star-forming and 1e+06 quiescent parents;\n")
+    shards = int(re.search(r"galaxies\.shards (\d+),", said)[1])
+    rules = {line.split()[0]: line.split()[1:] for line in said.splitlines()[2:]}
+    assert int(rules["neighbours"][0]) == int(rules["catalog"][0]) == shards
     assert "spectra" not in rules  # sim2048 does not store them
-    assert float(rules["all"][2]) == pytest.approx(sum(float(v[2]) for k, v in rules.items() if k != "all"), abs=0.1)
+
+
+def test_plan_of_a_table_that_is_not_there_yet(in_root, capsys):
+    assert cli.main(["plan", "--configfile", "config/survey.yaml"]) == 0
+    assert capsys.readouterr().out.startswith("1e+06 galaxies (a guess: survey.fits is not there yet), ")
+
+
+def test_plan_needs_a_config(in_root, capsys):
+    assert cli.main(["plan"]) == 1
+    assert capsys.readouterr().err.startswith("error: name a config: mocksed plan --configfile F")
+
+
+def test_plan_is_checked_against_a_run(in_root, tmp_path, capsys, monkeypatch, root):
+    finished = tmp_path / "benchmarks" / "demo" / "tree"
+    finished.mkdir(parents=True)
+    (finished / "0000.tsv").write_text("s\tmax_rss\tcpu_time\n9.0\t1000.0\t1000.0\n")
+    monkeypatch.chdir(tmp_path)
+    for name in ("config", "workflow", "resources"):
+        (tmp_path / name).symlink_to(root / name)
+    assert cli.main(["plan", "--check", "demo"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^tree +1/1 .*<- memory and time$", said, re.MULTILINE)
+    assert re.search(r"^assign +0/4 +has no benchmark files$", said, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["demo"], "error: there are no benchmark files of a run 'demo'"),
+        (["no_such_run"], "error: which config is of the run 'no_such_run'? none in config/ is."),
+        (["no_such_run", "--configfile", "config/config.yaml"], "there are no benchmark files of a run 'no_such_run'"),
+    ],
+)
+def test_a_run_that_cannot_be_checked(tmp_path, monkeypatch, root, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    for name in ("config", "workflow", "resources"):
+        (tmp_path / name).symlink_to(root / name)
+    assert cli.main(["plan", "--check", *arguments]) == 1
+    assert words in capsys.readouterr().err
 
 
 def test_lines_lists_short_names_wavelengths_and_names_in_fsps(in_root, capsys, tmp_path):
@@ -108,7 +148,7 @@ def test_spectra_of_chosen_galaxies(run, capsys):
 def test_plan_names_the_realisations(in_root, tmp_path, capsys):
     (tmp_path / "mine.yaml").write_text("run: mine\nrealisations: 8\ngalaxies: {lightcone: {n_galaxies: 1000}}\n")
     assert cli.main(["plan", "--configfile", str(tmp_path / "mine.yaml")]) == 0
-    assert capsys.readouterr().out.startswith("1e+03 galaxies in 8 realisations, 1e+06 star-forming parents\n")
+    assert capsys.readouterr().out.startswith("1e+03 galaxies (as the config says) in 8 realisations, 1e+06 star-form")
 
 
 def status(arguments):

@@ -79,6 +79,29 @@ def test_any_mapping_will_do_and_whole_floats_become_integers(project, schema):
     raw = MappingProxyType({"run": "test", "parent": MappingProxyType({"star_forming": {"n": 1e6}})})
     n = config.load(raw, schema)["parent"]["star_forming"]["n"]
     assert (n, type(n)) == (1_000_000, int)
+    for key in ("galaxies.shards", "parent.shards"):
+        shards = reduce(lambda node, name: node[name], key.split("."), config.load(nested(key, 8.0), schema))
+        assert (shards, type(shards)) == (8, int)
+
+
+def test_shards_are_numbers_whoever_chose_them(project, schema):
+    auto = config.load({"run": "test", "galaxies": {"shards": "auto"}, "parent": {"shards": "auto"}}, schema)
+    assert auto == config.load({"run": "test"}, schema)
+    assert (auto["galaxies"]["shards"], auto["parent"]["shards"]) == (4, 4)
+    large = config.load(nested("galaxies", {"lightcone": {"n_galaxies": 10**9}}), schema)
+    assert large["galaxies"]["shards"] > 50
+    assert config.load(large, schema) == large
+
+
+def test_an_impossible_light_cone_is_found_before_the_run(project, schema):
+    message = problems(nested("galaxies.lightcone", {"area": 1e-9}), schema)
+    assert "a problem:\n  the light cone is empty" in message
+
+
+def test_a_table_may_be_missing_only_while_planning(project, schema):
+    raw = nested("galaxies", {"source": "table", "table": {"path": "later.fits"}})
+    assert 'galaxies.table.path: "later.fits" is not a file' in problems(raw, schema)
+    assert config.load(raw, schema, to_plan=True)["galaxies"]["shards"] == 4
 
 
 @pytest.mark.parametrize(

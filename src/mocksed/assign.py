@@ -28,6 +28,8 @@ PROPOSED = ("log_sfr", "log_zmet", "log_us", "muv", "beta")
 PARAMETERS = ("age", "tau", "dust2", "log_zmet", "log_us")
 """The FSPS parameters that are assigned."""
 
+BLOCK = 100_000
+"""Galaxies to which parameters are assigned at a time."""
 
 METHODS = ("refine", "weighted_mean", "nearest", "sample")
 """How parameters follow from the neighbours, see `assign`."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mocksed import __version__, config, realisations, resources
+from mocksed import __version__, config, measured, planning
 from mocksed.errors import UserError
 
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     add_command(commands, "check", check, "check a config and print 'ok'")
     add_command(commands, "report-path", report_path, "print where the HTML report of a config goes")
-    add_command(commands, "plan", plan, "print what a run will need: jobs, memory, core-hours and disk of each rule")
+    add_plan(commands)
     add_command(commands, "filters", list_filters, "print the filters that are known by name", configfile=False)
     of_lines = add_command(commands, "lines", list_lines, "print the emission lines by name", configfile=False)
     of_lines.add_argument(
@@ -60,6 +60,15 @@ def add_command(
     if configfile:
         command.add_argument("--configfile", type=Path, required=True, metavar="F", help="the config, a YAML file")
     return command
+
+
+def add_plan(commands: Any) -> None:
+    """Add the command ``plan``."""
+    help_ = "print what a run will need: jobs, memory, core-hours and disk of each rule"
+    command = add_command(commands, "plan", plan, help_, configfile=False)
+    command.add_argument("--configfile", type=Path, metavar="F", help="the config, a YAML file")
+    command.add_argument("--check", metavar="R", help="compare what the jobs of the run R took (its benchmark files) "
+                         "with its plan; by default its config is the one in config/ that names it")  # fmt: skip
 
 
 def add_spectra(commands: Any) -> None:
@@ -94,19 +103,15 @@ def report_path(args: argparse.Namespace) -> None:
 
 
 def plan(args: argparse.Namespace) -> None:
-    """Print what a run will need."""
-    loaded = config.load(args.configfile, args.schema)
-    known = loaded["galaxies"]["source"] == "lightcone" and loaded["galaxies"]["lightcone"]["n_galaxies"]
-    n = len(realisations.indices(loaded["realisations"]))
-    print(f"{resources.galaxies(loaded):.3g} galaxies" + ("" if known else " (a guess: not known before the run)")
-          + (f" in {n} realisations" if n > 1 else "")
-          + f", {loaded['parent']['star_forming']['n']:.3g} star-forming parents")  # fmt: skip
-    needs = resources.plan(loaded)
-    print(f"{'rule':12s} {'jobs':>6s} {'memory of a job [GB]':>21s} {'core-hours':>11s} {'disk [GB]':>10s}")
-    for rule, need in needs.items():
-        print(f"{rule:12s} {need.jobs:6d} {need.memory_mb / 1e3:21.1f} {need.core_hours:11.2f} {need.disk_gb:10.2f}")
-    jobs, hours, disk = (sum(getattr(n, name) for n in needs.values()) for name in ("jobs", "core_hours", "disk_gb"))
-    print(f"{'all':12s} {jobs:6d} {max(n.memory_mb for n in needs.values()) / 1e3:21.1f} {hours:11.2f} {disk:10.2f}")
+    """Print what a run will need, or how what it took compares with that."""
+    if args.check is None and args.configfile is None:
+        raise UserError("name a config: mocksed plan --configfile F. Those of the project are in config/.")
+    path = args.configfile or planning.config_of(args.check)
+    loaded = config.load(path, args.schema, to_plan=True)
+    if args.check is None:
+        print(planning.table(loaded), end="")
+    else:
+        print(planning.comparison(loaded, measured.of_run(args.check)), end="")
 
 
 def list_filters(args: argparse.Namespace) -> None:

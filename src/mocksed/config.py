@@ -62,8 +62,8 @@ _SINGULAR = {
 _PLURAL = {"integer": "integers", "number": "numbers", "string": "names"}
 
 
-def load(source: Mapping[str, Any] | Path, schema: Path) -> dict[str, Any]:
-    """Return the complete configuration: checked, every default filled in. The source is not changed.
+def load(source: Mapping[str, Any] | Path, schema: Path, to_plan: bool = False) -> dict[str, Any]:
+    """Return the complete configuration: checked, every default and number filled in. The source is not changed.
 
     Parameters
     ----------
@@ -71,6 +71,8 @@ def load(source: Mapping[str, Any] | Path, schema: Path) -> dict[str, Any]:
         The config as Snakemake gives it, or a YAML file. Paths in it are relative to the current folder.
     schema : Path
         The JSON schema, as YAML.
+    to_plan : bool
+        Whether nothing is going to run, and the user's table need not be there yet.
 
     Raises
     ------
@@ -84,7 +86,14 @@ def load(source: Mapping[str, Any] | Path, schema: Path) -> dict[str, Any]:
     problems = list(_schema_problems(raw, root))
     if not problems:
         config: dict[str, Any] = _fill(_with_preset(raw, root), root)
-        problems = [problem for check in _CHECKS for problem in check(config)]
+        checks = _CHECKS if to_plan else (*_CHECKS, _check_table_file)
+        problems = [problem for check in checks for problem in check(config)]
+    if not problems:
+        try:  # what depends on the number of galaxies
+            config = resources.with_shards(config)
+            resources.tree_shards(config)
+        except UserError as error:
+            problems = [str(error)]
     if problems:
         raise UserError(_message(where, problems))
     return config
@@ -200,7 +209,7 @@ def _fill(value: Any, node: Node) -> Any:
         return filled
     if isinstance(value, list):
         return [_fill(item, node.get("items", {})) for item in value]
-    if isinstance(value, float) and "integer" in _types(node):
+    if isinstance(value, float) and any("integer" in _types(option) for option in (node, *node.get("oneOf", ()))):
         return int(value)  # 1.0e+6 is the only way to write 1e6 in YAML
     return value
 
@@ -447,8 +456,6 @@ def _check_table(config: dict[str, Any]) -> Iterator[str]:
     table = _get(config, "galaxies.table")
     if table["path"] is None:
         yield "galaxies.table.path: null is not allowed with galaxies.source table; expected the path of your table"
-    elif not Path(table["path"]).is_file():
-        yield f"galaxies.table.path: {_show(table['path'])} is not a file; expected a table, seen from {Path.cwd()}"
     needed = table["quiescent"]["from"]
     name = {"column": "quiescent", "ssfr": "ssfr"}.get(needed)
     if name and table["columns"][name] is None:
@@ -456,6 +463,12 @@ def _check_table(config: dict[str, Any]) -> Iterator[str]:
             f"galaxies.table.columns.{name}: null is not allowed with galaxies.table.quiescent.from {needed}; expected "
             "the name of that column in the table"
         )
+
+
+def _check_table_file(config: dict[str, Any]) -> Iterator[str]:
+    path = _get(config, "galaxies.table.path")
+    if _get(config, "galaxies.source") == "table" and path is not None and not Path(path).is_file():
+        yield f"galaxies.table.path: {_show(path)} is not a file; expected a table, seen from {Path.cwd()}"
 
 
 def _check_ssp_table(config: dict[str, Any]) -> Iterator[str]:
@@ -510,13 +523,6 @@ def _distribution_problems(path: str, parameter: str, kind: str, value: Any) -> 
             yield from _limit_problems(path, value, [value], low, high)
 
 
-def _check_memory(config: dict[str, Any]) -> Iterator[str]:
-    try:
-        resources.tree_shards(config)
-    except UserError as error:
-        yield f"neighbours.max_memory_gb: {error}"
-
-
 def _check_scales(config: dict[str, Any]) -> Iterator[str]:
     try:
         metric_of(config["neighbours"]["metric"], config["neighbours"]["scales"])
@@ -534,7 +540,6 @@ _CHECKS = (
     _check_ssp_table,
     _check_results,
     _check_sampling,
-    _check_memory,
     _check_scales,
 )
 

@@ -1,6 +1,7 @@
 """What every job of the workflow does around its work: a log file, messages for users, progress."""
 
 import logging
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -54,7 +55,16 @@ def job(log_path: str | Path | None = None, threads: int | None = None, who: str
     except Exception:
         log.exception("unexpected error")
         raise
-    log.info("done in %.1f s", time.perf_counter() - start)
+    log.info("done in %.1f s, %s", time.perf_counter() - start, used())
+
+
+def used() -> str:
+    """Return the CPU time and the peak memory [MB of 2^20 bytes] of this process so far, for the end of a log.
+
+    The system counts them; Snakemake's benchmark files sample them, after the first 15 s of a job every 30 s.
+    """
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+    return f"{spent.ru_utime + spent.ru_stime:.1f} s of CPU time, at most {spent.ru_maxrss / 1024:.0f} MB of memory"
 
 
 def progress(total: int, unit: str, description: str) -> "Progress":

@@ -1,7 +1,13 @@
 """What a run needs: one cost model, for the resource requests of the rules and for `mocksed plan`.
 
-Memory is that of the interpreter with its libraries plus what a job holds for its rows, and for the parent points that
-it searches or looks up; time is that of one core. Both are linear, fitted to the benchmark files that Snakemake writes.
+Each rule has a `Law`: what a job takes by itself, for each of its rows, and for each parent point that it maps. The
+laws describe what benchmarks/cost.py has measured (benchmarks/cost.json; a test holds the two together).
+
+Time is that of one core, in CPU seconds, and does not count waiting for disks. Memory is the sum of the resident sets
+of all processes of a job: its script and the Snakemake that runs it on a cluster. Resident is also what a job has
+mapped of files, the tree and the parent, although a node keeps one copy for all its jobs, and so are libraries that
+processes share: SLURM's own accounting adds up the same, while cgroups count shared pages once. A request that holds
+under the one holds under the other. MB are 2^20 bytes, as SLURM and Snakemake have them.
 """
 
 import math
@@ -10,15 +16,24 @@ from typing import Any, NamedTuple
 
 from mocksed import realisations
 from mocksed.errors import UserError
+from mocksed.galaxies import count
 
-_PROCESS_MB = 600  # Snakemake in the job, interpreter, libraries, compiled kernels
-_TABLE_MB = 250  # SSP table and what the engine makes of it
-_START_S = 5.0  # of a job: imports, tables
+SNAKEMAKE_MB = 420
+"""Memory of the processes around a script in a job on a cluster [MB]: two Snakemakes, one that SLURM starts and one
+that this starts, of 200 MB each (130 MB with shared libraries divided among those who map them), and srun. Snakemake's
+benchmark files see the script alone, which takes so much less."""
+SNAKEMAKE_S = 7.0
+"""CPU time of these, most of it before the script starts [s]. No law has it: a run on one machine does without."""
+
+_SPARE = 1.25  # memory requested over expected
+_LEAST_MB = 600  # of a job under Snakemake on a cluster
 _SAFETY = 2.0  # requested over expected run time
-_MINUTES = 5  # least run time requested: slow file systems, compilation on the first run
+_MINUTES = 5  # least run time requested: slow file systems, Snakemake, compilation on the first run
 _QUERY_US, _QUERY_POWER = 7.0, 0.35  # of a search: at 1e6 points, and how it rises with their number
-_BLOCK_MB = 200  # of the rules that hold a block of rows at a time, beside what they keep
 _LEAST_TREE = 100_000  # points of a tree shard: each more costs a search of its own
+_JOB_S = 900.0  # that the longest job of a shard may take, where shards are chosen here
+_SHARE = 2.0 / 3.0  # of neighbours.max_memory_gb that its galaxies may take
+_LEAST_SHARDS, _MOST_SHARDS = 4, 9999  # so that a small run, too, has work for some cores; file names have four digits
 
 
 class Job(NamedTuple):
@@ -29,55 +44,50 @@ class Job(NamedTuple):
 
 
 class Law(NamedTuple):
-    """Cost of a rule per row: bytes of memory, microseconds on one core, bytes on disk.
+    """What a job takes: by itself, for each of its rows, and for each parent point that it maps."""
 
-    And of a job per parent point that it searches or looks up: bytes, mapped ones among them, and microseconds.
-    """
-
-    memory: float
-    time_us: float
-    disk: float
-    point_memory: float = 0.0
-    point_us: float = 0.0
+    start_mb: float  # of its script: interpreter, libraries, SSP table, a block of rows
+    start_s: float
+    row_bytes: float
+    row_us: float
+    row_disk: float  # bytes
+    point_bytes: float = 0.0
 
 
 class Need(NamedTuple):
-    """What a rule is expected to need: number of jobs, memory of each, core-hours and disk of all of them."""
+    """What a rule is expected to need: number of jobs, memory and time of each, core-hours and disk of all of them."""
 
     jobs: int
     memory_mb: int
+    seconds: float
     core_hours: float
     disk_gb: float
 
 
 _LAWS: dict[str, Law] = {
-    "lightcone": Law(400, 3, 30),
-    "input_table": Law(0, 5, 60),
-    "parent": Law(0, 4, 52),
-    "tree": Law(40, 1.0, 28),
-    "propose": Law(600, 25, 60),
-    "neighbours": Law(800, 6, 160, point_memory=30, point_us=0.03),
-    "merge": Law(400, 3, 200),
-    "assign": Law(1600, 70, 100, point_memory=20, point_us=0.02),
-    "quiescent": Law(400, 10, 5),
-    "catalog": Law(800, 150, 180),
-    "spectra": Law(200, 130, 0),
-    "plot": Law(800, 15, 0, point_us=0.1),
-    "summary": Law(800, 15, 0, point_us=0.1),
-    "compare": Law(2400, 45, 0),
-    "ssp_table": Law(0, 0, 0),
+    "lightcone": Law(360, 3.6, row_bytes=90, row_us=1.5, row_disk=40),
+    "input_table": Law(700, 3.0, row_bytes=0, row_us=1.7, row_disk=60),
+    "parent": Law(370, 3.4, row_bytes=0, row_us=2.6, row_disk=52),
+    "tree": Law(295, 1.5, row_bytes=35, row_us=0.7, row_disk=28),
+    "propose": Law(445, 4.2, row_bytes=160, row_us=17.0, row_disk=57),
+    "neighbours": Law(385, 3.4, row_bytes=330, row_us=0.0, row_disk=169, point_bytes=29),
+    "merge": Law(340, 3.0, row_bytes=400, row_us=3.0, row_disk=169),
+    "assign": Law(420, 4.0, row_bytes=500, row_us=55.0, row_disk=102, point_bytes=20),
+    "quiescent": Law(420, 4.5, row_bytes=100, row_us=1.2, row_disk=2),
+    "catalog": Law(475, 4.4, row_bytes=570, row_us=34.0, row_disk=225),
+    "spectra": Law(490, 4.4, row_bytes=200, row_us=32.0, row_disk=0),
+    "plot": Law(580, 10.8, row_bytes=290, row_us=3.0, row_disk=0, point_bytes=45),
+    "summary": Law(515, 18.5, row_bytes=640, row_us=15.6, row_disk=0, point_bytes=45),
+    "compare": Law(700, 200, row_bytes=2400, row_us=45, row_disk=0),
+    "ssp_table": Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0),
 }
-_FLAT: dict[str, tuple[float, float]] = {
-    "ssp_table": (3000, 1800.0),
-    "input_table": (_PROCESS_MB + 1500, 600.0),
-    "plot": (_PROCESS_MB + 400, 10.0),
-}
-_FLAT["summary"] = _FLAT["plot"]
-_FLAT["compare"] = (_PROCESS_MB + 800, 300.0)  # three catalogues, and searches for the best models
-_PLOTS = 8
-_BYTES_PER_WAVELENGTH = 3.6  # compressed
-_PER_COLUMN = Law(12, 0.3, 4)  # of magnitudes or lines that the catalogue has
+_PER_COLUMN = Law(0, 0, row_bytes=12, row_us=0.3, row_disk=3.7)  # of magnitudes or lines that the catalogue has
+_NEAR = 0.5  # of the time of a search is left where proposals are joint, and so near models
+_READ_US = 0.2  # of each row of the catalogue and of the parent, of which plots take samples
+_PER_WAVELENGTH = 3.6  # bytes on disk, compressed
 _ALL_LINES = 166
+_PLOTS = 8
+_MB = 1 << 20
 
 
 def search_us(n_points: float) -> float:
@@ -86,7 +96,7 @@ def search_us(n_points: float) -> float:
 
 
 def job(rule: str, config: Mapping[str, Any]) -> Job:
-    """Return what is requested for one job of a rule.
+    """Return what is requested for one job of a rule, on the threads that it is given.
 
     Parameters
     ----------
@@ -96,7 +106,23 @@ def job(rule: str, config: Mapping[str, Any]) -> Job:
         The complete configuration of the run.
 
     """
-    return Job(_memory_mb(rule, config), _MINUTES + math.ceil(_SAFETY * _seconds(rule, config) / 60.0))
+    memory = _request_mb(_law(rule, config), rows(rule, config), points(rule, config))
+    return Job(math.ceil(memory), _MINUTES + math.ceil(_SAFETY * seconds(rule, config) / 60.0))
+
+
+def seconds(rule: str, config: Mapping[str, Any]) -> float:
+    """Return the expected run time of a job, the longest of its rule, on the cores that it is given [s]."""
+    threads = config["neighbours"]["threads"] if rule in ("tree", "neighbours") else 1
+    law = _law(rule, config)
+    return _before_rows_s(rule, config) + 1e-6 * rows(rule, config) * law.row_us / threads
+
+
+def _before_rows_s(rule: str, config: Mapping[str, Any]) -> float:
+    """Return the time of a job without that of its rows [s]."""
+    law = _law(rule, config)
+    drawn = rule in ("plot", "summary", "compare")
+    read = catalogue_rows(config) + int(config["parent"]["star_forming"]["n"]) if drawn else 0
+    return law.start_s + 1e-6 * read * _READ_US
 
 
 def on_ranks(rule: str, config: Mapping[str, Any], ranks: int, threads: int) -> Job:
@@ -106,29 +132,53 @@ def on_ranks(rule: str, config: Mapping[str, Any], ranks: int, threads: int) -> 
 
 
 def plan(config: Mapping[str, Any], n_wavelengths: int = 1936) -> dict[str, Need]:
-    """Return what each rule of a run is expected to need.
+    """Return what each rule of a run is expected to need, with the memory that is requested.
 
     Parameters
     ----------
     config : mapping
         The complete configuration of the run.
     n_wavelengths : int
-        Of the SSP table.
+        That spectra are stored at.
 
     """
-    shards, parent_shards, trees = config["galaxies"]["shards"], 2 * config["parent"]["shards"], tree_shards(config)
-    source = {"lightcone": shards} if config["galaxies"]["source"] == "lightcone" else {"input_table": 1}
-    search = {"tree": trees, "neighbours": shards * trees} | ({"merge": shards} if trees > 1 else {})
-    stages = dict.fromkeys(("propose", "assign", "quiescent", "catalog"), shards)
-    spectra = {"spectra": shards} if config["spectra"]["write"] else {}
-    jobs = source | {"parent": parent_shards} | search | stages | spectra | {"plot": _PLOTS, "summary": 1}
     needs = {}
-    for rule, n in jobs.items():
-        law, rows = _law(rule, config), _all_rows(rule, config)
-        disk = rows * (n_wavelengths * _BYTES_PER_WAVELENGTH if rule == "spectra" else law.disk)
-        seconds = n * (_START_S + _points(rule, config) * law.point_us * 1e-6) + rows * law.time_us * 1e-6
-        needs[rule] = Need(n, _memory_mb(rule, config), seconds / 3600.0, disk / 1e9)
+    for rule, n in _jobs(config).items():
+        law, all_rows = _law(rule, config), _all_rows(rule, config)
+        disk = all_rows * (n_wavelengths * _PER_WAVELENGTH if rule == "spectra" else law.row_disk)
+        core_s = n * _before_rows_s(rule, config) + 1e-6 * all_rows * law.row_us
+        needs[rule] = Need(n, job(rule, config).memory_mb, seconds(rule, config), core_s / 3600.0, disk / 1e9)
     return needs
+
+
+def with_shards(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration with numbers of shards in place of ``auto``.
+
+    Galaxies are cut such that the longest job of a shard takes some 15 minutes and the galaxies of none more than two
+    thirds of ``neighbours.max_memory_gb``, the parent such that a job takes as long. The numbers follow from the
+    configuration and, where it names a table, from its number of rows.
+
+    Raises
+    ------
+    UserError
+        If a light cone is empty or has impossible limits.
+
+    """
+    config = dict(config)
+    if config["galaxies"]["shards"] == "auto":
+        laws = [_law(rule, config, config["parent"]["star_forming"]["n"]) for rule in _of_a_shard(config)]
+        row_mb, row_s = (max(_SPARE * law.row_bytes / _MB for law in laws), max(1e-6 * law.row_us for law in laws))
+        least = max(row_mb / (_SHARE * 1000.0 * config["neighbours"]["max_memory_gb"]), row_s / _JOB_S)
+        config["galaxies"] = config["galaxies"] | {"shards": _sensible(catalogue_rows(config) * least)}
+    if config["parent"]["shards"] == "auto":
+        largest = max(config["parent"][kind]["n"] for kind in ("star_forming", "quiescent"))
+        config["parent"] = config["parent"] | {"shards": _sensible(1e-6 * largest * _LAWS["parent"].row_us / _JOB_S)}
+    return config
+
+
+def _sensible(shards: float) -> int:
+    """Return a number of shards that is neither too small nor too large."""
+    return min(max(math.ceil(shards), _LEAST_SHARDS), _MOST_SHARDS)
 
 
 def tree_shards(config: Mapping[str, Any]) -> int:
@@ -140,23 +190,24 @@ def tree_shards(config: Mapping[str, Any]) -> int:
         If no number does.
 
     """
-    n, limit = config["parent"]["star_forming"]["n"], 1e9 * config["neighbours"]["max_memory_gb"]
-    rows, smallest = _rows("neighbours", config), min(n, _LEAST_TREE)
-    to_build = (1e6 * (_PROCESS_MB + _BLOCK_MB), _LAWS["tree"].memory)
-    to_search = (1e6 * _PROCESS_MB + rows * _LAWS["neighbours"].memory, _LAWS["neighbours"].point_memory)
+    n, limit = config["parent"]["star_forming"]["n"], 1000.0 * config["neighbours"]["max_memory_gb"]
+    tree, search, galaxies_of_job = _LAWS["tree"], _LAWS["neighbours"], rows("neighbours", config)
+    to_build = _request_mb(tree), _SPARE * tree.row_bytes / _MB
+    to_search = _request_mb(search, galaxies_of_job), _SPARE * search.point_bytes / _MB
+    smallest = min(n, _LEAST_TREE)
     needed = max(held + smallest * a_point for held, a_point in (to_build, to_search))
     if needed > limit:
         raise UserError(
-            f"{limit / 1e9:g} is too little for even the smallest tree shard, {smallest} points, and the {rows} "
-            f"galaxies of a job; expected at least {math.ceil(needed / 1e8) / 10}, or more galaxies.shards"
+            f"neighbours.max_memory_gb: {limit / 1000.0:g} is too little for even the smallest tree shard, {smallest} "
+            f"points, and the {galaxies_of_job} galaxies of a job; expected at least {math.ceil(needed / 100.0) / 10}, "
+            "or more galaxies.shards"
         )
     return max(math.ceil(n * a_point / (limit - held)) for held, a_point in (to_build, to_search))
 
 
 def galaxies(config: Mapping[str, Any]) -> int:
-    """Return the number of galaxies: of the light cone if it is given, else a guess of 1e6."""
-    n = config["galaxies"]["lightcone"]["n_galaxies"]
-    return int(n) if config["galaxies"]["source"] == "lightcone" and n else 1_000_000
+    """Return the number of galaxies (see `mocksed.galaxies.count`)."""
+    return count.of_config(config).n
 
 
 def catalogue_rows(config: Mapping[str, Any]) -> int:
@@ -164,26 +215,13 @@ def catalogue_rows(config: Mapping[str, Any]) -> int:
     return galaxies(config) * len(realisations.indices(config["realisations"]))
 
 
-def _law(rule: str, config: Mapping[str, Any]) -> Law:
-    """Return the cost of a rule.
-
-    That of a search depends on the points of the tree, that of the catalogue on the magnitudes and lines that it has.
-    """
-    if rule == "neighbours":
-        law = _LAWS[rule]
-        return law._replace(time_us=law.time_us + search_us(_points(rule, config)))
-    if rule != "catalog":
-        return _LAWS[rule]
-    lines, photometry = config["spectra"]["lines"], config["photometry"]
-    n = (_ALL_LINES if lines == "all" else len(lines)) + len(photometry["filters"]) + len(photometry["rest_frame"])
-    return Law(*(base + n * more for base, more in zip(_LAWS[rule], _PER_COLUMN, strict=True)))
-
-
-def _rows(rule: str, config: Mapping[str, Any]) -> int:
-    """Return the rows that one job of a rule works on."""
+def rows(rule: str, config: Mapping[str, Any]) -> int:
+    """Return the rows that one job of a rule works on, the largest one."""
     match rule:
         case "plot" | "summary" | "compare":
             return min(config["diagnostics"]["max_galaxies"], catalogue_rows(config))
+        case "input_table":
+            return catalogue_rows(config)
         case "parent":
             largest = max(config["parent"][kind]["n"] for kind in ("star_forming", "quiescent"))
             return math.ceil(largest / config["parent"]["shards"])
@@ -194,41 +232,74 @@ def _rows(rule: str, config: Mapping[str, Any]) -> int:
     return math.ceil(catalogue_rows(config) / config["galaxies"]["shards"])
 
 
+def points(rule: str, config: Mapping[str, Any]) -> int:
+    """Return the parent points that one job of a rule maps at a time: those that it searches, looks up or draws."""
+    n = int(config["parent"]["star_forming"]["n"])
+    match rule:
+        case "neighbours":
+            return math.ceil(n / tree_shards(config))
+        case "assign":
+            return n
+        case "plot" | "summary":
+            return math.ceil(n / config["parent"]["shards"])
+    return 0
+
+
+def _jobs(config: Mapping[str, Any]) -> dict[str, int]:
+    """Return the number of jobs of each rule of a run."""
+    trees, shards = tree_shards(config), config["galaxies"]["shards"]
+    jobs = dict.fromkeys(_of_a_shard(config), shards)
+    jobs |= {"parent": 2 * config["parent"]["shards"], "tree": trees, "neighbours": shards * trees}
+    jobs |= {"input_table": 1, "merge": shards, "plot": _PLOTS, "summary": 1}
+    left_out = {"lightcone", "input_table", "merge", "spectra", "compare", "ssp_table"} - set(_of_a_shard(config))
+    if config["galaxies"]["source"] == "table":
+        left_out.remove("input_table")
+    if trees > 1:
+        left_out.remove("merge")
+    return {rule: jobs[rule] for rule in _LAWS if rule not in left_out}
+
+
+def _of_a_shard(config: Mapping[str, Any]) -> list[str]:
+    """Return the rules that have a job for each shard of galaxies."""
+    first = ["lightcone"] if config["galaxies"]["source"] == "lightcone" else []
+    last = ["spectra"] if config["spectra"]["write"] else []
+    return [*first, "propose", "neighbours", "assign", "quiescent", "catalog", *last]
+
+
+def _law(rule: str, config: Mapping[str, Any], n_points: int | None = None) -> Law:
+    """Return the law of a rule.
+
+    That of a search depends on the points of the tree, by default those that it has with `tree_shards`, that of the
+    catalogue on the magnitudes and lines that it has.
+    """
+    law = _LAWS[rule]
+    if rule == "neighbours":
+        share = _NEAR if config["assignment"]["proposals"] == "joint" else 1.0
+        return law._replace(row_us=law.row_us + share * search_us(n_points or points(rule, config)))
+    if rule != "catalog":
+        return law
+    lines, photometry = config["spectra"]["lines"], config["photometry"]
+    n = (_ALL_LINES if lines == "all" else len(lines)) + len(photometry["filters"]) + len(photometry["rest_frame"])
+    return Law(*(base + n * more for base, more in zip(law, _PER_COLUMN, strict=True)))
+
+
 def _all_rows(rule: str, config: Mapping[str, Any]) -> int:
     """Return the rows that all jobs of a rule work on."""
     match rule:
+        case "plot":
+            return rows(rule, config) * _PLOTS
+        case "summary" | "compare":
+            return rows(rule, config)
         case "parent":
             return int(config["parent"]["star_forming"]["n"] + config["parent"]["quiescent"]["n"])
         case "tree":
             return int(config["parent"]["star_forming"]["n"])
         case "neighbours" | "merge":
             return catalogue_rows(config) * tree_shards(config)
-        case "plot":
-            return catalogue_rows(config) * _PLOTS
     return catalogue_rows(config)
 
 
-def _points(rule: str, config: Mapping[str, Any]) -> int:
-    """Return the parent points that one job of a rule searches or looks up."""
-    n = int(config["parent"]["star_forming"]["n"])
-    return math.ceil(n / tree_shards(config)) if rule == "neighbours" else n
-
-
-def _memory_mb(rule: str, config: Mapping[str, Any]) -> int:
-    law, memory = _law(rule, config), _FLAT.get(rule, (_PROCESS_MB, 0.0))[0]
-    memory += (_rows(rule, config) * law.memory + _points(rule, config) * law.point_memory) / 1e6
-    if rule in ("parent", "propose", "assign", "quiescent", "catalog", "spectra"):
-        memory += _TABLE_MB
-    if rule in ("parent", "tree"):
-        memory += _BLOCK_MB
-    return math.ceil(memory)
-
-
-def _seconds(rule: str, config: Mapping[str, Any]) -> float:
-    """Return the expected run time of one job, on the cores that it is given."""
-    # plots hold a sample, but read everything
-    rows = catalogue_rows(config) if rule in ("plot", "summary", "compare", "input_table") else _rows(rule, config)
-    threads = config["neighbours"]["threads"] if rule in ("tree", "neighbours") else 1
-    law = _law(rule, config)
-    microseconds = _points(rule, config) * law.point_us + rows * law.time_us / threads
-    return _FLAT.get(rule, (0.0, _START_S))[1] + 1e-6 * microseconds
+def _request_mb(law: Law, n_rows: int = 0, n_points: int = 0) -> float:
+    """Return the memory that is requested for a job on some rows and points [MB]."""
+    expected = SNAKEMAKE_MB + law.start_mb + (n_rows * law.row_bytes + n_points * law.point_bytes) / _MB
+    return max(_SPARE * expected, _LEAST_MB)

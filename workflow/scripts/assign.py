@@ -1,5 +1,7 @@
 """Turn the neighbours of star-forming galaxies into FSPS parameters."""
 
+import numpy as np
+
 from mocksed import assign, parent, provenance, realisations, staging, storage
 from mocksed.cosmology import age_max, cosmology
 from mocksed.jobs import job
@@ -15,20 +17,29 @@ with job(snakemake.log[0], snakemake.threads):
     galaxies = storage.read_arrays(files.galaxies, wanted, optional=[realisations.COLUMN])
     galaxies = {name: values[~galaxies["quiescent"]] for name, values in galaxies.items()}
     nearest = storage.to_arrays(storage.read_table(files.neighbours))
-    parameters = parents.take(assign.PARAMETERS, nearest["neighbour_index"])
+    limit = age_max(cosmology(**params.cosmology), galaxies["redshift"])
     method = params.assignment["method"]
-    assigned = assign.assign(
-        {name: values.astype(float) for name, values in parameters.items()},
-        nearest["neighbour_distance"],
-        nearest["neighbour_found"],
-        galaxies,
-        {name: nearest[f"prop_{name}"] for name in (*assign.PROPOSED, "tau")},
-        age_max(cosmology(**params.cosmology), galaxies["redshift"]),
-        metric=metric_of(**params.metric),
-        method=method,
-        seed=params.seed,
-        engine=engines.over_table(params.sps) if method == "refine" else None,
-        tau_weight=params.assignment["tau_weight"],
-    )
+    engine = engines.over_table(params.sps) if method == "refine" else None
+
+    def assigned_to(rows):
+        parameters = parents.take(assign.PARAMETERS, nearest["neighbour_index"][rows])
+        return assign.assign(
+            {name: values.astype(float) for name, values in parameters.items()},
+            nearest["neighbour_distance"][rows],
+            nearest["neighbour_found"][rows],
+            {name: values[rows] for name, values in galaxies.items()},
+            {name: nearest[f"prop_{name}"][rows] for name in (*assign.PROPOSED, "tau")},
+            limit[rows],
+            metric=metric_of(**params.metric),
+            method=method,
+            seed=params.seed,
+            engine=engine,
+            tau_weight=params.assignment["tau_weight"],
+        )
+
+    # the parameters of all neighbours of all galaxies would take ten times what is kept of them
+    blocks = [slice(start, start + assign.BLOCK) for start in range(0, max(len(limit), 1), assign.BLOCK)]
+    parts = [assigned_to(rows) for rows in blocks]
+    assigned = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     kept = {name: nearest[name] for name in nearest if not name.startswith("neighbour_")}
     storage.write_table(snakemake.output[0], kept | assigned, provenance.of_file(files.neighbours))

@@ -4,6 +4,7 @@ Every reader offers the same: the names of the columns, why some cannot be used,
 so that memory does not grow with the table. Types are kept (byte order apart); missing values are null.
 """
 
+import dataclasses
 import difflib
 import re
 import warnings
@@ -41,6 +42,8 @@ ENDINGS = {
 
 _READ_ERRORS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, RuntimeError, pa.ArrowException)
 _CSV_BLOCK = 1 << 22  # bytes; Arrow reads some tens of blocks ahead
+_CSV_HEAD = 1 << 16  # bytes from which the number of lines is estimated
+_CSV_PACKED = 2.5  # bytes of numbers as text in a byte of gzip
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,17 @@ class Table:
         Names of the other columns, and what they are ("type list<double>").
     read : callable
         ``read(columns, chunk_rows)`` yields Arrow tables of at most ``chunk_rows`` rows.
+    n_rows : int
+        Number of rows, known without reading them.
+    counted : bool
+        Whether that is what the file says; of text it is estimated.
 
     """
 
     columns: tuple[str, ...]
     read: Callable[[Sequence[str], int], Iterator[pa.Table]]
+    n_rows: int
+    counted: bool = True
     unusable: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -100,7 +109,7 @@ def open_table(path: Path, file_format: str = "auto", dataset: str | int | None 
         twice = sorted({name for name in table.columns if table.columns.count(name) > 1})
         if twice:
             raise UserError(f"{path}: more than one column is called '{twice[0]}'. Rename them: names must be unique.")
-        yield Table(table.columns, _guarded(path, table.read), table.unusable)
+        yield dataclasses.replace(table, read=_guarded(path, table.read))
 
 
 def _format_of(path: Path) -> str:
@@ -155,7 +164,8 @@ def _parquet(path: Path, dataset: str | int | None) -> Iterator[Table]:
             for batch in file.iter_batches(batch_size=chunk_rows, columns=list(columns)):
                 yield pa.table(batch)
 
-        yield Table(tuple(name for name in schema.names if name not in unusable), read, unusable)
+        usable = tuple(name for name in schema.names if name not in unusable)
+        yield Table(usable, read, file.metadata.num_rows, unusable=unusable)
 
 
 # -------------------------------------------------------------------------------------------------------- csv
@@ -175,7 +185,17 @@ def _csv(path: Path, dataset: str | int | None) -> Iterator[Table]:
                 for start in range(0, batch.num_rows, chunk_rows):
                     yield pa.table(batch.slice(start, chunk_rows))
 
-    yield Table(names, read)
+    yield Table(names, read, _estimated_lines(path), counted=False)
+
+
+def _estimated_lines(path: Path) -> int:
+    """Return the lines that follow the first one, from the length of the first ones and the size of the file."""
+    with pa.input_stream(str(path)) as file:
+        head = bytes(file.read(_CSV_HEAD))
+    if len(head) < _CSV_HEAD:
+        return max(len(head.splitlines()) - 1, 0)
+    packed = _CSV_PACKED if path.suffix == ".gz" else 1.0
+    return round(packed * path.stat().st_size * head.count(b"\n") / len(head))
 
 
 def _open_csv(
@@ -243,7 +263,7 @@ def _fits(path: Path, dataset: str | int | None) -> Iterator[Table]:
                 rows = hdu.data[start : start + chunk_rows]
                 yield pa.table({name: _fits_column(rows, hdu.columns[name]) for name in columns})
 
-        yield _array_table(hdu.columns.names, kinds, read)
+        yield _array_table(hdu.columns.names, kinds, read, hdu.header["NAXIS2"])
 
 
 def _variable_length(fits_column: fits.Column) -> str:
@@ -290,7 +310,8 @@ def _hdf5_group(path: Path, group: h5py.Group) -> Table:
             rows = slice(start, start + chunk_rows)
             yield pa.table({name: _hdf5_column(datasets[name], rows) for name in columns})
 
-    return _array_table(list(datasets), kinds, read)
+    n_rows = max((len(item) for item in datasets.values() if item.ndim), default=0)
+    return _array_table(list(datasets), kinds, read, n_rows)
 
 
 def _hdf5_kind(dataset: h5py.Dataset) -> str:
@@ -321,18 +342,21 @@ def _hdf5_compound(path: Path, dataset: h5py.Dataset) -> Table:
             rows = dataset.fields(list(columns))[start : start + chunk_rows]
             yield pa.table({name: _to_arrow(rows[name]) for name in columns})
 
-    return _array_table(names, kinds, read)
+    return _array_table(names, kinds, read, len(dataset))
 
 
 # ----------------------------------------------------------------------------------------------------- arrays
 
 
 def _array_table(
-    names: Sequence[str], kinds: Mapping[str, str], read: Callable[[Sequence[str], int], Iterator[pa.Table]]
+    names: Sequence[str],
+    kinds: Mapping[str, str],
+    read: Callable[[Sequence[str], int], Iterator[pa.Table]],
+    n_rows: int,
 ) -> Table:
     """Return the table of a format made of numpy arrays, from what makes each column unusable, if anything does."""
     unusable = {name: kind for name, kind in kinds.items() if kind}
-    return Table(tuple(name for name in names if name not in unusable), read, unusable)
+    return Table(tuple(name for name in names if name not in unusable), read, n_rows, unusable=unusable)
 
 
 def _unusable(values: NDArray) -> str:

@@ -1,0 +1,66 @@
+"""How many galaxies a configuration leads to, found quickly and before anything runs."""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mocksed.errors import UserError
+
+GUESS = 1_000_000
+"""Galaxies of a table that is not there, or does not tell."""
+
+
+class Count(NamedTuple):
+    """A number of galaxies, and how it is known."""
+
+    n: int
+    how: str
+
+
+def of_config(config: Mapping[str, Any]) -> Count:
+    """Return the number of galaxies of a complete configuration.
+
+    Of a light cone it is the number that will be drawn; of a table its rows as the head of the file has them, with
+    those that a run leaves out. A table that is missing or unreadable counts as `GUESS`, which leaves it to the run to
+    say what is wrong with it.
+
+    Raises
+    ------
+    UserError
+        If a light cone is empty or has impossible limits.
+
+    """
+    galaxies = config["galaxies"]
+    if galaxies["source"] == "table":
+        table = galaxies["table"]
+        path = Path(table["path"] or "")
+        if not path.is_file():
+            return Count(GUESS, f"a guess: {table['path']} is not there yet")
+        return _of_table(path, table["format"], table["dataset"], path.stat().st_mtime_ns)
+    if n := galaxies["lightcone"]["n_galaxies"]:
+        return Count(int(n), "as the config says")
+    drawn = _of_lightcone(json.dumps([galaxies["lightcone"], config["cosmology"], config["seed"]]))
+    return Count(drawn, f"drawn for {galaxies['lightcone']['area']:g} deg^2")
+
+
+@lru_cache
+def _of_table(path: Path, file_format: str, dataset: str | int | None, modified: int) -> Count:
+    from mocksed.galaxies.readers import open_table  # it takes seconds to import, and light cones do without
+
+    try:
+        with open_table(path, file_format, dataset) as table:
+            n, counted = table.n_rows, table.counted
+    except UserError:
+        return Count(GUESS, f"a guess: {path} cannot be read")
+    return Count(n, f"the rows of {path}" if counted else f"estimated from the first lines and the size of {path}")
+
+
+@lru_cache
+def _of_lightcone(key: str) -> int:
+    from mocksed.cosmology import cosmology
+    from mocksed.galaxies.lightcone import LightCone
+
+    lightcone, of_cosmology, seed = json.loads(key)
+    return LightCone.from_config(lightcone, cosmology(**of_cosmology), seed).n_galaxies
