@@ -289,7 +289,7 @@ def test_a_killed_snakemake_is_taken_over_from(cluster, copy, local):
     folder = copy("killed")
     command = ["make", "-o", ".venv/.installed", "run", "PROFILE=slurm", f"CONFIG={CONFIG}"]
     first = Run(folder, *command)
-    first.wait_for(lambda: (folder / "results/tiny/galaxies/0000.parquet").exists() and slurm_cluster.running())
+    first.wait_for(lambda: script_of("propose", "0000")).suspend()  # else it might end before it is looked for
     first.kill()
     left = set(slurm_cluster.ask("squeue", "--noheader", "--format=%i").split())
     assert left
@@ -313,9 +313,9 @@ def test_a_killed_snakemake_is_taken_over_from(cluster, copy, local):
 def test_a_bare_restart_is_told_of_the_lock_and_unlocked_by_one_command(cluster, copy):
     folder = copy("locked")
     target = ["results/tiny/parent/quiescent/0000.h5"]
-    command = ["snakemake", "--profile", "slurm", "--configfile", CONFIG, *target]
+    command = ["snakemake", *target, "--profile", "slurm", "--configfile", CONFIG]
     first = Run(folder, *command)
-    first.wait_for(lambda: slurm_cluster.running("parent"))
+    first.wait_for(lambda: script_of("parent", "0000")).suspend()
     first.kill()
     again = Run(folder, *command)
     assert again.process.wait(60) != 0
