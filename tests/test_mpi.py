@@ -187,11 +187,11 @@ def test_a_tree_is_passed_on_without_its_leaves(tmp_path):
 
 
 def failing(work: Work, tmp_path: Path) -> Work:
-    """Return work whose second shard cannot be written, while the first takes minutes."""
+    """Return work of which one shard takes minutes, two a moment, and the last cannot be written."""
     (tmp_path / "file").write_text("in the way")
     work.params["recipes"]["star_forming"]["n"] = 200_000_000
-    first, second = work.shards[3:5]
-    return replace(work, shards=[first, second | {"output": str(tmp_path / "file" / "0001.h5")}])
+    *quick, last = work.shards[:3]
+    return replace(work, shards=[*quick, last | {"output": str(tmp_path / "file" / "0002.h5")}, work.shards[3]])
 
 
 def test_a_rank_that_fails_ends_the_job_with_its_message_and_leaves_nothing(work, tmp_path):
@@ -203,9 +203,9 @@ def test_a_rank_that_fails_ends_the_job_with_its_message_and_leaves_nothing(work
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     (said,) = (line for line in done.stderr.splitlines() if "error: " in line)
-    assert re.search(rf"rank [01]: error: {tmp_path}/file/0001.h5: cannot write", said)
+    assert re.search(rf"rank [01]: error: {tmp_path}/file/0002.h5: cannot write", said)
     assert said in (tmp_path / "all.log").read_text()
-    assert not list((tmp_path / "star_forming").iterdir())
+    assert [path.name for path in sorted(tmp_path.glob("*/*"))] == ["0000.h5", "0001.h5"]  # nothing hidden
 
 
 def test_a_rank_that_is_killed_ends_the_job_and_leaves_nothing(work, tmp_path):
@@ -324,3 +324,4 @@ def test_ranks_under_slurm_make_the_same(root, tmp_path, serial):
     assert found == expected
     said = (tmp_path / "logs/tiny/parent/all.log").read_text()
     assert {int(rank) for rank in re.findall(r"rank (\d): done in", said)} == {0, 1}
+    assert said.startswith("srun -n 2 ")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from mocksed import photometry
 from mocksed.cosmology import AGE_MARGIN
@@ -319,6 +320,15 @@ def test_spectra_are_linear_in_the_star_formation_history(engine, age, tau, dust
     found = engine.spectra(age, np.array(taus), zmet, -2.0, dust2, nebular=False).astype(float).sum(axis=0)
     optical = (engine.wavelength > 912.0) & (engine.wavelength < 3e5)
     assert found[optical] == pytest.approx(expected[optical], rel=2e-5)
+
+
+def test_tables_do_not_depend_on_the_threads_of_blas(engine):
+    with threadpool_limits(1):
+        one = Engine(engine.table).prepared()
+    with threadpool_limits(2):
+        two = Engine(engine.table).prepared()
+    for first, second in zip(one._bands, two._bands, strict=True):
+        assert first.tobytes() == second.tobytes()
 
 
 def test_no_galaxies_give_no_spectra(engine):

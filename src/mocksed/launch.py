@@ -136,9 +136,10 @@ def _on_ranks(work: Work, log_path: Path, threads: int, ranks: int, launcher: st
     """
     file = log_path.with_suffix(".json")
     file.write_text(json.dumps(asdict(work) | {"threads": threads}))
+    started = command(launcher, ranks, file)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     process = subprocess.Popen(
-        command(launcher, ranks, file),
+        started,
         env=environment(threads, ranks),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -150,6 +151,7 @@ def _on_ranks(work: Work, log_path: Path, threads: int, ranks: int, launcher: st
     status = 1
     try:
         with open(log_path, "w") as log:
+            log.write(f"{shlex.join(started)}\n")
             for line in process.stdout:
                 for stream in (log, sys.stderr):
                     stream.write(line)

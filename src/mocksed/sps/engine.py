@@ -13,6 +13,7 @@ from itertools import pairwise
 import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
 
 from mocksed.sps import derived, dust, nebular
 from mocksed.sps.derived import Derived
@@ -60,7 +61,8 @@ class Engine:
 
     @cached_property
     def _bands(self) -> derived.BandTables:
-        return derived.prepare(self.table, self._nebular, self._dust)
+        with threadpool_limits(1, "blas"):  # with more threads, products of matrices differ in their last bits
+            return derived.prepare(self.table, self._nebular, self._dust)
 
     def prepared(self) -> Engine:
         """Return this engine with the tables of `derived` at hand, which are otherwise made when they are needed."""
