@@ -50,8 +50,8 @@ RUNS: dict[str, dict[str, Any]] = {
     "2e4": source(20_000, 100_000, 4) | {"photometry": {}},  # the default, 57 filters
     "2e4x8": source(20_000, 100_000, 4, realisations=8),
     "2e5": source(200_000, 1_000_000, 4),
-    "2e5trees": source(200_000, 1_000_000, 4, neighbours={"max_memory_gb": 1.0}),
     "2e6": source(2_000_000, 10_000_000, 2, spectra={"write": False}),
+    "2e6trees": source(2_000_000, 10_000_000, 2, spectra={"write": False}, neighbours={"max_memory_gb": 1.6}),
     "2e5table": source(200_000, 100_000, 4),
     "2e6table": source(2_000_000, 100_000, 4),
     "1e7table": source(10_000_000, 100_000, 4),
@@ -86,16 +86,25 @@ def complete(name: str, folder: Path) -> dict[str, Any]:
     return config
 
 
-def targets(name: str, config: Mapping[str, Any]) -> list[str]:
+def targets(name: str) -> list[str]:
     """Return the files or rules that a run makes."""
     results = f"results/{name}"
     if name.endswith("table"):
         return [f"{results}/galaxies/report.json"]
-    if name.endswith("trees"):
-        return [f"{results}/neighbours/{shard:04d}.parquet" for shard in range(config["galaxies"]["shards"])]
     if name == "2e6":  # all spectra would fill a disk
         return ["all", f"{results}/spectra/0000.parquet"]
     return ["comparison"] if name == "warm" else []
+
+
+def search_trees(folder: Path, name: str, config: Mapping[str, Any]) -> None:
+    """Search the galaxies of the run without trees in its name, with its parent cut into tree shards."""
+    results = folder / "results"
+    (results / name).mkdir(parents=True, exist_ok=True)
+    for stage in ("galaxies", "proposals", "parent"):
+        if not (results / name / stage).exists():
+            (results / name / stage).symlink_to(Path("..", name.removesuffix("trees"), stage))
+    found = [f"results/{name}/neighbours/{shard:04d}.parquet" for shard in range(config["galaxies"]["shards"])]
+    execute(folder, config, found, 1, ["--allowed-rules", "tree", "neighbours", "merge"])
 
 
 def compare(folder: Path, name: str, config: Mapping[str, Any]) -> None:
@@ -192,7 +201,10 @@ def main() -> None:
     args.folder.mkdir(parents=True, exist_ok=True)
     for name in args.runs:
         config = complete(name, args.folder)
-        execute(args.folder, config, targets(name, config), cores=1)
+        if name.endswith("trees"):
+            search_trees(args.folder, name, config)
+        else:
+            execute(args.folder, config, targets(name), cores=1)
         if name in ("2e4", "2e5", "2e6"):
             compare(args.folder, name, config)
         if name != "warm":

@@ -76,7 +76,7 @@ _LAWS: dict[str, Law] = {
     "quiescent": Law(420, 4.5, row_bytes=100, row_us=1.2, row_disk=2),
     "catalog": Law(475, 4.4, row_bytes=570, row_us=34.0, row_disk=225),
     "spectra": Law(490, 4.4, row_bytes=200, row_us=32.0, row_disk=0),
-    "plot": Law(580, 10.8, row_bytes=290, row_us=3.0, row_disk=0, point_bytes=45),
+    "plot": Law(580, 12.0, row_bytes=290, row_us=3.0, row_disk=0, point_bytes=45),
     "summary": Law(515, 18.5, row_bytes=640, row_us=15.6, row_disk=0, point_bytes=45),
     "compare": Law(700, 200, row_bytes=2400, row_us=45, row_disk=0),
     "ssp_table": Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0),
