@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from benchmarks import rivals, sample
 from benchmarks.report import Row, Section, Spread, spread
 from benchmarks.timing import Contestant, interleaved
-from mocksed import assign, parent, quiescent, quiescent_proposal
+from mocksed import assign, parent, quiescent, quiescent_proposal, reach
 from mocksed.cosmology import age_max, cosmology
 from mocksed.errors import UserError
+from mocksed.galaxies.lightcone import LightCone
 from mocksed.kdtree import KDTree
 from mocksed.neighbours import METRICS
 from mocksed.relations import Relations
@@ -23,11 +24,12 @@ from mocksed.sps.engine import Engine
 from mocksed.uvj import WILLIAMS2009
 
 Array = NDArray[np.float64]
+Neighbours = tuple[NDArray[np.int64], Array, NDArray[np.bool_]]
 
 ROUNDS = 9
 N_SPECTRA, N_MAGNITUDES, N_DERIVED, N_FSPS, N_PRODUCT = 4096, 2048, 20_000, 25, 1024
 CALL_SIZES = (1, 16, 256)
-N_SEARCHES, N_QUIESCENT, N_PARENT = 2000, 400, 300_000
+N_CONE, N_PARENT = 10_000, 300_000
 
 
 def main() -> list[Section]:
@@ -83,26 +85,40 @@ def ours(engine: Engine) -> dict[str, Contestant]:
 
 
 def pipeline(engine: Engine) -> dict[str, Contestant]:
-    """Return the stages whose cost is not in the engine alone."""
+    """Return the stages whose cost is not in the engine alone, for the galaxies of a light cone."""
     cosmo, scatter, metric = cosmology(), Relations(), METRICS["default"]
     prior = parent.PRESETS["star_forming"]["default"]
     drawn = parent.sample(np.arange(N_PARENT), prior, quiescent=False, seed=1, cosmo=cosmo, scatter=scatter)
     points = parent.evaluate(drawn, engine, quiescent=False)
     search = KDTree.of(metric.coordinates(points), points["age"])
-    columns, ids = sample.galaxies(N_SEARCHES), np.arange(N_SEARCHES)
-    redshift, log_mstar = columns["redshift"], columns["log_mstar"]
-    proposal = assign.propose(ids, log_mstar, redshift, seed=1, scatter=scatter)
-    targets = metric.coordinates(proposal | {"redshift": redshift, "log_mstar": log_mstar})
-    nearby = {"galaxy_id": ids, "redshift": redshift / 4.0, "log_mstar": log_mstar}
-    nearby = {name: values[:N_QUIESCENT] for name, values in nearby.items()}
-    tries = quiescent.Prior(parent.PRESETS["quiescent"]["default"], WILLIAMS2009, 200, 1, cosmo, scatter)
+    cone = LightCone(cosmo=cosmo, n_galaxies=N_CONE).draw(0, N_CONE)
+    cone = {name: cone[name] for name in ("galaxy_id", "redshift", "log_mstar", "quiescent")}
+    galaxies = {name: values[~cone["quiescent"]] for name, values in cone.items() if name != "quiescent"}
+    limit, models = age_max(cosmo, galaxies["redshift"]), reach.Models(engine, scatter, cosmo)
+    n = len(limit)
+
+    def propose(with_models: reach.Models | None) -> dict[str, Array]:
+        return assign.propose(**galaxies, seed=1, scatter=scatter, age_limit=limit, models=with_models)
+
+    def refine(found: Neighbours, proposal: dict[str, Array]) -> None:
+        rows, distance, any_found = found
+        nearby = {name: points[name][rows].astype(float) for name in assign.PARAMETERS}
+        assign.assign(
+            nearby, distance, any_found, galaxies, proposal, limit, metric=metric, method="refine", seed=1,
+            engine=engine,
+        )  # fmt: skip
+
+    contestants = {"propose": Contestant(partial(propose, models), n)}
+    for kind, with_models in (("joint", models), ("independent", None)):
+        proposal = propose(with_models)
+        find = partial(search.nearest_allowed, metric.coordinates(proposal | galaxies), 10, limit)
+        contestants[f"neighbours {kind}"] = Contestant(find, n)
+        contestants[f"refine {kind}"] = Contestant(partial(refine, find(), proposal), n)
+    quiescents = {name: values[cone["quiescent"]] for name, values in cone.items() if name != "quiescent"}
+    tries = quiescent.Prior(parent.PRESETS["quiescent"]["default"], WILLIAMS2009, 500, 1, cosmo, scatter)
     colours = quiescent_proposal.colours(engine, quiescent.dust2_range(tries.sampling))
-    return {
-        "neighbours": Contestant(
-            lambda: search.nearest_allowed(targets, 10, age_max(cosmo, redshift)), N_SEARCHES
-        ),
-        "quiescent": Contestant(lambda: quiescent.assign(nearby, tries, engine, table=colours), N_QUIESCENT),
-    }  # fmt: skip
+    draw = partial(quiescent.assign, quiescents, tries, engine, table=colours)
+    return contestants | {"quiescent": Contestant(draw, len(quiescents["redshift"]))}
 
 
 def times(seconds: dict[str, Array]) -> Section:
@@ -110,6 +126,9 @@ def times(seconds: dict[str, Array]) -> Section:
 
     def row(name: str, key: str, at_most: float | None = None) -> Row:
         return Row(name, spread(seconds[key] * 1e6) if key in seconds else None, at_most=at_most)
+
+    def together(refine: str) -> Spread:
+        return spread((seconds[refine] + seconds["quiescent"]) * 1e6)
 
     return Section(
         "time of a galaxy [us]: one process, one core, one thread",
@@ -121,8 +140,14 @@ def times(seconds: dict[str, Array]) -> Section:
             row("derived quantities (SFR, mass, M_UV, beta, colours)", "derived", at_most=5.0),
             row("10 apparent magnitudes, with IGM", "magnitudes", at_most=150.0),
             row(f"{len(sample.default_filters())} apparent magnitudes, the default", "default magnitudes"),
-            row(f"10 neighbours among {N_PARENT:,} points", "neighbours"),
-            row("quiescent galaxy in the UVJ box, z < 2", "quiescent"),
+            row("proposals that models meet", "propose"),
+            row(f"10 neighbours of these among {N_PARENT:,} points", "neighbours joint"),
+            row("10 neighbours of independent proposals", "neighbours independent"),
+            row("assignment by refine", "refine joint"),
+            row("assignment by refine, independent proposals", "refine independent"),
+            row("quiescent galaxy in the UVJ box", "quiescent"),
+            Row("refine and quiescent, added up", together("refine joint"), at_most=300.0),
+            Row("the same, independent proposals", together("refine independent"), at_most=300.0),
             row("python-fsps warm: metallicity as in the call before", "fsps warm"),
             row("python-fsps cold: a new metallicity", "fsps cold"),
             row("DSPS: stars, dust; vmap, single precision", "dsps single"),
