@@ -50,7 +50,7 @@ def work(root, schema, tmp_path) -> Work:
     shared = {key: config[key] for key in ("seed", "cosmology", "sps")} | {"scatter": config["relations"]["scatter"]}
     recipes = {
         kind: {"kind": kind, "n": n, "sampling": "default", **shared}
-        for kind, n in (("quiescent", 200), ("star_forming", 901))
+        for kind, n in (("quiescent", 201), ("star_forming", 901))
     }
     shards = [
         {"kind": kind, "shard": f"{i:04d}", "output": str(tmp_path / kind / f"{i:04d}.h5")}
