@@ -1,6 +1,6 @@
 """Kill jobs, Snakemake and slurmd at random during a run on a private SLURM: `python -m benchmarks.kills`, as root.
 
-The run has SHARDS shards of galaxies and goes as far as the catalogue. Kills are spread over it at random, a seed decides
+The run has SHARDS shards of galaxies and goes as far as the spectra. Kills are spread over it at random, a seed decides
 where: a job is cancelled, a process of a job gets SIGKILL, Snakemake does and is started again, or slurmd does and is
 started again after some seconds. What counts is whether the run, gone on with after each, ends, whether all its files
 have the bytes of an undisturbed run without SLURM, and whether two jobs ever worked on the same file.
@@ -36,8 +36,8 @@ CONFIG: dict[str, Any] = {
     "photometry": {"filters": ["jwst_f115w", "jwst_f277w"]},
     "sps": {"table": str(ROOT / "resources/ssp_padova_kurucz_chabrier.h5")},
 }
-STAGES = ("galaxies", "proposals", "neighbours", "assign", "quiescent", "catalog")
-TARGETS = [f"results/kills/catalog/{shard:04d}.parquet" for shard in range(SHARDS)]
+STAGES = ("galaxies", "proposals", "neighbours", "assign", "quiescent", "catalog", "spectra")
+TARGETS = [f"results/kills/spectra/{shard:04d}.parquet" for shard in range(SHARDS)]
 KINDS = ("job cancelled", "process of a job", "Snakemake", "slurmd")
 
 

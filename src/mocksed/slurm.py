@@ -100,7 +100,7 @@ def cancel_left_over(of: str, tell: Callable[[str], None], patience_s: float = _
                 return list(found)
             if time.monotonic() - asked > _BETWEEN_CANCELS_S:
                 if not found:
-                    tell(f"{len(jobs)} jobs of an earlier run are in the queue and are cancelled: {', '.join(jobs)}")
+                    tell(f"jobs of an earlier run are in the queue and are cancelled: {', '.join(jobs)}")
                 cancel(jobs)
                 asked = time.monotonic()
             found |= dict.fromkeys(jobs)
