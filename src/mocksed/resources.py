@@ -71,14 +71,14 @@ _LAWS: dict[str, Law] = {
     "tree": Law(295, 1.5, row_bytes=35, row_us=0.7, row_disk=28),
     "propose": Law(445, 4.2, row_bytes=160, row_us=17.0, row_disk=57),
     "neighbours": Law(385, 3.4, row_bytes=330, row_us=0.0, row_disk=169, point_bytes=29),
-    "merge": Law(340, 3.0, row_bytes=400, row_us=3.0, row_disk=169),
+    "merge": Law(345, 3.0, row_bytes=405, row_us=1.6, row_disk=169),
     "assign": Law(420, 4.0, row_bytes=500, row_us=55.0, row_disk=102, point_bytes=20),
     "quiescent": Law(420, 4.5, row_bytes=100, row_us=1.2, row_disk=2),
     "catalog": Law(475, 4.4, row_bytes=570, row_us=34.0, row_disk=225),
     "spectra": Law(490, 4.4, row_bytes=200, row_us=32.0, row_disk=0),
     "plot": Law(580, 12.0, row_bytes=290, row_us=3.0, row_disk=0, point_bytes=45),
     "summary": Law(515, 18.5, row_bytes=640, row_us=15.6, row_disk=0, point_bytes=45),
-    "compare": Law(700, 200, row_bytes=2400, row_us=45, row_disk=0),
+    "compare": Law(525, 52.0, row_bytes=1200, row_us=70.0, row_disk=0),
     "ssp_table": Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0),
 }
 _PER_COLUMN = Law(0, 0, row_bytes=12, row_us=0.3, row_disk=3.7)  # of magnitudes or lines that the catalogue has
