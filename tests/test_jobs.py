@@ -70,7 +70,8 @@ def test_a_job_that_ends_well_says_how_long_it_took(log_path, capsys):
     with jobs.job(log_path):
         jobs.log.info("half way")
     text = log_path.read_text()
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d half way\n.* done in \d+\.\d s\n", text)
+    used = r"\d+\.\d s of CPU time, at most \d+ MB of memory"
+    assert re.fullmatch(rf"\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d half way\n.* done in \d+\.\d s, {used}\n", text)
     assert capsys.readouterr().err == text
 
 

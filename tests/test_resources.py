@@ -80,7 +80,8 @@ def test_a_measurement_is_of_the_rows_and_jobs_of_its_run(measured):
 @pytest.mark.parametrize("measured", [m for m in MEASURED if m.values[0]["disk_bytes"] > 10e6])
 def test_disk_is_the_measured(measured):
     planned = resources.plan(config_of(measured["run"])).get(measured["rule"])
-    if planned and measured["rule"] not in ("plot", "compare"):
+    merged = measured["rule"] == "neighbours" and measured["run"].endswith("trees")  # its files are temporary
+    if planned and not merged and measured["rule"] not in ("plot", "compare"):
         assert planned.disk_gb == pytest.approx(measured["disk_bytes"] / 1e9, rel=0.25)
 
 

@@ -66,19 +66,19 @@ class Need(NamedTuple):
 
 _LAWS: dict[str, Law] = {
     "lightcone": Law(360, 3.6, row_bytes=90, row_us=1.5, row_disk=40),
-    "input_table": Law(700, 3.0, row_bytes=0, row_us=1.7, row_disk=60),
+    "input_table": Law(640, 3.0, row_bytes=100, row_us=1.7, row_disk=60),
     "parent": Law(370, 3.4, row_bytes=0, row_us=2.6, row_disk=52),
     "tree": Law(295, 1.5, row_bytes=35, row_us=0.7, row_disk=28),
     "propose": Law(445, 4.2, row_bytes=160, row_us=17.0, row_disk=57),
     "neighbours": Law(385, 3.4, row_bytes=330, row_us=0.0, row_disk=169, point_bytes=29),
-    "merge": Law(340, 3.0, row_bytes=400, row_us=3.0, row_disk=169),
+    "merge": Law(345, 3.0, row_bytes=405, row_us=1.6, row_disk=169),
     "assign": Law(420, 4.0, row_bytes=500, row_us=55.0, row_disk=102, point_bytes=20),
     "quiescent": Law(420, 4.5, row_bytes=100, row_us=1.2, row_disk=2),
     "catalog": Law(475, 4.4, row_bytes=570, row_us=34.0, row_disk=225),
-    "spectra": Law(490, 4.4, row_bytes=200, row_us=32.0, row_disk=0),
+    "spectra": Law(490, 4.4, row_bytes=100, row_us=45.0, row_disk=0),
     "plot": Law(580, 12.0, row_bytes=290, row_us=3.0, row_disk=0, point_bytes=45),
     "summary": Law(515, 18.5, row_bytes=640, row_us=15.6, row_disk=0, point_bytes=45),
-    "compare": Law(700, 200, row_bytes=2400, row_us=45, row_disk=0),
+    "compare": Law(530, 55.0, row_bytes=1050, row_us=50.0, row_disk=0),
     "ssp_table": Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0),
 }
 _PER_COLUMN = Law(0, 0, row_bytes=12, row_us=0.3, row_disk=3.7)  # of magnitudes or lines that the catalogue has
@@ -114,7 +114,8 @@ def seconds(rule: str, config: Mapping[str, Any]) -> float:
     """Return the expected run time of a job, the longest of its rule, on the cores that it is given [s]."""
     threads = config["neighbours"]["threads"] if rule in ("tree", "neighbours") else 1
     law = _law(rule, config)
-    return _before_rows_s(rule, config) + 1e-6 * rows(rule, config) * law.row_us / threads
+    n = _all_rows(rule, config) if rule == "input_table" else rows(rule, config)  # it holds one shard at a time
+    return _before_rows_s(rule, config) + 1e-6 * n * law.row_us / threads
 
 
 def _before_rows_s(rule: str, config: Mapping[str, Any]) -> float:
@@ -145,7 +146,8 @@ def plan(config: Mapping[str, Any], n_wavelengths: int = 1936) -> dict[str, Need
     needs = {}
     for rule, n in _jobs(config).items():
         law, all_rows = _law(rule, config), _all_rows(rule, config)
-        disk = all_rows * (n_wavelengths * _PER_WAVELENGTH if rule == "spectra" else law.row_disk)
+        written = catalogue_rows(config) if rule == "merge" else all_rows
+        disk = written * (n_wavelengths * _PER_WAVELENGTH if rule == "spectra" else law.row_disk)
         core_s = n * _before_rows_s(rule, config) + 1e-6 * all_rows * law.row_us
         needs[rule] = Need(n, job(rule, config).memory_mb, seconds(rule, config), core_s / 3600.0, disk / 1e9)
     return needs
@@ -220,8 +222,6 @@ def rows(rule: str, config: Mapping[str, Any]) -> int:
     match rule:
         case "plot" | "summary" | "compare":
             return min(config["diagnostics"]["max_galaxies"], catalogue_rows(config))
-        case "input_table":
-            return catalogue_rows(config)
         case "parent":
             largest = max(config["parent"][kind]["n"] for kind in ("star_forming", "quiescent"))
             return math.ceil(largest / config["parent"]["shards"])
