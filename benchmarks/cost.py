@@ -92,7 +92,7 @@ def targets(name: str) -> list[str]:
     if name.endswith("table"):
         return [f"{results}/galaxies/report.json"]
     if name == "2e4x8":  # its plots are those of any 1.6e5 rows
-        return [f"{results}/catalog/0000.parquet"]
+        return [f"{results}/catalog/0000.parquet", f"{results}/parent/quiescent/0000.h5"]
     if name == "2e6":  # all spectra would fill a disk
         return ["all", f"{results}/spectra/0000.parquet"]
     return ["comparison"] if name == "warm" else []

@@ -72,7 +72,7 @@ _LAWS: dict[str, Law] = {
     "propose": Law(445, 4.2, row_bytes=160, row_us=17.0, row_disk=57),
     "neighbours": Law(385, 3.4, row_bytes=330, row_us=0.0, row_disk=169, point_bytes=29),
     "merge": Law(345, 3.0, row_bytes=405, row_us=1.6, row_disk=169),
-    "assign": Law(420, 4.0, row_bytes=500, row_us=55.0, row_disk=102, point_bytes=20),
+    "assign": Law(450, 4.0, row_bytes=500, row_us=55.0, row_disk=102, point_bytes=20),
     "quiescent": Law(420, 4.5, row_bytes=100, row_us=1.2, row_disk=2),
     "catalog": Law(475, 4.4, row_bytes=570, row_us=34.0, row_disk=225),
     "spectra": Law(490, 4.4, row_bytes=100, row_us=45.0, row_disk=0),
