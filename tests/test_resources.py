@@ -117,11 +117,17 @@ def test_more_realisations_have_more_shards_and_less_memory_too():
     assert resources.with_shards(complete(galaxies=10**13, galaxy_shards="auto"))["galaxies"]["shards"] == 9999
 
 
+def test_ranks_have_several_shards_each():
+    small = complete(galaxies=1000, galaxy_shards="auto", parent_shards="auto")
+    chosen = resources.with_shards(small | {"mpi": small["mpi"] | {"tasks": 5}})
+    assert chosen["galaxies"]["shards"] == chosen["parent"]["shards"] == 20
+
+
 def test_every_rule_asks_for_the_resources_of_its_name():
     assert {"parent", "tree", "neighbours", "catalog", "spectra", "lightcone", "summary"} <= set(RULES)
     for text in SMK:
         names = re.findall(r"^\s*rule (\w+):", text, re.MULTILINE)
-        assert re.findall(r'resources_of\("(\w+)"\)', text) == names
+        assert re.findall(r'resources_of(?:_ranks)?\("(\w+)"\)', text) == names
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -171,16 +171,17 @@ def with_shards(config: Mapping[str, Any]) -> dict[str, Any]:
         laws = [_law(rule, config, config["parent"]["star_forming"]["n"]) for rule in _of_a_shard(config)]
         row_mb, row_s = (max(_SPARE * law.row_bytes / _MB for law in laws), max(1e-6 * law.row_us for law in laws))
         least = max(row_mb / (_SHARE * 1000.0 * config["neighbours"]["max_memory_gb"]), row_s / _JOB_S)
-        config["galaxies"] = config["galaxies"] | {"shards": _sensible(catalogue_rows(config) * least)}
+        config["galaxies"] = config["galaxies"] | {"shards": _sensible(catalogue_rows(config) * least, config)}
     if config["parent"]["shards"] == "auto":
         largest = max(config["parent"][kind]["n"] for kind in ("star_forming", "quiescent"))
-        config["parent"] = config["parent"] | {"shards": _sensible(1e-6 * largest * _LAWS["parent"].row_us / _JOB_S)}
+        needed = 1e-6 * largest * _LAWS["parent"].row_us / _JOB_S
+        config["parent"] = config["parent"] | {"shards": _sensible(needed, config)}
     return config
 
 
-def _sensible(shards: float) -> int:
-    """Return a number of shards that is neither too small nor too large."""
-    return min(max(math.ceil(shards), _LEAST_SHARDS), _MOST_SHARDS)
+def _sensible(shards: float, config: Mapping[str, Any]) -> int:
+    """Return a number of shards that is neither too small, so that ranks of MPI have several each, nor too large."""
+    return min(max(math.ceil(shards), _LEAST_SHARDS * config["mpi"]["tasks"]), _MOST_SHARDS)
 
 
 def tree_shards(config: Mapping[str, Any]) -> int:
