@@ -35,8 +35,9 @@ run: env
 	@$(RUN)
 	@$(SNAKEMAKE) --report "$$($(BIN)/mocksed report-path --configfile $(CONFIG))"
 
+# Two files of tests at a time: many of them wait, for a cluster or for processes to start.
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 bench: env .venv/.bench
 	$(BIN)/python -m benchmarks

@@ -265,8 +265,12 @@ def test_the_comparison_is_asked_for_by_name(tiny):
     assert tiny.files() == before
 
 
+ENOUGH = {"shards": 1, "lightcone": {"n_galaxies": 1500}}
+"""With which one bin of redshift and mass has the 100 galaxies that numbers of bins take."""
+
+
 def test_the_comparison_draws_the_runs_of_2021_beside_the_run(root, tmp_path):
-    workflow = Workflow(root, tmp_path, galaxies={"shards": 1}, parent={"shards": 1, "star_forming": {"n": 2000}})
+    workflow = Workflow(root, tmp_path, galaxies=ENOUGH, parent={"shards": 1, "star_forming": {"n": 2000}})
     workflow.succeed("results/tiny/comparison/numbers.csv")
     names = {path.name for path in workflow.path("comparison").iterdir()}
     plots = {f"{plot}.{ending}" for plot in comparison.FIGURES for ending in ("png", "pdf")}
