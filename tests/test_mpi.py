@@ -166,9 +166,9 @@ comm.Barrier()
 if comm.rank == 1:
     got["free"][2, 3] = 8.0
 comm.Barrier()
-print(got["name"], got["free"][2, 3])
+assert got["name"] == "x" and got["free"][2, 3] == 8.0
 """
-    assert on_ranks(code, 2).split() == ["x", "8.0"] * 2
+    on_ranks(code, 2)
 
 
 def test_a_tree_is_passed_on_without_its_leaves(tmp_path):

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -329,7 +330,7 @@ def test_a_bare_restart_is_told_of_the_lock_and_unlocked_by_one_command(cluster,
 
 @pytest.mark.slow
 def test_the_profile_plans_and_draws_without_a_cluster(root):
-    command = ["snakemake", "--profile", "slurm", "--configfile", CONFIG]
+    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--configfile", CONFIG]
     listed = subprocess.run([*command, "-n", "--forceall"], cwd=root, capture_output=True, text=True, check=True)
     assert "neighbours" in listed.stdout
     graph = subprocess.run(
