@@ -21,6 +21,7 @@ from mocksed import launch, resources, stages
 from mocksed.errors import UserError
 from mocksed.kdtree import KDTree
 from mocksed.launch import Work
+from tests import slurm_cluster
 from tests.test_workflow import SPECTRA, Workflow
 
 try:
@@ -29,7 +30,8 @@ try:
 except UserError as error:
     NO_MPI = str(error)
 
-pytestmark = [pytest.mark.mpi, pytest.mark.slow, pytest.mark.skipif(bool(NO_MPI), reason=NO_MPI)]
+REQUIRED = os.environ.get("MOCKSED_REQUIRE_SLURM") == "1"  # where there is SLURM, there is MPI
+pytestmark = [pytest.mark.mpi, pytest.mark.slow, pytest.mark.skipif(bool(NO_MPI) and not REQUIRED, reason=NO_MPI)]
 
 AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 RULES = ("parent", "neighbours", "spectra")
@@ -312,9 +314,6 @@ def test_with_several_trees_each_pair_is_searched(root, schema, tmp_path):
 @pytest.mark.slurm
 def test_ranks_under_slurm_make_the_same(root, tmp_path, serial):
     """Two ranks that srun starts in a job that Snakemake submits through the profile."""
-    slurm_cluster = pytest.importorskip("tests.slurm_cluster")
-    if reason := slurm_cluster.why_not():
-        pytest.skip(reason)
     with slurm_cluster.cluster(cores=2):
         workflow = Workflow(root, tmp_path, mpi={"tasks": 2})
         profile = ["--profile", str(root / "profiles/slurm"), "--slurm-init-seconds-before-status-checks", "1"]
