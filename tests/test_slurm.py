@@ -328,6 +328,30 @@ def test_a_bare_restart_is_told_of_the_lock_and_unlocked_by_one_command(cluster,
     assert (folder / target[0]).exists()
 
 
+@pytest.mark.slurm
+@pytest.mark.slow
+def test_what_a_cancelled_job_removes_is_made_again(cluster, copy):
+    """A job that is cancelled between its last line and its end takes with it a file that was there before."""
+    folder = copy("removed")
+    made, wanted = (f"results/tiny/{stage}/0001.parquet" for stage in ("galaxies", "proposals"))
+    command = ["--profile", "slurm", "--configfile", CONFIG]
+    first = Run(folder, "snakemake", made, *command)
+    script = first.wait_for(lambda: script_of("lightcone", "0001"))
+    snakemake = next(parent for parent in script.parents() if "snakemake" in parent.cmdline())
+    logs = folder / "logs/slurm/rule_lightcone/0001"
+    first.wait_for(lambda: any("Finished jobid: 0" in log.read_text() for log in logs.glob("*.log")))
+    snakemake.suspend()
+    first.kill()
+    assert (folder / made).exists()
+    assert slurm_cluster.running("lightcone")
+    Run(folder, "snakemake", made, *command, "--unlock").succeed()
+    second = Run(folder, "snakemake", wanted, *command)
+    second.wait_for(lambda: "are cancelled" in second.said())
+    said = second.succeed()
+    assert (folder / wanted).exists()
+    assert [len(second.submitted()[f"{rule}/0001"]) for rule in ("lightcone", "propose")] == [1, 1], said
+
+
 @pytest.mark.slow
 def test_the_profile_plans_and_draws_without_a_cluster(root):
     command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--configfile", CONFIG]

@@ -7,9 +7,13 @@ onstart:
         executor = workflow.scheduler._executor
         prefix = slurm.prefix(R)
         try:
-            slurm.cancel_left_over(prefix, logger.warning)
+            cancelled = slurm.cancel_left_over(prefix, logger.warning)
         except UserError as error:
             raise WorkflowError(str(error)) from None
+        if cancelled:
+            # What they wrote or removed meanwhile was not known when the jobs of this run were decided on.
+            workflow.async_run(workflow.dag.postprocess())
+            logger.info(workflow.dag.stats()[0])
         executor.run_uuid = prefix + executor.run_uuid.rpartition("_")[2]
         slurm.keep_unanswered(executor)
         logger.info(f"SLURM jobs of this run: squeue --me --name {executor.run_uuid}")
