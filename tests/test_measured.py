@@ -45,6 +45,12 @@ def test_a_log_is_read_as_jobs_write_it(tmp_path):
     assert job.cpu_seconds > 0.0
 
 
+def test_ranks_of_a_job_count_together(tmp_path):
+    done = "00:00:00 rank {}: done in 11.9 s, {} s of CPU time, at most {} MB of memory\n"
+    benchmark(tmp_path, "parent", "all", 12.0, 60.0, 0.5, done.format(1, 11.5, 300) + done.format(0, 11.0, 310))
+    assert measured.of_run("mine", tmp_path)["parent"] == [measured.Job(12.0, 22.5, 610.0)]
+
+
 def test_the_last_of_several_attempts_counts(tmp_path):
     benchmark(tmp_path, "assign", "0000", 12.0, 500.0, 10.0)
     path = tmp_path / "benchmarks/mine/assign/0000.tsv"

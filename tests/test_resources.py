@@ -123,6 +123,22 @@ def test_ranks_have_several_shards_each():
     assert chosen["galaxies"]["shards"] == chosen["parent"]["shards"] == 20
 
 
+def test_with_ranks_three_rules_are_a_job_each():
+    alone = complete(galaxies=10**8, galaxy_shards=12, parents=10**8, parent_shards=12, threads=2)
+    serial, ranked = resources.plan(alone), resources.plan(alone | {"mpi": alone["mpi"] | {"tasks": 3}})
+    assert {rule for rule, need in ranked.items() if need != serial[rule]} == {"parent", "neighbours", "spectra"}
+    for rule in ("parent", "neighbours", "spectra"):
+        one, all_ = serial[rule], ranked[rule]
+        assert (all_.jobs, all_.memory_mb, all_.disk_gb) == (1, 3 * one.memory_mb, one.disk_gb)
+        assert 0.7 < all_.core_hours / one.core_hours < 1.0  # fewer starts
+        cores = 3 * (2 if rule == "neighbours" else 1)
+        assert 1.0 <= cores * all_.seconds / (3600.0 * all_.core_hours) < 1.2
+    config = alone | {"mpi": alone["mpi"] | {"tasks": 3}}
+    requested = resources.on_ranks("spectra", config)
+    assert requested.memory_mb == resources.job("spectra", config).memory_mb
+    assert requested.minutes == pytest.approx(2.0 * ranked["spectra"].seconds / 60.0, abs=7.0)
+
+
 def test_every_rule_asks_for_the_resources_of_its_name():
     assert {"parent", "tree", "neighbours", "catalog", "spectra", "lightcone", "summary"} <= set(RULES)
     for text in SMK:

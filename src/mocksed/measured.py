@@ -6,7 +6,6 @@ the log has what the system counted for the process (`mocksed.jobs.used`). Of th
 
 import csv
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,9 +63,10 @@ def _read(benchmark: Path, log: Path) -> Job:
         raise UserError(
             f"cannot read the benchmark file {benchmark}: {error}. Delete it or run its job again."
         ) from error
-    for cpu_seconds, memory_mb in _said(log):
-        job = job._replace(cpu_seconds=max(job.cpu_seconds, cpu_seconds), memory_mb=max(job.memory_mb, memory_mb))
-    return job
+    said = _said(log)
+    return job._replace(
+        cpu_seconds=max(job.cpu_seconds, said.cpu_seconds), memory_mb=max(job.memory_mb, said.memory_mb)
+    )
 
 
 def _number(text: str) -> float:
@@ -74,7 +74,8 @@ def _number(text: str) -> float:
     return 0.0 if text in ("NA", "-", "") else float(text)
 
 
-def _said(log: Path) -> Iterator[tuple[float, float]]:
-    """Yield CPU time [s] and peak memory [MB] that a log ends with, nothing if it does not."""
-    if log.is_file() and (match := _USED.search(log.read_text(errors="replace"))):
-        yield float(match[1]), float(match[2])
+def _said(log: Path) -> Job:
+    """Return what a log says of the CPU time and the peak memory of its process, or of its ranks of MPI together."""
+    text = log.read_text(errors="replace") if log.is_file() else ""
+    said = [(float(cpu_seconds), float(memory_mb)) for cpu_seconds, memory_mb in _USED.findall(text)]
+    return Job(0.0, sum(cpu_seconds for cpu_seconds, _ in said), sum(memory_mb for _, memory_mb in said))

@@ -42,10 +42,12 @@ def _size(config: Mapping[str, Any]) -> str:
     galaxies, parent = count.of_config(config), config["parent"]
     n = len(realisations.indices(config["realisations"]))
     shards, parent_shards, trees = config["galaxies"]["shards"], parent["shards"], resources.tree_shards(config)
+    ranks = config["mpi"]["tasks"]
     return (
         f"{galaxies.n:.3g} galaxies ({galaxies.how})" + (f" in {n} realisations" if n > 1 else "")
         + f", {parent['star_forming']['n']:.3g} star-forming and {parent['quiescent']['n']:.3g} quiescent parents;\n"
         f"galaxies.shards {shards}, parent.shards {parent_shards}, tree shards {trees}"
+        + (f", {ranks} ranks of MPI" if ranks > 1 else "")
     )  # fmt: skip
 
 
@@ -53,7 +55,8 @@ def _assumptions(config: Mapping[str, Any], n_jobs: int) -> list[str]:
     hours = n_jobs * resources.SNAKEMAKE_S / 3600.0
     return [
         "Memory is what is requested; time is that of one core like the one that was measured (benchmarks/cost.json),",
-        f"of the longest job of a rule; {config['neighbours']['threads']} threads of tree and neighbours are counted.",
+        f"of the longest job of a rule; all ranks of MPI and {config['neighbours']['threads']} threads of tree and "
+        "neighbours are counted.",
         "Assumed: 3 % of the galaxies quiescent, the default methods, a table of ten columns, a disk that keeps up.",
         f"Not counted: Snakemake's start of each job on a cluster ({resources.SNAKEMAKE_S:g} s, {hours:.2g} core-hours "
         "in all), a report,",

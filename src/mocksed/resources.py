@@ -89,6 +89,9 @@ _ALL_LINES = 166
 _PLOTS = 8
 _MB = 1 << 20
 
+RANKED = ("parent", "neighbours", "spectra")
+"""Rules that are one job each where there are several ranks of MPI."""
+
 
 def search_us(n_points: float) -> float:
     """Return the time of a query for ten neighbours in the default metric on one core [us] (benchmarks/search.txt)."""
@@ -112,10 +115,14 @@ def job(rule: str, config: Mapping[str, Any]) -> Job:
 
 def seconds(rule: str, config: Mapping[str, Any]) -> float:
     """Return the expected run time of a job, the longest of its rule, on the cores that it is given [s]."""
-    threads = config["neighbours"]["threads"] if rule in ("tree", "neighbours") else 1
     law = _law(rule, config)
     n = _all_rows(rule, config) if rule == "input_table" else rows(rule, config)  # it holds one shard at a time
-    return _before_rows_s(rule, config) + 1e-6 * n * law.row_us / threads
+    return _before_rows_s(rule, config) + 1e-6 * n * law.row_us / _threads(rule, config)
+
+
+def _threads(rule: str, config: Mapping[str, Any]) -> int:
+    """Return the threads of a process of the rule."""
+    return int(config["neighbours"]["threads"]) if rule in ("tree", "neighbours") else 1
 
 
 def _before_rows_s(rule: str, config: Mapping[str, Any]) -> float:
@@ -126,10 +133,10 @@ def _before_rows_s(rule: str, config: Mapping[str, Any]) -> float:
     return law.start_s + 1e-6 * read * _READ_US
 
 
-def on_ranks(rule: str, config: Mapping[str, Any], ranks: int, threads: int) -> Job:
-    """Return what is requested for a job that makes all shards of a rule with MPI: memory of a rank, time of all."""
-    one, hours = job(rule, config), plan(config)[rule].core_hours / (ranks * threads)
-    return one._replace(minutes=max(one.minutes, _MINUTES + math.ceil(_SAFETY * 60.0 * hours)))
+def on_ranks(rule: str, config: Mapping[str, Any]) -> Job:
+    """Return what is requested for the job that makes all shards of a rule with MPI: memory of a rank, time of all."""
+    one, whole = job(rule, config), plan(config)[rule]
+    return one._replace(minutes=max(one.minutes, _MINUTES + math.ceil(_SAFETY * whole.seconds / 60.0)))
 
 
 def plan(config: Mapping[str, Any], n_wavelengths: int = 1936) -> dict[str, Need]:
@@ -148,8 +155,14 @@ def plan(config: Mapping[str, Any], n_wavelengths: int = 1936) -> dict[str, Need
         law, all_rows = _law(rule, config), _all_rows(rule, config)
         written = catalogue_rows(config) if rule == "merge" else all_rows
         disk = written * (n_wavelengths * _PER_WAVELENGTH if rule == "spectra" else law.row_disk)
-        core_s = n * _before_rows_s(rule, config) + 1e-6 * all_rows * law.row_us
-        needs[rule] = Need(n, job(rule, config).memory_mb, seconds(rule, config), core_s / 3600.0, disk / 1e9)
+        ranks = config["mpi"]["tasks"] if rule in RANKED else 1
+        start_s, rows_s = _before_rows_s(rule, config), 1e-6 * all_rows * law.row_us
+        if ranks > 1:
+            n, processes, longest_s = 1, ranks, start_s + rows_s / (ranks * _threads(rule, config))
+        else:
+            processes, longest_s = n, seconds(rule, config)
+        core_hours = (processes * start_s + rows_s) / 3600.0
+        needs[rule] = Need(n, ranks * job(rule, config).memory_mb, longest_s, core_hours, disk / 1e9)
     return needs
 
 

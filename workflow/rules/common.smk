@@ -120,7 +120,7 @@ def resources_of_ranks(rule, threads=1):
     """Return `resources_of` the rule, or what it takes to make all its shards with MPI."""
     if RANKS == 1:
         return resources_of(rule)
-    need = cost.on_ranks(rule, cfg, RANKS, threads)
+    need = cost.on_ranks(rule, cfg)
     return {
         "mpi": cfg["mpi"]["launcher"] or launch.launcher_here(),
         "tasks": RANKS,
