@@ -29,7 +29,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from mocksed import relations as rel
 from mocksed.cosmology import AGE_MARGIN, age_max
@@ -247,6 +246,8 @@ def balance(grid: ModelGrid, engine: Engine, scatter: Relations, cosmo: FlatLamb
         At `_REDSHIFTS` and `_LOG_MSTARS`.
 
     """
+    from scipy.stats import qmc  # a second and 50 MB, which few jobs need
+
     points = qmc.Sobol(4, seed=0).random(_N_BALANCED * CANDIDATES)
     shuffled = np.random.default_rng(0).permutation(np.clip(points, 1e-9, 1.0 - 1e-9))
     random = shuffled.reshape(_N_BALANCED, CANDIDATES, 4).transpose(0, 2, 1).reshape(_N_BALANCED, -1)
