@@ -6,8 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
@@ -17,7 +16,7 @@ import psutil
 import pytest
 
 from mocksed import config as configuration
-from mocksed import launch, resources, stages
+from mocksed import launch, stages
 from mocksed.errors import UserError
 from mocksed.kdtree import KDTree
 from mocksed.launch import Work
@@ -42,6 +41,19 @@ def _root_may(monkeypatch):
     """Open MPI refuses to work for root unless it is told twice."""
     for name, value in AS_ROOT.items():
         monkeypatch.setenv(name, value)
+
+
+SRUN = pytest.param("srun --mem-per-cpu=1500", marks=pytest.mark.slurm)
+
+
+@pytest.fixture(scope="module", params=["mpiexec", SRUN])
+def launcher(request) -> Iterator[str]:
+    """What starts ranks on this machine, and in a SLURM of its own."""
+    if request.param == "mpiexec":
+        yield request.param
+    else:
+        with slurm_cluster.cluster(cores=4):
+            yield request.param
 
 
 @pytest.fixture
@@ -78,13 +90,14 @@ def written(work: Work, path: Path, threads: int = 1) -> Path:
     return path
 
 
-def launched(work: Work, log: Path, ranks: int, threads: int = 1) -> list[str]:
+def launched(work: Work, log: Path, launcher: str, ranks: int, threads: int = 1) -> list[str]:
     """Return the command of a process that starts ranks as the workflow does."""
     code = (
-        "import json, sys; from mocksed.launch import Work, run; work, log, threads, ranks = json.loads(sys.argv[1]); "
-        "run(Work(**work), log, threads * ranks, {'tasks': ranks, 'mpi': 'mpiexec'})"
+        "import json, sys; from mocksed.launch import Work, run; work, *how = json.loads(sys.argv[1]); "
+        "log, launcher, ranks, threads = how; "
+        "run(Work(**work), log, threads * ranks, {'tasks': ranks, 'mpi': launcher})"
     )
-    return [sys.executable, "-c", code, json.dumps([asdict(work), str(log), threads, ranks])]
+    return [sys.executable, "-c", code, json.dumps([asdict(work), str(log), launcher, ranks, threads])]
 
 
 def on_ranks(code: str, ranks: int, *arguments: str) -> str:
@@ -99,14 +112,17 @@ def on_ranks(code: str, ranks: int, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize(("ranks", "threads"), [(1, 2), (2, 1), (3, 1), (2, 2)])
-def test_ranks_make_the_same_bytes_as_one_process(work, tmp_path, ranks, threads):
+def test_ranks_make_the_same_bytes_as_one_process(work, tmp_path, launcher, ranks, threads):
     stages.make_all(elsewhere(work, tmp_path / "alone"))
     apart = elsewhere(work, tmp_path / "ranks")
-    if ranks == 1:  # without a launcher
-        command = [sys.executable, "-m", "mocksed.mpi", str(written(apart, tmp_path / "work.json", threads))]
-        subprocess.run(command, check=True)
+    if ranks == 1:  # which the workflow does not start
+        spec = written(apart, tmp_path / "work.json", threads)
+        command = [sys.executable, "-m", "mocksed.mpi", str(spec)]
+        if launcher != "mpiexec":
+            command = launch.command(launcher, ranks, spec)
+        subprocess.run(command, env=launch.environment(threads, ranks), check=True)
     else:
-        subprocess.run(launched(apart, tmp_path / "all.log", ranks, threads), check=True)
+        subprocess.run(launched(apart, tmp_path / "all.log", launcher, ranks, threads), check=True)
         said = (tmp_path / "all.log").read_text()
         assert {int(rank) for rank in re.findall(r"rank (\d): done in", said)} == set(range(ranks))
         assert said.count("is made") == len(work.shards)
@@ -196,11 +212,10 @@ def failing(work: Work, tmp_path: Path) -> Work:
     return replace(work, shards=[*quick, last | {"output": str(tmp_path / "file" / "0002.h5")}, work.shards[3]])
 
 
-def test_a_rank_that_fails_ends_the_job_with_its_message_and_leaves_nothing(work, tmp_path):
+def test_a_rank_that_fails_ends_the_job_with_its_message_and_leaves_nothing(work, tmp_path, launcher):
     start = time.monotonic()
-    done = subprocess.run(
-        launched(failing(work, tmp_path), tmp_path / "all.log", 2), capture_output=True, text=True, check=False
-    )
+    command = launched(failing(work, tmp_path), tmp_path / "all.log", launcher, 2)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert time.monotonic() - start < 60.0
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -210,16 +225,13 @@ def test_a_rank_that_fails_ends_the_job_with_its_message_and_leaves_nothing(work
     assert [path.name for path in sorted(tmp_path.glob("*/*"))] == ["0000.h5", "0001.h5"]  # nothing hidden
 
 
-def test_a_rank_that_is_killed_ends_the_job_and_leaves_nothing(work, tmp_path):
+def test_a_rank_that_is_killed_ends_the_job_and_leaves_nothing(work, tmp_path, launcher):
     work.params["recipes"]["star_forming"]["n"] = 200_000_000
-    process = subprocess.Popen(
-        launched(replace(work, shards=work.shards[3:5]), tmp_path / "all.log", 2), stderr=subprocess.DEVNULL
-    )
+    command = launched(replace(work, shards=work.shards[3:5]), tmp_path / "all.log", launcher, 2)
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     wait_for(lambda: len(list(tmp_path.glob("star_forming/.*.h5"))) == 2, process)
-    victim = next(
-        child for child in psutil.Process(process.pid).children(recursive=True) if "mocksed.mpi" in child.cmdline()[1:3]
-    )
-    victim.kill()
+    rank = [sys.executable, "-m", "mocksed.mpi", str(tmp_path / "all.json")]
+    next(found for found in psutil.process_iter(["cmdline"]) if found.info["cmdline"] == rank).kill()
     assert process.wait(timeout=60) == 1
     assert not list((tmp_path / "star_forming").iterdir())
 
@@ -293,34 +305,24 @@ def test_a_run_with_ranks_is_the_same(serial, root, tmp_path):
         assert (workflow.folder / f"benchmarks/tiny/{rule}/all.tsv").read_text().count("\n") == 2
 
 
-def test_with_several_trees_each_pair_is_searched(root, schema, tmp_path):
+def test_with_several_trees_each_pair_is_searched(root, tmp_path):
     small = {"parent": {"star_forming": {"n": 1_000_000}}, "galaxies": {"shards": 3}}
     workflow = Workflow(root, tmp_path, mpi={"tasks": 2}, **small)
-    complete = configuration.load(workflow.config, schema)
-    trees = {}
-    for limit in np.arange(0.5, 3.0, 0.01).round(2).tolist():
-        with suppress(UserError):  # too little for any tree
-            trees[limit] = resources.tree_shards(
-                complete | {"neighbours": complete["neighbours"] | {"max_memory_gb": limit}}
-            )
-    limit, n = min((item for item in trees.items() if item[1] > 1), key=lambda item: item[1])
-    workflow.change(neighbours={"max_memory_gb": limit})
+    n = workflow.cut_tree()
     said = workflow.succeed("-n", "results/tiny/neighbours/0000.parquet")
     assert re.search(r"^merge +1$", said, re.MULTILINE), said
     assert re.search(r"^neighbours +1$", said, re.MULTILINE)
     assert len(set(re.findall(r"neighbours/parts/(\d{4}-\d{4}).parquet", said))) == 3 * n
 
 
-@pytest.mark.slurm
-def test_ranks_under_slurm_make_the_same(root, tmp_path, serial):
-    """Two ranks that srun starts in a job that Snakemake submits through the profile."""
-    with slurm_cluster.cluster(cores=2):
-        workflow = Workflow(root, tmp_path, mpi={"tasks": 2})
-        profile = ["--profile", str(root / "profiles/slurm"), "--slurm-init-seconds-before-status-checks", "1"]
-        workflow.succeed(*profile, "results/tiny/parent/star_forming/0000.h5")
-    found, expected = results(workflow, "star_forming"), results(serial, "star_forming")
-    assert len(found) == 2
-    assert found == expected
-    said = (tmp_path / "logs/tiny/parent/all.log").read_text()
-    assert {int(rank) for rank in re.findall(r"rank (\d): done in", said)} == {0, 1}
-    assert said.startswith("srun -n 2 ")
+@pytest.mark.parametrize("launcher", [SRUN], indirect=True)
+def test_a_run_with_ranks_under_slurm_is_the_same(serial, root, tmp_path, launcher):
+    """Of each rule two ranks, that srun starts in a job that Snakemake submits through the profile."""
+    workflow = Workflow(root, tmp_path, mpi={"tasks": 2})
+    profile = ["--profile", str(root / "profiles/slurm"), "--slurm-init-seconds-before-status-checks", "1"]
+    workflow.succeed(*profile, *SPECTRA)
+    assert results(workflow) == results(serial)
+    for rule in RULES:
+        said = (tmp_path / f"logs/tiny/{rule}/all.log").read_text()
+        assert {int(rank) for rank in re.findall(r"rank (\d): done in", said)} == {0, 1}
+        assert said.startswith("srun -n 2 ")
