@@ -36,11 +36,13 @@ AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 RULES = ("parent", "neighbours", "spectra")
 
 
-@pytest.fixture(autouse=True)
-def _root_may(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def _root_may() -> Iterator[None]:
     """Open MPI refuses to work for root unless it is told twice."""
-    for name, value in AS_ROOT.items():
-        monkeypatch.setenv(name, value)
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in AS_ROOT.items():
+            environment.setenv(name, value)
+        yield
 
 
 SRUN = pytest.param("srun --mem-per-cpu=1500", marks=pytest.mark.slurm)
@@ -219,7 +221,7 @@ def test_a_rank_that_fails_ends_the_job_with_its_message_and_leaves_nothing(work
     assert time.monotonic() - start < 60.0
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    (said,) = (line for line in done.stderr.splitlines() if "error: " in line)
+    (said,) = (line for line in done.stderr.splitlines() if re.search(r"rank \d: error: ", line))
     assert re.search(rf"rank [01]: error: {tmp_path}/file/0002.h5: cannot write", said)
     assert said in (tmp_path / "all.log").read_text()
     assert [path.name for path in sorted(tmp_path.glob("*/*"))] == ["0000.h5", "0001.h5"]  # nothing hidden
@@ -294,15 +296,21 @@ def test_a_dry_run_shows_one_job_of_each_rule(root, tmp_path):
     assert {rule: listed[rule] for rule in (*RULES, "catalog")} == dict.fromkeys(RULES, "1") | {"catalog": "2"}
 
 
-def test_a_run_with_ranks_is_the_same(serial, root, tmp_path):
-    workflow = Workflow(root, tmp_path, mpi={"tasks": 2})
+@pytest.fixture(scope="module")
+def ranked(root, tmp_path_factory):
+    """The same run with two ranks."""
+    workflow = Workflow(root, tmp_path_factory.mktemp("ranked"), mpi={"tasks": 2})
     workflow.succeed(*SPECTRA, "results/tiny/parent/quiescent/0000.h5")
-    found, expected = results(workflow), results(serial)
+    return workflow
+
+
+def test_a_run_with_ranks_is_the_same(serial, ranked):
+    found, expected = results(ranked), results(serial)
     assert {name: found[name] for name in expected} == expected
     assert len(found) == len(expected) + 2  # the quiescent parents
     for rule in RULES:
-        assert (workflow.folder / f"logs/tiny/{rule}/all.log").read_text().count("done in") == 2
-        assert (workflow.folder / f"benchmarks/tiny/{rule}/all.tsv").read_text().count("\n") == 2
+        assert (ranked.folder / f"logs/tiny/{rule}/all.log").read_text().count("done in") == 2
+        assert (ranked.folder / f"benchmarks/tiny/{rule}/all.tsv").read_text().count("\n") == 2
 
 
 def test_with_several_trees_each_pair_is_searched(root, tmp_path):
@@ -316,13 +324,28 @@ def test_with_several_trees_each_pair_is_searched(root, tmp_path):
 
 
 @pytest.mark.parametrize("launcher", [SRUN], indirect=True)
-def test_a_run_with_ranks_under_slurm_is_the_same(serial, root, tmp_path, launcher):
-    """Of each rule two ranks, that srun starts in a job that Snakemake submits through the profile."""
+@pytest.mark.parametrize("rule", RULES)
+def test_ranks_under_srun_make_the_files_of_a_run(ranked, tmp_path, launcher, rule):
+    """What the job of a rule was told, with its files elsewhere."""
+    work = json.loads((ranked.folder / f"logs/tiny/{rule}/all.json").read_text())
+    made = {tmp_path / f"{i}{Path(shard['output']).suffix}": shard["output"] for i, shard in enumerate(work["shards"])}
+    for path, shard in zip(made, work["shards"], strict=True):
+        shard["output"] = str(path)
+    (tmp_path / "work.json").write_text(json.dumps(work))
+    command = launch.command(launcher, 3, tmp_path / "work.json")
+    subprocess.run(command, cwd=ranked.folder, env=launch.environment(1, 3), check=True)
+    for path, original in made.items():
+        assert path.read_bytes() == (ranked.folder / original).read_bytes()
+
+
+@pytest.mark.parametrize("launcher", [SRUN], indirect=True)
+def test_a_job_of_the_profile_starts_ranks_with_srun(serial, root, tmp_path, launcher):
     workflow = Workflow(root, tmp_path, mpi={"tasks": 2})
     profile = ["--profile", str(root / "profiles/slurm"), "--slurm-init-seconds-before-status-checks", "1"]
-    workflow.succeed(*profile, *SPECTRA)
-    assert results(workflow) == results(serial)
-    for rule in RULES:
-        said = (tmp_path / f"logs/tiny/{rule}/all.log").read_text()
-        assert {int(rank) for rank in re.findall(r"rank (\d): done in", said)} == {0, 1}
-        assert said.startswith("srun -n 2 ")
+    workflow.succeed(*profile, "results/tiny/parent/star_forming/0000.h5")
+    found, expected = results(workflow, "star_forming"), results(serial, "star_forming")
+    assert len(found) == 2
+    assert found == expected
+    said = (tmp_path / "logs/tiny/parent/all.log").read_text()
+    assert {int(rank) for rank in re.findall(r"rank (\d): done in", said)} == {0, 1}
+    assert said.startswith("srun -n 2 ")
