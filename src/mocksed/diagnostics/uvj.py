@@ -172,5 +172,6 @@ def draw_fractions(axes: Axes, measured: dict[str, Any], settings: Settings) -> 
             axes.plot(centre, redrawn, "x", ms=5, color=colour, label="quiescent: SFR drawn again")
             for row, x in zip(rows, centre, strict=True):
                 axes.text(x, 1.06, f"{row['n']}", rotation=90, ha="center", va="bottom", fontsize=8, color=colour)
-    axes.set_xlim(settings.redshift_bins[0], settings.redshift_bins[-1])
+    first, last = settings.redshift_bins[0], settings.redshift_bins[-1]
+    axes.set_xlim(first - 0.03 * (last - first), last)  # room for what is said of a narrow first bin
     axes.set(xlabel=style.LABELS["redshift"], ylabel="fraction inside the box", ylim=(-0.05, 1.25))
