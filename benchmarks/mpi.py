@@ -1,7 +1,8 @@
-"""Memory of a node with one rank of MPI and with two: `python -m benchmarks.mpi FOLDER [POINTS]` -> benchmarks/mpi.txt.
+"""Memory of a node with one rank of MPI and with two: `python -m benchmarks.mpi FOLDER` -> benchmarks/mpi.txt.
 
 It is the proportional set size (PSS, which divides what processes share among them) of all ranks together, sampled from
-/proc while they work: what a node must have. The run that is measured is made first, in FOLDER.
+/proc while they work: what a node must have. The runs that are measured are made first, in FOLDER: ten minutes, 10 GB.
+Other Python programs on the machine would share libraries with the ranks and make them look smaller.
 """
 
 import json
@@ -18,7 +19,8 @@ import yaml
 from mocksed import launch
 
 ROOT = Path(__file__).parents[1]
-RULES = ("parent", "neighbours", "spectra")
+RUNS = {10_000_000: ("parent", "neighbours", "spectra"), 100_000_000: ("neighbours",)}
+"""Points of the star-forming parent, and the rules that are measured with them: the tree grows with the points."""
 SHARDS = 4
 GALAXIES = 40_000
 AT_MOST = 1.2  # with two ranks over with one
@@ -75,7 +77,7 @@ def run(folder: Path, points: int) -> Path:
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    targets = [f"results/memory/spectra/{i:04d}.parquet" for i in range(SHARDS)]
+    targets = [f"results/memory/{RUNS[points][-1]}/{i:04d}.parquet" for i in range(SHARDS)]
     subprocess.run(
         [
             *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)),
@@ -86,7 +88,7 @@ def run(folder: Path, points: int) -> Path:
     return folder / "logs/memory"
 
 
-def measure(folder: Path, logs: Path, rule: str) -> list[str]:
+def measure(folder: Path, logs: Path, points: int, rule: str) -> list[str]:
     """Return the lines of a rule."""
     work = json.loads((logs / rule / "all.json").read_text())
     lines, whole = [], {}
@@ -99,26 +101,30 @@ def measure(folder: Path, logs: Path, rule: str) -> list[str]:
         for ranks in (1, 2):
             found = peak(spec, ranks)
             whole[ranks] = found.pss
-            lines.append(f"{rule:12s} {ranks:6d} " + " ".join(f"{value:10.0f}" for value in found))
+            lines.append(f"{points:6.0e} {rule:12s} {ranks:6d} " + " ".join(f"{value:10.0f}" for value in found))
     ratio = whole[2] / whole[1]
     return [
         *lines,
-        f"{'':12s} two ranks over one: {ratio:.2f} (at most {AT_MOST}: {'yes' if ratio <= AT_MOST else 'no'})",
+        f"{'':19s} two ranks over one: {ratio:.2f} (at most {AT_MOST}: {'yes' if ratio <= AT_MOST else 'no'})",
     ]
 
 
-def main(folder: Path, points: int) -> str:
+def main(folder: Path) -> str:
     """Return the table."""
-    logs = run(folder, points)
+    lines = []
+    for points, rules in RUNS.items():
+        here = folder / f"{points:.0e}"
+        logs = run(here, points)
+        for rule in rules:
+            lines += measure(here, logs, points, rule)
     head = (
-        f"Memory of all ranks of a node at its peak [MB]: {points:.0e} star-forming points, {GALAXIES} galaxies, "
-        f"{SHARDS} shards of each, 1 thread.\n\n"
-        f"{'rule':12s} {'ranks':>6s} {'PSS':>10s} {'own':>10s} {'files':>10s} {'shared':>10s}"
+        f"Memory of all ranks of a node at its peak [MB]: {GALAXIES} galaxies, {SHARDS} shards of each, 1 thread.\n\n"
+        f"{'points':6s} {'rule':12s} {'ranks':>6s} {'PSS':>10s} {'own':>10s} {'files':>10s} {'shared':>10s}"
     )
-    return "\n".join([head, *(line for rule in RULES for line in measure(folder, logs, rule))]) + "\n"
+    return "\n".join([head, *lines]) + "\n"
 
 
 if __name__ == "__main__":
-    table = main(Path(sys.argv[1]).absolute(), int(float(sys.argv[2])) if len(sys.argv) > 2 else 10_000_000)
+    table = main(Path(sys.argv[1]).absolute())
     print(table)
     (ROOT / "benchmarks/mpi.txt").write_text(table)
