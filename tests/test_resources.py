@@ -132,7 +132,7 @@ def test_with_ranks_three_rules_are_a_job_each():
         assert (all_.jobs, all_.memory_mb, all_.disk_gb) == (1, 3 * one.memory_mb, one.disk_gb)
         assert 0.7 < all_.core_hours / one.core_hours < 1.0  # fewer starts
         cores = 3 * (2 if rule == "neighbours" else 1)
-        assert 1.0 <= cores * all_.seconds / (3600.0 * all_.core_hours) < 1.2
+        assert 0.999 < cores * all_.seconds / (3600.0 * all_.core_hours) < 1.2  # one thread starts a rank
     config = alone | {"mpi": alone["mpi"] | {"tasks": 3}}
     requested = resources.on_ranks("spectra", config)
     assert requested.memory_mb == resources.job("spectra", config).memory_mb

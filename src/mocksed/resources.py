@@ -65,7 +65,7 @@ class Need(NamedTuple):
 
 
 _LAWS: dict[str, Law] = {
-    "lightcone": Law(360, 3.6, row_bytes=90, row_us=1.5, row_disk=40),
+    "lightcone": Law(360, 3.0, row_bytes=90, row_us=1.5, row_disk=40),
     "input_table": Law(640, 3.0, row_bytes=100, row_us=1.7, row_disk=60),
     "parent": Law(370, 3.4, row_bytes=0, row_us=2.6, row_disk=52),
     "tree": Law(295, 1.5, row_bytes=35, row_us=0.7, row_disk=28),
@@ -75,7 +75,7 @@ _LAWS: dict[str, Law] = {
     "assign": Law(450, 4.0, row_bytes=500, row_us=55.0, row_disk=102, point_bytes=20),
     "quiescent": Law(420, 4.5, row_bytes=100, row_us=1.2, row_disk=2),
     "catalog": Law(475, 4.4, row_bytes=570, row_us=34.0, row_disk=225),
-    "spectra": Law(490, 4.4, row_bytes=100, row_us=45.0, row_disk=0),
+    "spectra": Law(490, 2.6, row_bytes=100, row_us=45.0, row_disk=0),
     "plot": Law(580, 12.0, row_bytes=290, row_us=3.0, row_disk=0, point_bytes=45),
     "summary": Law(515, 18.5, row_bytes=640, row_us=15.6, row_disk=0, point_bytes=45),
     "compare": Law(530, 55.0, row_bytes=1050, row_us=50.0, row_disk=0),
