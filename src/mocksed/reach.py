@@ -246,7 +246,7 @@ def balance(grid: ModelGrid, engine: Engine, scatter: Relations, cosmo: FlatLamb
         At `_REDSHIFTS` and `_LOG_MSTARS`.
 
     """
-    from scipy.stats import qmc  # a second and 50 MB, which few jobs need
+    from scipy.stats import qmc  # takes most of a second to import, and few jobs need it
 
     points = qmc.Sobol(4, seed=0).random(_N_BALANCED * CANDIDATES)
     shuffled = np.random.default_rng(0).permutation(np.clip(points, 1e-9, 1.0 - 1e-9))
