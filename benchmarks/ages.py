@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from benchmarks import sample
 from mocksed import assign, parent
 from mocksed.columns import Flag
-from mocksed.cosmology import age_max, cosmology
+from mocksed.cosmology import Cosmology, age_max
 from mocksed.galaxies.lightcone import LightCone
 from mocksed.kdtree import KDTree
 from mocksed.neighbours import METRICS
@@ -49,7 +49,7 @@ def ways(points: Columns, galaxies: Columns, limit: NDArray[np.float64]) -> Iter
     yield Way("allowed ages only", rows, distance, age[rows])
     rows, distance = tree.nearest(targets, K)
     yield Way("any age, moved to the limit", rows, distance, age[rows])
-    fraction = age / age_max(cosmology(), points["redshift"])
+    fraction = age / age_max(Cosmology(), points["redshift"])
     yield Way("fraction, redshift no coordinate", rows, distance, fraction[rows] * limit[:, None])
     for scale in SCALES:
         more = [
@@ -83,7 +83,7 @@ def outcome(way: Way, points: Columns, galaxies: Columns, limit: NDArray[np.floa
 
 def main() -> None:
     """Print the table and write it."""
-    engine, cosmo, scatter = Engine(table.read(sample.TABLE)), cosmology(), Relations()
+    engine, cosmo, scatter = Engine(table.read(sample.TABLE)), Cosmology(), Relations()
     prior = parent.PRESETS["star_forming"]["default"]
     drawn = parent.sample(np.arange(N_PARENTS), prior, quiescent=False, seed=1, cosmo=cosmo, scatter=scatter)
     points = parent.evaluate(drawn, engine, quiescent=False)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from benchmarks.scale import ROOT, execute, measured
 from mocksed import config as configuration
-from mocksed.cosmology import cosmology
+from mocksed.cosmology import Cosmology
 from mocksed.galaxies.lightcone import LightCone
 from mocksed.galaxies.table import deal
 
@@ -55,7 +55,7 @@ def complete(args: argparse.Namespace, table: Path | None = None) -> dict[str, A
 
 def write_table(path: Path, config: dict[str, Any], sort_by: str, stretches: bool) -> None:
     """Write the light cone as a sorted table, or in the order that is dealt out as stretches of it."""
-    cone = LightCone.from_config(config["galaxies"]["lightcone"], cosmology(**config["cosmology"]), config["seed"])
+    cone = LightCone.from_config(config["galaxies"]["lightcone"], Cosmology(**config["cosmology"]), config["seed"])
     galaxies = pa.table(cone.draw(0, cone.n_galaxies)).sort_by(sort_by)
     rows = stretched(len(galaxies), config["galaxies"]["shards"]) if stretches else slice(None)
     path.parent.mkdir(parents=True, exist_ok=True)

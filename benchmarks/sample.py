@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mocksed import catalog, config, filters
-from mocksed.cosmology import age_max, cosmology
+from mocksed.cosmology import Cosmology, age_max
 from mocksed.sps.engine import Engine
 
 ROOT = Path(__file__).parents[1]
@@ -29,7 +29,7 @@ def galaxies(n: int, seed: int = 1) -> Columns:
         "log_mstar": rng.uniform(8.0, 11.0, n),
         "quiescent": np.zeros(n, bool),
         "mass_fraction": np.full(n, 0.6),
-        "age": age_max(cosmology(), redshift) * rng.uniform(0.01, 1.0, n),
+        "age": age_max(Cosmology(), redshift) * rng.uniform(0.01, 1.0, n),
         "tau": 10.0 ** rng.uniform(-1.0, 2.0, n),
         "log_zmet": rng.uniform(-1.9, 0.19, n),
         "log_us": rng.uniform(-4.0, -1.0, n),
@@ -62,7 +62,7 @@ def derived(engine: Engine, columns: Columns) -> None:
 def magnitudes(engine: Engine, columns: Columns, names: Sequence[str] = NIRCAM) -> None:
     """Compute apparent magnitudes behind the intergalactic medium."""
     bands = [filters.load(name) for name in names]
-    catalog.magnitudes(columns, bands, engine=engine, cosmo=cosmology(), igm_model="madau1995")
+    catalog.magnitudes(columns, bands, engine=engine, cosmo=Cosmology(), igm_model="madau1995")
 
 
 WORK: dict[str, Callable[[Engine, Columns], None]] = {

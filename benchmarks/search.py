@@ -24,7 +24,7 @@ from benchmarks import sample
 from benchmarks.report import Row, Section, Spread, render, spread
 from benchmarks.timing import Contestant, elapsed, interleaved
 from mocksed import assign, kdtree, parent
-from mocksed.cosmology import age_max, cosmology
+from mocksed.cosmology import Cosmology, age_max
 from mocksed.diagnostics import style
 from mocksed.galaxies.lightcone import LightCone
 from mocksed.kdtree import KDTree
@@ -60,7 +60,7 @@ class Cost(NamedTuple):
 
 def parents(n: int) -> tuple[dict[str, Points], NDArray[np.float32]]:
     """Return coordinates of star-forming parents in the default metric and that of April 2021, and their ages [Gyr]."""
-    engine, cosmo, scatter = Engine(table.read(sample.TABLE)), cosmology(), Relations()
+    engine, cosmo, scatter = Engine(table.read(sample.TABLE)), Cosmology(), Relations()
     prior = parent.PRESETS["star_forming"]["default"]
     points = {name: np.empty((n, METRICS[name].n_quantities), np.float32) for name in (OURS, APRIL)}
     age = np.empty(n, np.float32)
@@ -76,10 +76,10 @@ def parents(n: int) -> tuple[dict[str, Points], NDArray[np.float32]]:
 
 def galaxies(n: int) -> tuple[Callable[[Metric], Points], NDArray[np.float64]]:
     """Return what gives the targets of star-forming galaxies of a light cone in a metric, and their age limits."""
-    drawn = LightCone(cosmo=cosmology(), n_galaxies=n, log_mstar=(MIN_LOG_MSTAR, 12.5), seed=3).draw(0, n)
+    drawn = LightCone(cosmo=Cosmology(), n_galaxies=n, log_mstar=(MIN_LOG_MSTAR, 12.5), seed=3).draw(0, n)
     own = {name: values[~drawn["quiescent"]] for name, values in drawn.items()}
     proposal = assign.propose(own["galaxy_id"], own["log_mstar"], own["redshift"], seed=1, scatter=Relations())
-    return lambda metric: metric.coordinates(proposal | own), age_max(cosmology(), own["redshift"])
+    return lambda metric: metric.coordinates(proposal | own), age_max(Cosmology(), own["redshift"])
 
 
 def widening(tree, points: Points, age: NDArray, targets: Points, limit: NDArray) -> NDArray[np.bool_]:  # type: ignore[no-untyped-def]

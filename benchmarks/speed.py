@@ -13,7 +13,7 @@ from benchmarks import rivals, sample
 from benchmarks.report import Row, Section, Spread, spread
 from benchmarks.timing import Contestant, interleaved
 from mocksed import assign, parent, quiescent, quiescent_proposal, reach
-from mocksed.cosmology import age_max, cosmology
+from mocksed.cosmology import Cosmology, age_max
 from mocksed.errors import UserError
 from mocksed.galaxies.lightcone import LightCone
 from mocksed.kdtree import KDTree
@@ -86,7 +86,7 @@ def ours(engine: Engine) -> dict[str, Contestant]:
 
 def pipeline(engine: Engine) -> dict[str, Contestant]:
     """Return the stages whose cost is not in the engine alone, for the galaxies of a light cone."""
-    cosmo, scatter, metric = cosmology(), Relations(), METRICS["default"]
+    cosmo, scatter, metric = Cosmology(), Relations(), METRICS["default"]
     prior = parent.PRESETS["star_forming"]["default"]
     drawn = parent.sample(np.arange(N_PARENT), prior, quiescent=False, seed=1, cosmo=cosmo, scatter=scatter)
     points = parent.evaluate(drawn, engine, quiescent=False)

@@ -1,3 +1,4 @@
+import fcntl
 import importlib
 import os
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from hypothesis import settings
 from mocksed.sps import table
 from mocksed.sps.engine import Engine
 from tests import slurm_cluster
+from tests.runs import Workflow
 
 # the first call of a compiled function takes long, and the suite should say the same each time
 settings.register_profile("mocksed", deadline=None, derandomize=True)
@@ -71,6 +73,20 @@ def set_threads() -> Iterator[Callable[[int], None]]:
 def root() -> Path:
     """Return the root of the repository."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def tiny(root: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Workflow:
+    """Return a finished run, one for all processes of pytest: tests may look at it and run what changes none of it."""
+    mine = tmp_path_factory.getbasetemp()
+    shared = mine if worker_id == "master" else mine.parent
+    with open(shared / "tiny.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        workflow, done = Workflow(root, shared / "tiny"), shared / "tiny.done"
+        if not done.exists():
+            workflow.succeed()
+            done.touch()
+    return workflow
 
 
 @pytest.fixture(scope="session")

@@ -186,7 +186,7 @@ def ask(*command: str) -> str:
         return ""
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 180.0) -> None:
     """Wait until a condition holds.
 
     Raises

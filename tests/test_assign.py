@@ -11,7 +11,7 @@ from scipy import stats
 from mocksed import assign, parent, reach, yardstick
 from mocksed import relations as rel
 from mocksed.columns import Flag
-from mocksed.cosmology import age_max, cosmology, t_univ
+from mocksed.cosmology import Cosmology, age_max, t_univ
 from mocksed.galaxies.lightcone import LightCone
 from mocksed.kdtree import KDTree
 from mocksed.neighbours import METRICS
@@ -266,7 +266,7 @@ class Population:
     """Star-forming galaxies of a light cone: proposed, searched for, and assigned by the method refine."""
 
     def __init__(self, engine, proposals):
-        cosmo, self.engine = cosmology(), engine
+        cosmo, self.engine = Cosmology(), engine
         drawn = LightCone(cosmo=cosmo, n_galaxies=N_LIGHTCONE, seed=SEED).draw(0, N_LIGHTCONE)
         own = {name: drawn[name][~drawn["quiescent"]] for name in ("galaxy_id", "log_mstar", "redshift")}
         self.galaxies, self.mass, self.z = own, own["log_mstar"], own["redshift"]

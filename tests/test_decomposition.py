@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.distance import cdist
 
 from mocksed import assign, decomposition, parent, storage
-from mocksed.cosmology import age_max, cosmology
+from mocksed.cosmology import Cosmology, age_max
 from mocksed.decomposition import Found
 from mocksed.errors import UserError
 from mocksed.kdtree import KDTree
@@ -53,7 +53,7 @@ def same(one, other):
 @pytest.fixture(scope="module")
 def points(engine):
     sampling = parent.PRESETS["star_forming"]["default"]
-    drawn = parent.sample(np.arange(100_000), sampling, quiescent=False, seed=1, cosmo=cosmology(), scatter=Relations())
+    drawn = parent.sample(np.arange(100_000), sampling, quiescent=False, seed=1, cosmo=Cosmology(), scatter=Relations())
     return parent.evaluate(drawn, engine, quiescent=False)
 
 
@@ -66,7 +66,7 @@ def galaxies():
 
 @pytest.mark.parametrize("preset", METRICS)
 def test_any_cut_and_any_threads_find_what_brute_force_finds(points, galaxies, preset, set_threads):
-    metric, limit = METRICS[preset], age_max(cosmology(), galaxies["redshift"])
+    metric, limit = METRICS[preset], age_max(Cosmology(), galaxies["redshift"])
     coordinates, targets = metric.coordinates(points), metric.coordinates(galaxies)
     age = points["age"].astype(np.float32)
     rows, distance, found = brute_force(coordinates.astype(float), age, targets, K, limit)

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from mocksed import relations
-from mocksed.cosmology import cosmology, t_univ
+from mocksed.cosmology import Cosmology, t_univ
 from mocksed.diagnostics import Sample, Settings, comparison, uvj, yardstick
 from mocksed.diagnostics.catalogue import Arrays
 from mocksed.diagnostics.comparison import CHECKS, Row
@@ -45,7 +45,7 @@ def catalogue(n: int = 4000, n_quiescent: int = 400, scatter: float = 1.0, seed:
         "log_us": drawn(relations.log_us(log_zmet), "log_us"),
     }
     colours = {"uv": np.where(quiescent, 1.8, 0.5), "vj": np.where(quiescent, 1.0, 0.5)}
-    parameters = {"age": rng.random(total) * t_univ(cosmology(), z), "tau": 10.0 ** rng.uniform(-1.0, 2.0, total)}
+    parameters = {"age": rng.random(total) * t_univ(Cosmology(), z), "tau": 10.0 ** rng.uniform(-1.0, 2.0, total)}
     return (
         {"galaxy_id": np.arange(total), "redshift": z, "log_mstar": mass, "quiescent": quiescent}
         | final

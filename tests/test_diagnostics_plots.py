@@ -13,7 +13,7 @@ from PIL import Image
 
 from mocksed import diagnostics, relations, storage
 from mocksed.columns import FLAG_DESCRIPTIONS, Flag
-from mocksed.cosmology import cosmology, t_univ
+from mocksed.cosmology import Cosmology, t_univ
 from mocksed.diagnostics import DIAGNOSTICS, Sample, Settings, ages, assignment, mass_metallicity, muv, sfr_mass, uvj
 from mocksed.diagnostics.catalogue import Arrays, select
 from mocksed.errors import UserError
@@ -68,7 +68,7 @@ def synthetic(n_star_forming: int, n_quiescent: int, scatter: float = 1.0, seed:
         | final
         | proposed
         | {
-            "age": fraction * t_univ(cosmology(), z),
+            "age": fraction * t_univ(Cosmology(), z),
             "tau": 10 ** rng.uniform(-1.0, 2.0, n),
             "dust2": np.where(quiescent, 0.0, np.abs(normal(0, 0.5))),
             "uv": uv,

@@ -7,7 +7,7 @@ import pytest
 from astropy.table import Table
 
 from mocksed import config
-from mocksed.cosmology import cosmology
+from mocksed.cosmology import Cosmology
 from mocksed.errors import UserError
 from mocksed.galaxies import count
 from mocksed.galaxies.lightcone import LightCone
@@ -36,7 +36,7 @@ def test_a_number_that_is_given_counts(default):
 
 @pytest.mark.parametrize("area", [0.01, 0.1])
 def test_a_light_cone_has_as_many_as_will_be_drawn(default, area):
-    cone = LightCone.from_config(default["galaxies"]["lightcone"] | {"area": area}, cosmology(), default["seed"])
+    cone = LightCone.from_config(default["galaxies"]["lightcone"] | {"area": area}, Cosmology(), default["seed"])
     found = of_lightcone(default, area=area)
     assert found == (cone.n_galaxies, f"drawn for {area} deg^2")
     assert found.n == pytest.approx(area * cone.expected_per_deg2, rel=0.05)

@@ -8,12 +8,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.distance import cdist
 
 from mocksed import assign, kdtree, parent
-from mocksed.cosmology import age_max, cosmology
+from mocksed.cosmology import Cosmology, age_max
 from mocksed.kdtree import KDTree
 from mocksed.neighbours import METRICS
 from mocksed.relations import Relations
 
-COSMO = cosmology()
+COSMO = Cosmology()
 K = 10
 
 

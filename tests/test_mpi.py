@@ -21,7 +21,7 @@ from mocksed.errors import UserError
 from mocksed.kdtree import KDTree
 from mocksed.launch import Work
 from tests import slurm_cluster
-from tests.test_workflow import SPECTRA, Workflow, wait_for
+from tests.runs import PATIENCE_S, SPECTRA, STAGES, Workflow, wait_for
 
 try:
     launch.check("mpiexec")
@@ -107,7 +107,7 @@ def on_ranks(code: str, ranks: int, *arguments: str) -> str:
     command = launch.command("mpiexec", ranks, "work")[:-3]
     done = subprocess.run(
         [*command, "-c", code, *arguments], env=launch.environment(1, ranks), capture_output=True, text=True,
-        timeout=100, check=False,
+        timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -218,7 +218,7 @@ def test_a_rank_that_fails_ends_the_job_with_its_message_and_leaves_nothing(work
     start = time.monotonic()
     command = launched(failing(work, tmp_path), tmp_path / "all.log", launcher, 2)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert time.monotonic() - start < 60.0
+    assert time.monotonic() - start < 300.0
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     (said,) = (line for line in done.stderr.splitlines() if re.search(r"rank \d: error: ", line))
@@ -234,7 +234,7 @@ def test_a_rank_that_is_killed_ends_the_job_and_leaves_nothing(work, tmp_path, l
     wait_for(lambda: len(list(tmp_path.glob("star_forming/.*.h5"))) == 2, process)
     rank = [sys.executable, "-m", "mocksed.mpi", str(tmp_path / "all.json")]
     next(found for found in psutil.process_iter(["cmdline"]) if found.info["cmdline"] == rank).kill()
-    assert process.wait(timeout=60) == 1
+    assert process.wait(timeout=PATIENCE_S) == 1
     assert not list((tmp_path / "star_forming").iterdir())
 
 
@@ -249,7 +249,8 @@ def test_ranks_that_do_not_know_of_each_other_are_told(work, tmp_path):
 
 
 def test_without_ranks_mpi_is_not_loaded_nor_what_few_stages_need():
-    code = "import sys; from mocksed import stages; assert not {'mpi4py', 'scipy.stats'} & sys.modules.keys()"
+    unwanted = "unwanted = {'mpi4py', 'scipy.stats', 'astropy', 'pandas'}"
+    code = f"import sys; {unwanted}; from mocksed import stages; assert not unwanted & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)
     code = "import sys; import mocksed.launch; assert not {'numba', 'pyarrow', 'mpi4py'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -264,14 +265,6 @@ def test_a_missing_launcher_or_library_is_said_before_any_work(root, tmp_path, m
     launch.check.cache_clear()
     with pytest.raises(UserError, match="Python cannot load an MPI library"):
         launch.check(None)
-
-
-@pytest.fixture(scope="module")
-def serial(root, tmp_path_factory):
-    """One run without MPI, up to the spectra."""
-    workflow = Workflow(root, tmp_path_factory.mktemp("serial"))
-    workflow.succeed(*SPECTRA)
-    return workflow
 
 
 def results(workflow: Workflow, *folders: str) -> dict[str, bytes]:
@@ -296,10 +289,10 @@ def ranked(root, tmp_path_factory):
     return workflow
 
 
-def test_a_run_with_ranks_is_the_same(serial, ranked):
-    found, expected = results(ranked), results(serial)
-    assert {name: found[name] for name in expected} == expected
-    assert len(found) == len(expected) + 2  # the quiescent parents
+def test_a_run_with_ranks_is_the_same(tiny, ranked):
+    found, expected = results(ranked), results(tiny)
+    assert found.items() <= expected.items()
+    assert {Path(name).parts[2] for name in found} == {"parent", "tree", *STAGES}
     for rule in RULES:
         assert (ranked.folder / f"logs/tiny/{rule}/all.log").read_text().count("done in") == 2
         assert (ranked.folder / f"benchmarks/tiny/{rule}/all.tsv").read_text().count("\n") == 2
@@ -331,11 +324,11 @@ def test_ranks_under_srun_make_the_files_of_a_run(ranked, tmp_path, launcher, ru
 
 
 @pytest.mark.parametrize("launcher", [SRUN], indirect=True)
-def test_a_job_of_the_profile_starts_ranks_with_srun(serial, root, tmp_path, launcher):
+def test_a_job_of_the_profile_starts_ranks_with_srun(tiny, root, tmp_path, launcher):
     workflow = Workflow(root, tmp_path, mpi={"tasks": 2})
     profile = ["--profile", str(root / "profiles/slurm"), "--slurm-init-seconds-before-status-checks", "1"]
     workflow.succeed(*profile, "results/tiny/parent/star_forming/0000.h5")
-    found, expected = results(workflow, "star_forming"), results(serial, "star_forming")
+    found, expected = results(workflow, "star_forming"), results(tiny, "star_forming")
     assert len(found) == 2
     assert found == expected
     said = (tmp_path / "logs/tiny/parent/all.log").read_text()

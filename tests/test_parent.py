@@ -7,12 +7,12 @@ from scipy import stats
 
 from mocksed import mapped, parent, storage
 from mocksed import relations as rel
-from mocksed.cosmology import AGE_MARGIN, age_max, cosmology, t_univ
+from mocksed.cosmology import AGE_MARGIN, Cosmology, age_max, t_univ
 from mocksed.errors import UserError
 from mocksed.relations import Relations
 from mocksed.sps.weights import psi_n
 
-COSMO, SCATTER = cosmology(), Relations()
+COSMO, SCATTER = Cosmology(), Relations()
 IDS = np.arange(20_000)
 DEFAULT = parent.PRESETS["star_forming"]["default"]
 

@@ -9,7 +9,7 @@ from scipy import stats
 from mocksed import parent, quiescent, quiescent_search
 from mocksed import relations as rel
 from mocksed.columns import Flag
-from mocksed.cosmology import AGE_MARGIN, age_max, cosmology, t_univ
+from mocksed.cosmology import AGE_MARGIN, Cosmology, age_max, t_univ
 from mocksed.galaxies.lightcone import LightCone
 from mocksed.quiescent import Prior
 from mocksed.quiescent_proposal import colours, outside
@@ -19,7 +19,7 @@ from mocksed.sps.engine import Engine
 from mocksed.sps.model import Model
 from mocksed.uvj import WILLIAMS2009, in_box
 
-COSMO = cosmology()
+COSMO = Cosmology()
 DEFAULT = parent.PRESETS["quiescent"]["default"]
 DUSTLESS = {**DEFAULT, "dust2": {"constant": 0.0}}
 NOWHERE = {**WILLIAMS2009, "uv_min": 5.0}

@@ -3,12 +3,12 @@ import pytest
 from numpy.testing import assert_allclose
 
 from mocksed import quiescent_search as search
-from mocksed.cosmology import age_max, cosmology
+from mocksed.cosmology import Cosmology, age_max
 from mocksed.quiescent_proposal import history
 from mocksed.relations import log_sfr_quiescent
 from mocksed.uvj import WILLIAMS2009, in_box
 
-COSMO = cosmology()
+COSMO = Cosmology()
 NO_DUST, SOME_DUST = (0.0, 0.0), (0.0, 1.0)
 
 

@@ -6,12 +6,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from mocksed import assign, reach, yardstick
 from mocksed import relations as rel
-from mocksed.cosmology import age_max, cosmology
+from mocksed.cosmology import Cosmology, age_max
 from mocksed.galaxies.lightcone import LightCone
 from mocksed.neighbours import METRICS
 from mocksed.relations import Relations
 
-COSMO = cosmology()
+COSMO = Cosmology()
 SCATTER = Relations()
 EXACT = Relations.from_config(dict.fromkeys(Relations.__dataclass_fields__, 0.0))
 

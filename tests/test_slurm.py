@@ -16,11 +16,11 @@ from typing import Any
 
 import psutil
 import pytest
-from test_workflow import cloned
 
 from mocksed import slurm
 from mocksed.errors import UserError
 from tests import slurm_cluster
+from tests.runs import PATIENCE_S, cloned
 
 CONFIG = "config/test/tiny.yaml"
 TOO_LITTLE = ["parent:mem_mb=400*attempt", "quiescent:runtime=attempt"]
@@ -167,7 +167,7 @@ class Run:
 
     def succeed(self) -> str:
         try:
-            assert self.process.wait(900) == 0, self.said()[-5000:]
+            assert self.process.wait(PATIENCE_S) == 0, self.said()[-5000:]
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(self.said()[-5000:]) from None
@@ -178,7 +178,7 @@ class Run:
 
     def wait_for(self, condition: Callable[[], Any]) -> Any:
         """Wait while the run is at work until a condition holds; return what it returned."""
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + PATIENCE_S
         while not (found := condition()):
             assert self.process.poll() is None, self.said()[-5000:]
             assert time.monotonic() < deadline, self.said()[-5000:]
@@ -319,7 +319,7 @@ def test_a_bare_restart_is_told_of_the_lock_and_unlocked_by_one_command(cluster,
     first.wait_for(lambda: script_of("parent", "0000")).suspend()
     first.kill()
     again = Run(folder, *command)
-    assert again.process.wait(60) != 0
+    assert again.process.wait(PATIENCE_S) != 0
     assert "--unlock" in again.said()
     assert len(slurm_cluster.running("parent")) == 1
     Run(folder, *command, "--unlock").succeed()

@@ -108,7 +108,7 @@ def test_processes_of_a_node_make_one_copy(path, scratch):
     )
     command = [sys.executable, "-c", script, str(path), str(scratch)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    said = [process.communicate(timeout=60)[0].split() for process in processes]
+    said = [process.communicate(timeout=600)[0].split() for process in processes]
     assert sorted(said) == [["True"], ["True"], ["copied", "True"]]
     assert len(copies(scratch)) == 1
 

@@ -73,6 +73,44 @@ def test_every_number_survives(values):
     assert_array_equal(storage.to_arrays(table)["age"], np.array(values, float))
 
 
+@pytest.mark.parametrize("dtype", ["?", "i1", "u2", "i4", "i8", "f4", "f8", "U3"])
+@pytest.mark.parametrize("n", [0, 1, 9])
+def test_arrays_become_what_arrow_makes_of_them_and_come_back(dtype, n):
+    values = np.arange(2 * n).astype(dtype)[::2]  # not contiguous
+    table = storage.to_table({"a": values, "b": np.stack([values, values], axis=1) if dtype != "U3" else values})
+    assert table["a"].combine_chunks().equals(pa.array(values))
+    back = storage.to_arrays(table)
+    assert back["a"].tolist() == values.tolist()
+    assert n == 0 or dtype == "U3" or back["a"].dtype == values.dtype
+    for part in ("b", "a"):
+        sliced = storage.to_arrays(table.slice(n // 2, 3))[part]
+        assert sliced.tolist() == storage.to_arrays(table)[part][n // 2 :][:3].tolist()
+
+
+def test_known_columns_are_cast_and_masked_as_by_arrow():
+    muv = np.array([-20.0, np.nan, -18.5] * 5)
+    for values in (muv, muv[::-2], muv.astype("f4"), muv[:0]):
+        expected = pa.array(values, COLUMNS["muv"].type, mask=np.isnan(values))
+        assert storage.to_table({"muv": values})["muv"].combine_chunks().equals(expected)
+    assert storage.to_table({"flags": np.arange(3)})["flags"].type == COLUMNS["flags"].type
+    with pytest.raises(pa.ArrowInvalid):
+        storage.to_table({"flags": np.array([1 << 40])})
+
+
+def test_numbers_are_written_and_read_without_pandas(tmp_path):
+    code = """
+import sys
+import numpy as np
+from mocksed import storage
+columns = {"muv": np.array([1.0, np.nan]), "galaxy_id": np.arange(2), "quiescent": np.array([True, False]),
+           "spectrum": np.ones((2, 3), np.float32)}
+storage.write_table("a.parquet", columns)
+storage.read_arrays("a.parquet", list(columns))
+assert "pandas" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
 def test_fields_carry_unit_and_description(tmp_path):
     path = tmp_path / "a.parquet"
     ones = np.ones(2)

@@ -4,7 +4,7 @@ from numpy.testing import assert_allclose
 from scipy.optimize import differential_evolution
 
 from mocksed import assign, yardstick
-from mocksed.cosmology import age_max, cosmology
+from mocksed.cosmology import Cosmology, age_max
 from mocksed.neighbours import METRICS
 from mocksed.relations import Relations
 
@@ -43,7 +43,7 @@ def test_the_simplex_follows_a_curved_valley():
 def models(engine, n=40):
     rng = np.random.default_rng(3)
     mass, z = rng.uniform(8.0, 11.0, n), rng.uniform(0.1, 6.0, n)
-    limit = age_max(cosmology(), z)
+    limit = age_max(Cosmology(), z)
     age, tau, dust2 = limit * rng.uniform(0.02, 1.0, n), 10.0 ** rng.uniform(-0.8, 2.0, n), rng.uniform(0.0, 1.5, n)
     tau = np.maximum(tau, 0.15 * age)
     log_zmet, log_us = rng.uniform(-1.8, 0.15, n), rng.uniform(-3.8, -1.2, n)
@@ -105,7 +105,7 @@ def test_the_ionisation_parameter_is_free_where_the_metric_has_it(engine, librar
 def test_it_agrees_with_a_global_search(engine, library):
     n = 4
     mass, z = np.array([8.3, 9.0, 10.5, 9.5]), np.array([0.5, 2.0, 1.2, 6.0])
-    limit = age_max(cosmology(), z)
+    limit = age_max(Cosmology(), z)
     proposal = assign.propose(np.arange(n), mass, z, seed=8, scatter=Relations())
     best = yardstick.best_reachable(proposal, mass, z, limit, library=library, metric=DEFAULT)
     for i in range(n):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mocksed import photometry, realisations, storage
 from mocksed.assign import PARAMETERS, PROPOSED
 from mocksed.columns import Flag, line_column, magnitude_column, rest_frame_column
-from mocksed.cosmology import AGE_MARGIN, age_max, distance_modulus
+from mocksed.cosmology import AGE_MARGIN, Cosmology, age_max, distance_modulus
 from mocksed.errors import UserError
 from mocksed.filters import Filter
 from mocksed.jobs import Progress
@@ -23,8 +23,6 @@ from mocksed.neighbours import Metric
 from mocksed.sps import igm
 
 if TYPE_CHECKING:
-    from astropy.cosmology import FlatLambdaCDM
-
     from mocksed.sps.engine import Engine
     from mocksed.sps.fsps import ReferenceEngine
 
@@ -44,7 +42,7 @@ def build(
     *,
     engine: Engine | ReferenceEngine,
     metric: Metric,
-    cosmo: FlatLambdaCDM,
+    cosmo: Cosmology,
 ) -> dict[str, NDArray]:
     """Put the two classes together and compute what their parameters give.
 
@@ -62,7 +60,7 @@ def build(
         The stellar population model.
     metric : Metric
         Metric of the distance between proposal and result of star-forming galaxies.
-    cosmo : FlatLambdaCDM
+    cosmo : Cosmology
         Cosmology that limits the ages.
 
     Returns
@@ -123,7 +121,7 @@ def build(
     return columns
 
 
-def _age_limit(galaxies: Mapping[str, NDArray], cosmo: FlatLambdaCDM) -> Array:
+def _age_limit(galaxies: Mapping[str, NDArray], cosmo: Cosmology) -> Array:
     """Return the oldest age allowed for each galaxy [Gyr]."""
     limit = age_max(cosmo, galaxies["redshift"])
     too_early = ~(limit >= AGE_MARGIN)
@@ -315,7 +313,7 @@ def magnitudes(
     rest_frame: Sequence[Filter] = (),
     *,
     engine: Engine | ReferenceEngine,
-    cosmo: FlatLambdaCDM,
+    cosmo: Cosmology,
     igm_model: str,
     progress: Progress | None = None,
 ) -> dict[str, NDArray[np.float32]]:
@@ -331,7 +329,7 @@ def magnitudes(
         Filters of the absolute magnitudes, in the rest frame.
     engine : Engine or ReferenceEngine
         The stellar population model.
-    cosmo : FlatLambdaCDM
+    cosmo : Cosmology
         Cosmology of the distances.
     igm_model : str
         A name that `mocksed.sps.igm.transmission` takes.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mocksed import mapped, provenance
 from mocksed import relations as rel
-from mocksed.cosmology import AGE_MARGIN, age_max, cosmology, t_univ
+from mocksed.cosmology import AGE_MARGIN, Cosmology, age_max, t_univ
 from mocksed.errors import UserError
 from mocksed.jobs import Progress
 from mocksed.relations import Relations
@@ -22,9 +22,7 @@ from mocksed.rng import Stage, uniforms
 from mocksed.sps import TAU_RANGE
 from mocksed.sps.model import Model
 
-if TYPE_CHECKING:  # both take seconds to import, and not every stage that knows parents needs them
-    from astropy.cosmology import FlatLambdaCDM
-
+if TYPE_CHECKING:  # it takes a second to import, and not every stage that knows parents needs it
     from mocksed.sps.engine import Engine
 
 Array = NDArray[np.float64]
@@ -102,7 +100,7 @@ def sample(
     *,
     quiescent: bool,
     seed: int,
-    cosmo: FlatLambdaCDM,
+    cosmo: Cosmology,
     scatter: Relations,
 ) -> dict[str, Array]:
     """Draw the parameters of points.
@@ -117,7 +115,7 @@ def sample(
         The class, which decides the relation behind the metallicity.
     seed : int
         Seed of the run.
-    cosmo : FlatLambdaCDM
+    cosmo : Cosmology
         Cosmology that limits the ages.
     scatter : Relations
         Scatter of the relations.
@@ -142,7 +140,7 @@ def draw(
     uniform: Array,
     drawn: Mapping[str, Array],
     quiescent: bool,
-    cosmo: FlatLambdaCDM,
+    cosmo: Cosmology,
     scatter: Relations,
 ) -> Array:
     """Return a parameter at the cumulative probabilities ``uniform`` of its distribution, given those ``drawn``.
@@ -188,7 +186,7 @@ def cumulative(
     value: Array,
     drawn: Mapping[str, Array],
     quiescent: bool,
-    cosmo: FlatLambdaCDM,
+    cosmo: Cosmology,
     scatter: Relations,
 ) -> Array:
     """Return the cumulative probability of values of age, metallicity or dust, the inverse of `draw`.
@@ -339,7 +337,7 @@ def write(
 
     """
     quiescent, sampling = recipe["kind"] == "quiescent", recipe["sampling"]
-    cosmo, scatter = cosmology(**recipe["cosmology"]), Relations.from_config(recipe["scatter"])
+    cosmo, scatter = Cosmology(**recipe["cosmology"]), Relations.from_config(recipe["scatter"])
     metadata = {**(about or {}), "recipe": recipe, "rows": [start, stop]}
     with mapped.writing(path, COLUMNS, stop - start, metadata) as append:
         for first in range(start, stop, BLOCK):

@@ -20,6 +20,7 @@ from scipy.special import ndtr, ndtri
 
 from mocksed import relations as rel
 from mocksed.columns import Flag
+from mocksed.cosmology import Cosmology
 from mocksed.jobs import Progress
 from mocksed.parent import Sampling, cumulative, draw
 from mocksed.quiescent_proposal import SFR_TOLERANCE, Cells, Colours, Reach, colours, missed_sfr, outside, solve_tau
@@ -28,8 +29,6 @@ from mocksed.rng import Stage, uniforms
 from mocksed.uvj import in_box
 
 if TYPE_CHECKING:
-    from astropy.cosmology import FlatLambdaCDM
-
     from mocksed.sps.engine import Engine
 
 __all__ = ["SFR_TOLERANCE", "Prior", "assign", "dust2_range", "propose_log_sfr", "solve_tau"]
@@ -66,7 +65,7 @@ class Prior:
         Tries for each galaxy.
     seed : int
         Seed of the run.
-    cosmo : FlatLambdaCDM
+    cosmo : Cosmology
         Cosmology that limits the ages.
     scatter : Relations
         Scatter of the relations.
@@ -81,7 +80,7 @@ class Prior:
     box: Mapping[str, float]
     max_tries: int
     seed: int
-    cosmo: FlatLambdaCDM
+    cosmo: Cosmology
     scatter: Relations
     proposal: str = "adapted"
     sfr: str = "reachable"

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed.cosmology import AGE_MARGIN, age_max
+from mocksed.cosmology import AGE_MARGIN, Cosmology, age_max
 from mocksed.quiescent_proposal import missed_sfr, solve_tau
 from mocksed.relations import LOG_ZMET_RANGE
 
 if TYPE_CHECKING:
-    from astropy.cosmology import FlatLambdaCDM
-
     from mocksed.sps.engine import Engine
 
 Array = NDArray[np.float64]
@@ -58,7 +56,7 @@ def nearest(
     redshift: Array,
     box: Mapping[str, float],
     engine: Engine,
-    cosmo: FlatLambdaCDM,
+    cosmo: Cosmology,
     dust2_range: tuple[float, float],
 ) -> Nearest:
     """Search the allowed points with the SFR of each galaxy for the one deepest in the UVJ box.
@@ -71,7 +69,7 @@ def nearest(
         The UVJ box (see `mocksed.uvj`).
     engine : Engine
         The stellar population model.
-    cosmo : FlatLambdaCDM
+    cosmo : Cosmology
         Cosmology that limits the ages.
     dust2_range : tuple of float
         The dust that is allowed.

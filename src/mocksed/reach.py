@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mocksed import relations as rel
-from mocksed.cosmology import AGE_MARGIN, age_max
+from mocksed.cosmology import AGE_MARGIN, Cosmology, age_max
 from mocksed.relations import Gaussian, Relations
 from mocksed.sps import TAU_RANGE
 from mocksed.sps.derived import DUST2_MAX
@@ -39,8 +39,6 @@ from mocksed.sps.nebular import bracket
 from mocksed.sps.weights import sfr_per_mass_formed
 
 if TYPE_CHECKING:
-    from astropy.cosmology import FlatLambdaCDM
-
     from mocksed.sps.engine import Engine
 
 Array = NDArray[np.float64]
@@ -107,12 +105,12 @@ class Models:
         The stellar population model.
     scatter : Relations
         Scatter of the relations.
-    cosmo : FlatLambdaCDM
+    cosmo : Cosmology
         Cosmology that limits the ages.
 
     """
 
-    def __init__(self, engine: Engine, scatter: Relations, cosmo: FlatLambdaCDM) -> None:
+    def __init__(self, engine: Engine, scatter: Relations, cosmo: Cosmology) -> None:
         self.engine, self.scatter = engine, scatter
         self.grid = model_grid(engine)
         self.balance = balance(self.grid, engine, scatter, cosmo)
@@ -234,7 +232,7 @@ def candidates(
     return Candidates(log_zmet, met, log_weight, either_side + spread)
 
 
-def balance(grid: ModelGrid, engine: Engine, scatter: Relations, cosmo: FlatLambdaCDM) -> Array:
+def balance(grid: ModelGrid, engine: Engine, scatter: Relations, cosmo: Cosmology) -> Array:
     """Return the coefficients of the statistics of candidates with which the weights are balanced.
 
     Of the taken ones, not of all candidates, are the means of the statistics: galaxies have few candidates, and what

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from mocksed import jobs, parent, provenance, realisations, spectra, staging, storage, tree
-from mocksed.cosmology import age_max, cosmology
+from mocksed.cosmology import Cosmology, age_max
 from mocksed.launch import Work
 from mocksed.neighbours import metric_of
 from mocksed.sps import engines
@@ -130,7 +130,7 @@ class Neighbours:
         galaxies = {name: values[~galaxies["quiescent"]] for name, values in galaxies.items()}
         proposed = storage.to_arrays(storage.read_table(shard["proposals"]))
         proposal = {name.removeprefix("prop_"): values for name, values in proposed.items()}
-        limit = age_max(cosmology(**params["cosmology"]), galaxies["redshift"])
+        limit = age_max(Cosmology(**params["cosmology"]), galaxies["redshift"])
         if not params["allowed_ages_only"]:
             limit = np.full(len(limit), np.inf)
         targets = self._metric.coordinates(proposal | galaxies)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mocksed import assign, parent, provenance, realisations, staging, storage
-from mocksed.cosmology import age_max, cosmology
+from mocksed.cosmology import Cosmology, age_max
 from mocksed.jobs import job
 from mocksed.neighbours import metric_of
 from mocksed.sps import engines
@@ -17,7 +17,7 @@ with job(snakemake.log[0], snakemake.threads):
     galaxies = storage.read_arrays(files.galaxies, wanted, optional=[realisations.COLUMN])
     galaxies = {name: values[~galaxies["quiescent"]] for name, values in galaxies.items()}
     nearest = storage.to_arrays(storage.read_table(files.neighbours))
-    limit = age_max(cosmology(**params.cosmology), galaxies["redshift"])
+    limit = age_max(Cosmology(**params.cosmology), galaxies["redshift"])
     method = params.assignment["method"]
     engine = engines.over_table(params.sps) if method == "refine" else None
 

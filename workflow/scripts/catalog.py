@@ -1,7 +1,7 @@
 """Put both classes together and compute their derived quantities, magnitudes and emission lines."""
 
 from mocksed import catalog, filters, lines, provenance, realisations, spectra, storage
-from mocksed.cosmology import cosmology
+from mocksed.cosmology import Cosmology
 from mocksed.jobs import job, progress
 from mocksed.neighbours import metric_of
 from mocksed.sps import engines
@@ -15,7 +15,7 @@ with job(snakemake.log[0], snakemake.threads):
         storage.to_arrays(storage.read_table(path))
         for path in (snakemake.input.star_forming[0], snakemake.input.quiescent[0])
     )
-    engine, cosmo = engines.of(params.sps), cosmology(**params.about["cosmology"])
+    engine, cosmo = engines.of(params.sps), Cosmology(**params.about["cosmology"])
     columns = galaxies | catalog.build(
         galaxies, star_forming, quiescent, engine=engine, metric=metric_of(**params.metric), cosmo=cosmo
     )

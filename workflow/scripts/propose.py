@@ -1,7 +1,7 @@
 """Propose what the relations ask of star-forming galaxies."""
 
 from mocksed import assign, provenance, reach, realisations, storage
-from mocksed.cosmology import age_max, cosmology
+from mocksed.cosmology import Cosmology, age_max
 from mocksed.jobs import job
 from mocksed.relations import Relations
 from mocksed.sps import engines
@@ -12,7 +12,7 @@ with job(snakemake.log[0], snakemake.threads):
     galaxies = storage.read_arrays(snakemake.input.galaxies, wanted, optional=[realisations.COLUMN])
     galaxies = {name: values[~galaxies["quiescent"]] for name, values in galaxies.items() if name != "quiescent"}
     engine = engines.over_table(params.sps) if params.proposals == "joint" else None
-    scatter, cosmo = Relations.from_config(params.scatter), cosmology(**params.cosmology)
+    scatter, cosmo = Relations.from_config(params.scatter), Cosmology(**params.cosmology)
     proposal = assign.propose(
         **galaxies,
         seed=params.seed,

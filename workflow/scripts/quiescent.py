@@ -1,7 +1,7 @@
 """Draw the FSPS parameters of quiescent galaxies until their colours are in the UVJ box."""
 
 from mocksed import parent, provenance, quiescent, realisations, storage
-from mocksed.cosmology import cosmology
+from mocksed.cosmology import Cosmology
 from mocksed.jobs import job, progress
 from mocksed.relations import Relations
 from mocksed.sps import engines
@@ -16,7 +16,7 @@ with job(snakemake.log[0], snakemake.threads):
         box=params.quiescent["uvj_box"],
         max_tries=params.quiescent["max_tries"],
         seed=params.seed,
-        cosmo=cosmology(**params.cosmology),
+        cosmo=Cosmology(**params.cosmology),
         scatter=Relations.from_config(params.scatter),
         proposal=params.quiescent["proposal"],
         sfr=params.quiescent["sfr"],

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mocksed.columns import FLAG_DESCRIPTIONS, Flag
-from mocksed.cosmology import cosmology, t_univ
+from mocksed.cosmology import Cosmology, t_univ
 from mocksed.diagnostics import bins, style
 from mocksed.diagnostics.catalogue import Arrays, Sample, thin
 from mocksed.diagnostics.settings import Settings
@@ -54,7 +54,7 @@ def flag_counts(flags: NDArray) -> dict[str, int]:
 
 def _of_class(galaxies: Arrays, settings: Settings) -> dict[str, Any]:
     redshift, age = galaxies["redshift"], galaxies["age"]
-    fraction = age / t_univ(cosmology(**settings.cosmology), redshift)
+    fraction = age / t_univ(Cosmology(**settings.cosmology), redshift)
     log_tau, realisation = np.log10(galaxies["tau"]), galaxies.get(COLUMN)
     return {
         "n": len(age),
@@ -98,7 +98,7 @@ def _draw_ages(axes: Axes, sample: Sample, settings: Settings) -> None:
     xlim = style.limits(sample.galaxies["redshift"])
     xlim = (max(xlim[0], 0.0), xlim[1])
     redshift = np.linspace(*xlim, 200)
-    limit = t_univ(cosmology(**settings.cosmology), redshift)
+    limit = t_univ(Cosmology(**settings.cosmology), redshift)
     ylim = (0.0, 1.05 * float(limit.max()))
     style.density(axes, star_forming["redshift"], star_forming["age"], xlim, ylim, "star-forming")
     shown = thin({name: quiescent[name] for name in ("redshift", "age")}, _MAX_POINTS)

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mocksed import relations as rel
-from mocksed.cosmology import cosmology, t_univ
+from mocksed.cosmology import Cosmology, t_univ
 from mocksed.diagnostics import bins, mass_metallicity, muv, panels, sfr_mass, style, uvj, yardstick
 from mocksed.diagnostics.catalogue import Arrays, Sample, select, thin
 from mocksed.diagnostics.settings import Settings
@@ -278,7 +278,7 @@ def _of_box(by_redshift: Sequence[Mapping[str, float]]) -> Iterator[Row]:
 
 
 def _of_ages(galaxies: Arrays, settings: Settings, name: str) -> Iterator[Row]:
-    fraction = galaxies["age"] / t_univ(cosmology(**settings.cosmology), galaxies["redshift"])
+    fraction = galaxies["age"] / t_univ(Cosmology(**settings.cosmology), galaxies["redshift"])
     n = len(fraction)
     yield Row("ages", name, n, float(np.count_nonzero(~((fraction > 0.0) & (fraction < 1.0)))), 0.0, 0.0)
     for quantity, values, limits in (("age / t_univ", fraction, (0.0, 1.0)),

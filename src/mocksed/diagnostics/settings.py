@@ -34,7 +34,7 @@ class Settings:
     uvj_box: Mapping[str, float] = field(default_factory=lambda: dict(WILLIAMS2009))
     """Keyword arguments of the box, see `mocksed.uvj.in_box`."""
     cosmology: Mapping[str, float] = field(default_factory=dict)
-    """Keyword arguments of `mocksed.cosmology.cosmology`."""
+    """Keyword arguments of `mocksed.cosmology.Cosmology`."""
     sps: Mapping[str, Any] | None = None
     """The config's ``sps``; without it, nothing is searched that takes a stellar population model."""
     metric: Mapping[str, Any] = field(default_factory=lambda: {"metric": "default", "scales": {}})

@@ -71,7 +71,7 @@ def _reachable(samples: list[Arrays], settings: Settings) -> list[NDArray[np.flo
     if settings.sps is None or not sum(sizes):
         return [np.full(n, np.nan) for n in sizes]
     from mocksed import parent, quiescent, quiescent_search  # with numba and the SSP table they take seconds to load
-    from mocksed.cosmology import cosmology
+    from mocksed.cosmology import Cosmology
     from mocksed.sps import engines
 
     redshift, log_mstar, log_sfr = (
@@ -82,7 +82,7 @@ def _reachable(samples: list[Arrays], settings: Settings) -> list[NDArray[np.flo
         redshift,
         settings.uvj_box,
         engines.over_table(settings.sps),
-        cosmology(**settings.cosmology),
+        Cosmology(**settings.cosmology),
         quiescent.dust2_range(parent.sampling_of(settings.quiescent_sampling, "quiescent")),
     )
     return np.split((found.depth > _SIGNIFICANT).astype(float), np.cumsum(sizes)[:-1])

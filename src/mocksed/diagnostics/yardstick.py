@@ -85,7 +85,7 @@ def search_best(galaxies: Arrays, proposal: Arrays, settings: Settings) -> Array
     if settings.sps is None or not known.any():
         return result
     from mocksed import yardstick  # with numba and the SSP table it takes seconds to load
-    from mocksed.cosmology import age_max, cosmology
+    from mocksed.cosmology import Cosmology, age_max
     from mocksed.neighbours import metric_of
     from mocksed.sps import engines
 
@@ -94,7 +94,7 @@ def search_best(galaxies: Arrays, proposal: Arrays, settings: Settings) -> Array
         select(proposal, known),
         mass,
         z,
-        age_max(cosmology(**settings.cosmology), z),
+        age_max(Cosmology(**settings.cosmology), z),
         library=yardstick.Library(engines.over_table(settings.sps)),
         metric=metric_of(**settings.metric),
     )

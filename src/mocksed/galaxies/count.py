@@ -59,8 +59,8 @@ def _of_table(path: Path, file_format: str, dataset: str | int | None, modified:
 
 @lru_cache
 def _of_lightcone(key: str) -> int:
-    from mocksed.cosmology import cosmology
+    from mocksed.cosmology import Cosmology
     from mocksed.galaxies.lightcone import LightCone
 
     lightcone, of_cosmology, seed = json.loads(key)
-    return LightCone.from_config(lightcone, cosmology(**of_cosmology), seed).n_galaxies
+    return LightCone.from_config(lightcone, Cosmology(**of_cosmology), seed).n_galaxies

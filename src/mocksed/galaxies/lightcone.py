@@ -9,13 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from astropy import units as u
-from astropy.cosmology import FlatLambdaCDM
 from numpy.typing import NDArray
 from scipy.special import ndtri
-from scipy.stats import poisson
 
 from mocksed import rng
+from mocksed.cosmology import Cosmology, comoving_volume
 from mocksed.errors import UserError
 from mocksed.galaxies.mass_functions import draw_quiescent, log_phi_quiescent, log_phi_star_forming
 from mocksed.realisations import COLUMN, column_needed
@@ -40,7 +38,7 @@ class LightCone:
 
     Parameters
     ----------
-    cosmo : FlatLambdaCDM
+    cosmo : Cosmology
         Cosmology of the volumes.
     redshift, log_mstar : tuple of float
         Limits of the redshift and of log10 of the stellar mass [Msun].
@@ -72,7 +70,7 @@ class LightCone:
     def __init__(
         self,
         *,
-        cosmo: FlatLambdaCDM,
+        cosmo: Cosmology,
         redshift: tuple[float, float] = (0.0, 12.0),
         log_mstar: tuple[float, float] = (8.0, 12.5),
         n_galaxies: int | None = None,
@@ -94,7 +92,7 @@ class LightCone:
         )
         in_cells = 0.5 * (phi[..., 1:] + phi[..., :-1]) * np.diff(self._mass)  # (node, class, mass cell)
         per_volume = in_cells.sum(axis=(1, 2))
-        volume = cosmo.differential_comoving_volume(self._z).to_value(u.Mpc**3 / u.deg**2)
+        volume = comoving_volume(cosmo, self._z) * np.radians(1.0) ** 2  # [Mpc^3 / deg^2]
         hat = np.full(self._z.shape, self._z[1] - self._z[0])
         hat[[0, -1]] *= 0.5
         per_node = volume * per_volume * hat
@@ -106,7 +104,7 @@ class LightCone:
         self._cell_cdf = _cdf(in_cells.reshape(len(self._z), -1)) + np.arange(len(self._z))[:, None]
 
     @classmethod
-    def from_config(cls, lightcone: Mapping[str, Any], cosmo: FlatLambdaCDM, seed: int) -> "LightCone":
+    def from_config(cls, lightcone: Mapping[str, Any], cosmo: Cosmology, seed: int) -> "LightCone":
         """Return the light cone of the config's ``galaxies.lightcone``."""
         return cls(
             cosmo=cosmo,
@@ -247,6 +245,8 @@ def draw_positions(centre: tuple[float, float], area_deg2: float, u_ra: Array, u
 
 def _poisson(uniform: float, expected: float) -> int:
     """Return the number at a cumulative probability of the Poisson distribution."""
+    from scipy.stats import poisson  # takes most of a second to import, and few light cones need it
+
     if expected < 1e8:
         return int(poisson.ppf(uniform, expected))
     return round(expected + np.sqrt(expected) * ndtri(uniform))  # its limit; scipy's inverse fails for large means

@@ -1,0 +1,83 @@
+"""Users' tables and configurations, good and bad ones."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.runs import Workflow, survey
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_users_table_runs(root, tmp_path):
+    workflow = Workflow(root, tmp_path, **survey(tmp_path / "survey.parquet"))
+    workflow.succeed("results/tiny/spectra/0000.parquet", "results/tiny/plots/muv.png")
+    catalogue = workflow.whole("catalog").sort_by("galaxy_id")
+    assert catalogue["galaxy_id"].to_pylist() == list(range(1000, 1200))
+    assert catalogue["note"].to_pylist()[3] == "object 3"
+    assert json.loads(workflow.path("galaxies", "report.json").read_text())["n_used"] == 200
+
+
+def with_first(value):
+    def change(values):
+        values = values.astype(float) if not isinstance(value, int) else values.copy()
+        values[0] = value
+        return values
+
+    return change
+
+
+BAD_TABLES = {
+    "missing column": ({"lmass": None}, ["lmass", "survey.parquet"]),
+    "NaN mass": ({"lmass": with_first(np.nan)}, ["lmass", "row", "0"]),
+    "mass far too low": ({"lmass": with_first(-3.0)}, ["lmass", "-3"]),
+    "negative redshift": ({"z": with_first(-0.5)}, ["z", "-0.5"]),
+    "duplicate ids": ({"id": with_first(1001)}, ["id", "1001"]),
+    "empty table": ({name: lambda v: v[:0] for name in ("id", "z", "lmass", "passive", "note")}, ["no rows"]),
+    "masses linear": ({"lmass": lambda v: 10.0**v}, ["mass_scale", "lmass"]),
+}
+
+
+@pytest.mark.parametrize("what", BAD_TABLES)
+def test_a_bad_table_stops_the_run_before_any_work(root, tmp_path, what):
+    changes, words = BAD_TABLES[what]
+    workflow = Workflow(root, tmp_path, **survey(tmp_path / "survey.parquet", **changes))
+    said = workflow.fail()
+    for word in words:
+        assert word in said, said
+    assert not workflow.files()
+
+
+def test_an_unreadable_table_stops_the_run(root, tmp_path):
+    config = survey(tmp_path / "survey.parquet")
+    content = (tmp_path / "survey.parquet").read_bytes()
+    (tmp_path / "survey.parquet").write_bytes(content[: len(content) // 2])
+    workflow = Workflow(root, tmp_path, **config)
+    assert "survey.parquet" in workflow.fail()
+    assert not workflow.files()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"photometry": {"filters": ["jwst_f115x"]}}, ["photometry.filters", "jwst_f115x", "jwst_f115w"]),
+        ({"galaxies": {"source": "table", "table": {"path": "nowhere.fits"}}}, ["galaxies.table.path", "nowhere.fits"]),
+        ({"neighbours": {"kk": 3}}, ["neighbours.kk"]),
+        ({"realisations": [0, 0]}, ["realisations", "0 given more than once"]),
+        ({"spectra": {"wavelength": [5000, 1000]}}, ["spectra.wavelength"]),
+    ],
+)
+def test_a_bad_config_stops_the_run_at_once(root, tmp_path, changes, words):
+    workflow = Workflow(root, tmp_path, **changes)
+    said = workflow.fail()
+    assert all(word in said for word in words), said
+    assert not workflow.files()
+
+
+def test_results_that_cannot_be_written_stop_the_run(root, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    workflow = Workflow(root, tmp_path, results=str(tmp_path / "file" / "results"))
+    said = workflow.fail()
+    assert "results" in said
+    assert str(tmp_path / "file") in said
