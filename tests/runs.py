@@ -83,6 +83,11 @@ class Workflow:
         assert "Traceback" not in said, said[-5000:]
         return said
 
+    def take_parents(self, finished: "Workflow") -> None:
+        """Copy the parent catalogues and the tree of a run whose parents have the same configuration."""
+        for stage in ("parent", "tree"):
+            shutil.copytree(finished.path(stage), self.path(stage))
+
     def path(self, *parts: str) -> Path:
         return self.folder.joinpath("results", str(self.config["run"]), *parts)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binned_statistic
 
 from mocksed import relations
 from mocksed.diagnostics import bins
@@ -25,6 +26,15 @@ def test_percentiles_by_hand() -> None:
     np.testing.assert_allclose(found["p16"], [16.0, 1.32, NAN])
     np.testing.assert_allclose(found["p84"], [84.0, 6.76, NAN])
     np.testing.assert_allclose(found["x"], [0.5, 1.5, NAN])
+
+
+def test_bins_are_those_of_scipy() -> None:
+    rng = np.random.default_rng(5)
+    x, y = np.append(rng.uniform(-0.2, 1.2, 500), [0.0, 0.3, 1.0]), rng.normal(size=503)
+    edges = np.array([0.0, 0.1, 0.3, 0.31, 1.0])
+    found = bins.statistics(x, y, edges, min_count=1)
+    for name, statistic in (("count", "count"), ("median", "median"), ("p16", lambda v: np.percentile(v, 16.0))):
+        np.testing.assert_allclose(found[name], binned_statistic(x, y, statistic, edges).statistic, rtol=1e-12)
 
 
 def test_bins_of_too_few_are_missing_but_counted() -> None:

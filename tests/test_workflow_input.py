@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_users_table_runs(root, tmp_path):
-    workflow = Workflow(root, tmp_path, **survey(tmp_path / "survey.parquet"))
+    workflow = Workflow(root, tmp_path, parent={"shards": 1}, **survey(tmp_path / "survey.parquet"))
     workflow.succeed("results/tiny/spectra/0000.parquet", "results/tiny/plots/muv.png")
     catalogue = workflow.whole("catalog").sort_by("galaxy_id")
     assert catalogue["galaxy_id"].to_pylist() == list(range(1000, 1200))

@@ -43,8 +43,9 @@ def test_the_first_realisation_is_the_catalogue_without_realisations(three, tiny
 
 
 @pytest.mark.parametrize(("realisations", "shards"), [([2], 3), ([2, 1], 1)])
-def test_each_realisation_is_the_same_bytes_alone(three, root, tmp_path, realisations, shards):
+def test_each_realisation_is_the_same_bytes_alone(tiny, three, root, tmp_path, realisations, shards):
     other = Workflow(root, tmp_path, realisations=realisations, galaxies={"shards": shards})
+    other.take_parents(tiny)
     other.succeed(*(f"results/tiny/spectra/{shard:04d}.parquet" for shard in range(shards)))
     for stage in STAGES:
         rows = other.whole(stage)
@@ -84,8 +85,9 @@ def test_spectra_of_a_realisation_are_those_of_the_run(three):
         same(some, whole.filter(pc.equal(whole["realisation"], index)).take(ids))
 
 
-def test_realisations_of_a_users_table(root, tmp_path):
+def test_realisations_of_a_users_table(tiny, root, tmp_path):
     workflow = Workflow(root, tmp_path, realisations=[0, 4], **survey(tmp_path / "survey.parquet"))
+    workflow.take_parents(tiny)
     workflow.succeed("results/tiny/catalog/0000.parquet", "results/tiny/catalog/0001.parquet")
     first, other = (of_realisation(workflow.whole("catalog"), index).sort_by("galaxy_id") for index in (0, 4))
     assert first["galaxy_id"].to_pylist() == list(range(1000, 1200))

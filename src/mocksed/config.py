@@ -9,7 +9,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import reduce
+from functools import cache, reduce
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -154,8 +154,9 @@ def _read_yaml(path: Path) -> Any:
     return {} if content is None else content
 
 
+@cache
 def _read_schema(path: Path) -> Node:
-    """Return the schema with every ``$ref`` replaced by what it refers to; its own keywords win."""
+    """Return the schema with every ``$ref`` replaced by what it refers to; its own keywords win. It is not changed."""
     root = _read_yaml(path)
 
     def inline(node: Any) -> Any:

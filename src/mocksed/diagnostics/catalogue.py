@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mocksed import mapped, rng, storage
+from mocksed import mapped, storage
 from mocksed.errors import UserError
 from mocksed.realisations import COLUMN
 
@@ -137,6 +137,8 @@ _ID, _RANK = "id of the galaxy or row", "rank in the sample"
 
 def _rank(ids: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return a hash of each id, uniform between 0 and 1."""
+    from mocksed import rng  # with numba; most runs are plotted whole
+
     return rng.uniforms(0, rng.Stage.DIAGNOSTICS, ids, 1)[:, 0]
 
 

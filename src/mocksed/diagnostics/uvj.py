@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from astropy.stats import binom_conf_interval
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -89,6 +88,8 @@ def _reachable(samples: list[Arrays], settings: Settings) -> list[NDArray[np.flo
 
 
 def _fraction(inside: np.ndarray, realisation: bins.Realisation) -> dict[str, float]:
+    from astropy.stats import binom_conf_interval  # other plots do without it
+
     n = len(inside)
     if n:
         low, high = binom_conf_interval(int(inside.sum()), n, interval="wilson")
