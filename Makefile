@@ -35,9 +35,9 @@ run: env
 	@$(RUN)
 	@$(SNAKEMAKE) --report "$$($(BIN)/mocksed report-path --configfile $(CONFIG))"
 
-# Two files of tests at a time: many of them wait, for a cluster or for processes to start.
+# Two files of tests at a time, in the order of tests/conftest.py: many of them wait, for a cluster or for processes.
 test: lint
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 bench: env .venv/.bench
 	$(BIN)/python -m benchmarks

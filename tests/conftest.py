@@ -47,6 +47,26 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(reason)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast files first, then the one that waits for a cluster, while another process of pytest does the rest.
+
+    Tests of MPI want the cluster too, and so come last.
+    """
+    marks: dict[Path, list[set[str]]] = {}
+    for item in items:
+        marks.setdefault(item.path, []).append({mark.name for mark in item.iter_markers()})
+
+    def turn(item: pytest.Item) -> int:
+        of_file = marks[item.path]
+        if any("mpi" in of_item for of_item in of_file):
+            return 3
+        if any("slurm" in of_item for of_item in of_file):
+            return 1
+        return 2 if all("slow" in of_item for of_item in of_file) else 0
+
+    items.sort(key=turn)
+
+
 def pytest_deselected(items: list[pytest.Item]) -> None:
     if FSPS_REQUIRED and any(item.get_closest_marker("fsps") for item in items):
         raise pytest.UsageError("tests against FSPS are deselected, and MOCKSED_REQUIRE_FSPS is 1")
