@@ -231,7 +231,8 @@ def troubled(cluster, copy) -> Run:
         time.sleep(2)
         slurm_cluster.start_node()
         run.wait_for(slurm_cluster.running)
-        slurm_cluster.kill("slurmctld")
+        # told to stop, it saves its state: one that crashes may forget that a job has ended, until its walltime
+        slurm_cluster.kill("slurmctld", signal.SIGTERM)
         time.sleep(60)  # longer than Snakemake's executor asks in a row
         slurm_cluster.start_controller()
         run.succeed()
