@@ -65,20 +65,20 @@ class Need(NamedTuple):
 
 
 _LAWS: dict[str, Law] = {
-    "lightcone": Law(360, 3.0, row_bytes=90, row_us=1.5, row_disk=40),
+    "lightcone": Law(290, 2.6, row_bytes=90, row_us=1.5, row_disk=40),
     "input_table": Law(640, 3.0, row_bytes=100, row_us=1.7, row_disk=60),
-    "parent": Law(370, 3.4, row_bytes=0, row_us=2.6, row_disk=52),
+    "parent": Law(315, 2.4, row_bytes=0, row_us=2.6, row_disk=52),
     "tree": Law(295, 1.5, row_bytes=35, row_us=0.7, row_disk=28),
-    "propose": Law(445, 4.2, row_bytes=160, row_us=17.0, row_disk=57),
-    "neighbours": Law(385, 3.4, row_bytes=330, row_us=0.0, row_disk=169, point_bytes=29),
+    "propose": Law(400, 4.6, row_bytes=160, row_us=17.0, row_disk=57),
+    "neighbours": Law(300, 2.2, row_bytes=330, row_us=0.0, row_disk=169, point_bytes=29),
     "merge": Law(345, 3.0, row_bytes=405, row_us=1.6, row_disk=169),
-    "assign": Law(450, 4.0, row_bytes=500, row_us=55.0, row_disk=102, point_bytes=20),
-    "quiescent": Law(420, 4.5, row_bytes=100, row_us=1.2, row_disk=2),
-    "catalog": Law(475, 4.4, row_bytes=570, row_us=34.0, row_disk=225),
-    "spectra": Law(490, 2.6, row_bytes=100, row_us=45.0, row_disk=0),
-    "plot": Law(580, 12.0, row_bytes=290, row_us=3.0, row_disk=0, point_bytes=45),
-    "summary": Law(515, 18.5, row_bytes=640, row_us=15.6, row_disk=0, point_bytes=45),
-    "compare": Law(530, 55.0, row_bytes=1050, row_us=50.0, row_disk=0),
+    "assign": Law(370, 3.2, row_bytes=500, row_us=55.0, row_disk=102, point_bytes=20),
+    "quiescent": Law(345, 3.0, row_bytes=100, row_us=1.2, row_disk=2),
+    "catalog": Law(400, 3.6, row_bytes=570, row_us=34.0, row_disk=225),
+    "spectra": Law(430, 2.6, row_bytes=100, row_us=45.0, row_disk=0),
+    "plot": Law(500, 13.5, row_bytes=290, row_us=3.0, row_disk=0, point_bytes=45),
+    "summary": Law(500, 20.0, row_bytes=640, row_us=15.6, row_disk=0, point_bytes=45),
+    "compare": Law(480, 65.0, row_bytes=1050, row_us=50.0, row_disk=0),
     "ssp_table": Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0),
 }
 _PER_COLUMN = Law(0, 0, row_bytes=12, row_us=0.3, row_disk=3.7)  # of magnitudes or lines that the catalogue has
