@@ -46,7 +46,7 @@ class Workflow:
         """Have as few tree shards as there can be but one; return their number."""
         complete = configuration.load(self.config, self.root / "workflow/schemas/config.schema.yaml")
         found = {}
-        for max_memory_gb in np.arange(0.5, 3.0, 0.01).round(2).tolist():
+        for max_memory_gb in np.arange(0.5, 3.0, 0.001).round(3).tolist():
             limited = complete | {"neighbours": complete["neighbours"] | {"max_memory_gb": max_memory_gb}}
             with suppress(UserError):  # too little for any tree
                 found[max_memory_gb] = resources.tree_shards(limited)

@@ -154,9 +154,14 @@ def _read_yaml(path: Path) -> Any:
     return {} if content is None else content
 
 
-@cache
 def _read_schema(path: Path) -> Node:
-    """Return the schema with every ``$ref`` replaced by what it refers to; its own keywords win. It is not changed."""
+    """Return the schema with every ``$ref`` replaced by what it refers to; its own keywords win."""
+    return _read_schema_once(path.absolute())  # the current folder may change
+
+
+@cache
+def _read_schema_once(path: Path) -> Node:
+    """Return what `_read_schema` does, the same object every time: nobody changes it."""
     root = _read_yaml(path)
 
     def inline(node: Any) -> Any:
