@@ -21,7 +21,6 @@ include: "workflow/cluster.smk"
 rule all:
     default_target: True
     input:
-        parents_of("quiescent"),
         shards_of("catalog"),
         shards_of("spectra") if cfg["spectra"]["write"] else [],
         expand(f"{R}/plots/{{diagnostic}}.{{format}}", diagnostic=PLOTS, format=["png", "pdf"]),

@@ -12,15 +12,17 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mocksed import photometry, realisations, storage
-from mocksed.assign import PARAMETERS, PROPOSED
 from mocksed.columns import Flag, line_column, magnitude_column, rest_frame_column
 from mocksed.cosmology import AGE_MARGIN, Cosmology, age_max, distance_modulus
 from mocksed.errors import UserError
 from mocksed.filters import Filter
 from mocksed.jobs import Progress
 from mocksed.lines import indices
-from mocksed.neighbours import Metric
+from mocksed.search.draw import ASKED
+from mocksed.search.metric import Metric
+from mocksed.search.parent import FSPS
 from mocksed.sps import igm
+from mocksed.uvj import in_box
 
 if TYPE_CHECKING:
     from mocksed.sps.engine import Engine
@@ -31,20 +33,26 @@ Array = NDArray[np.float64]
 BLOCK = 4096
 """Galaxies whose spectra are held at once."""
 
+PROPOSED = tuple(f"prop_{name}" for name in ASKED["star_forming"])
+"""Columns of what was asked of a galaxy."""
+
+FAR = 1.0
+"""Distance between what was asked and what came out above which a galaxy is flagged."""
+
 _ROUNDING = 1e-6  # parameters of parent points are kept in single precision
 _N_LISTED = 5  # identifiers that a message names
 
 
 def build(
     galaxies: Mapping[str, NDArray],
-    star_forming: Mapping[str, NDArray],
-    quiescent: Mapping[str, NDArray],
+    assigned: Mapping[str, NDArray],
     *,
     engine: Engine | ReferenceEngine,
-    metric: Metric,
+    metrics: Mapping[str, Metric],
     cosmo: Cosmology,
+    uvj_box: Mapping[str, float],
 ) -> dict[str, NDArray]:
-    """Put the two classes together and compute what their parameters give.
+    """Compute what the parameters of galaxies give.
 
     Ages above the age of the universe and metallicities and ionisation parameters outside the SSP table are moved to
     the nearest ones allowed and flagged, wherever they come from.
@@ -53,15 +61,17 @@ def build(
     ----------
     galaxies : mapping of str to ndarray of shape (n, )
         ``galaxy_id``, ``redshift``, ``log_mstar``, ``quiescent``.
-    star_forming, quiescent : mappings of str to ndarray
-        What was proposed (``prop_...``) and assigned (`mocksed.assign.PARAMETERS`, ``flags``) to the galaxies of each
-        class, in their order.
+    assigned : mapping of str to ndarray of shape (n, )
+        What was asked (``prop_...``) and assigned (`mocksed.search.parent.FSPS`, ``flags``); NaN where a class has no
+        such quantity.
     engine : Engine or ReferenceEngine
         The stellar population model.
-    metric : Metric
-        Metric of the distance between proposal and result of star-forming galaxies.
+    metrics : mapping of str to Metric
+        Metric of each class, of the distance between what was asked and what came out.
     cosmo : Cosmology
         Cosmology that limits the ages.
+    uvj_box : mapping
+        The box of quiescent galaxies (see `mocksed.uvj`).
 
     Returns
     -------
@@ -76,49 +86,52 @@ def build(
 
     """
     n = len(galaxies["galaxy_id"])
-    rows = {False: np.flatnonzero(~galaxies["quiescent"]), True: np.flatnonzero(galaxies["quiescent"])}
-    names = (*(f"prop_{name}" for name in PROPOSED), *PARAMETERS)
-    columns: dict[str, NDArray] = {name: np.full(n, np.nan) for name in names}
-    columns["flags"] = np.zeros(n, np.int32)
-    for is_quiescent, assigned in ((False, star_forming), (True, quiescent)):
-        for name in assigned.keys() & columns.keys():
-            columns[name][rows[is_quiescent]] = assigned[name]
+    columns: dict[str, NDArray] = {name: np.full(n, np.nan) for name in PROPOSED}
+    columns |= {name: np.array(assigned[name]) for name in (*FSPS, "flags")}
+    columns |= {name: np.array(assigned[name]) for name in PROPOSED if name in assigned}
+    flags = columns["flags"]
     for name, clip, flag in (
         ("log_zmet", engine.clip_log_zmet, Flag.ZMET_CLIPPED),
         ("log_us", engine.clip_log_us, Flag.US_CLIPPED),
     ):
-        assigned_value, proposed = columns[name], columns[f"prop_{name}"]
-        columns[name] = clip(assigned_value)
-        moved = (np.abs(columns[name] - assigned_value) > _ROUNDING) | (np.abs(clip(proposed) - proposed) > 0.0)
-        columns["flags"] |= (flag * moved).astype(np.int32)
+        given, asked = columns[name], columns[f"prop_{name}"]
+        columns[name] = clip(given)
+        flags[(np.abs(columns[name] - given) > _ROUNDING) | (np.abs(clip(asked) - asked) > 0.0)] |= flag
     limit = _age_limit(galaxies, cosmo)
-    columns["flags"] |= (Flag.AGE_CLIPPED * (columns["age"] > limit)).astype(np.int32)
+    flags[columns["age"] > limit] |= Flag.AGE_CLIPPED
     columns["age"] = np.minimum(columns["age"], limit)
 
     log_mstar = galaxies["log_mstar"]
     results = ("log_sfr", "muv", "muv_intrinsic", "beta", "uv", "vj", "mass_fraction", "distance")
     columns |= {name: np.full(n, np.nan) for name in results}
-    for is_quiescent, row in rows.items():
+    for kind, row in _classes(galaxies):
         try:
-            derived = engine.derived(*_fsps(columns, row), nebular=not is_quiescent)
+            derived = engine.derived(*fsps(columns, row), nebular=kind == "star_forming")
         except UserError as error:
-            stage = "quiescent" if is_quiescent else "assign"
-            raise UserError(f"parameters in {stage}/: {error} Remove that file and run again.") from error
+            raise UserError(f"parameters in assign/: {error} Remove that file and run again.") from error
         for name in ("beta", "uv", "vj", "mass_fraction"):
             columns[name][row] = getattr(derived, name)
         columns["log_sfr"][row] = derived.log_ssfr + log_mstar[row]
         for name in ("muv", "muv_intrinsic"):
             columns[name][row] = getattr(derived, name) - 2.5 * log_mstar[row]
-    result = {name: columns[name] for name in (*PROPOSED, "tau")} | {k: galaxies[k] for k in ("redshift", "log_mstar")}
-    proposal = result | {name: columns[f"prop_{name}"] for name in PROPOSED}
-    columns["distance"] = metric.distance(proposal, result)
+        own: dict[str, NDArray] = {name: columns[name][row] for name in ASKED["star_forming"]}
+        own |= {name: galaxies[name][row] for name in ("redshift", "log_mstar")}
+        drawn = own | {name: columns[f"prop_{name}"][row] for name in ASKED[kind]}
+        columns["distance"][row] = metrics[kind].distance(drawn, own)
+    flags[columns["distance"] > FAR] |= Flag.FAR
+    outside = galaxies["quiescent"] & ~in_box(columns["uv"], columns["vj"], uvj_box)
+    flags[outside] |= Flag.UVJ_OUTSIDE
     for name in results:
         bad = ~np.isfinite(columns[name])
-        if name == "distance":
-            bad &= ~galaxies["quiescent"]
         if np.any(bad):
             raise UserError(_no_number(name, columns[name], bad, galaxies["galaxy_id"]))
     return columns
+
+
+def _classes(galaxies: Mapping[str, NDArray]) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Yield each class with its rows."""
+    yield "star_forming", np.flatnonzero(~galaxies["quiescent"])
+    yield "quiescent", np.flatnonzero(galaxies["quiescent"])
 
 
 def _age_limit(galaxies: Mapping[str, NDArray], cosmo: Cosmology) -> Array:
@@ -140,9 +153,9 @@ def _no_number(name: str, values: NDArray, bad: NDArray[np.bool_], galaxy_id: ND
     return f"{name} of the galaxy {galaxy_id[first]}{others} is {values[first]:g}."
 
 
-def _fsps(columns: Mapping[str, NDArray], rows: NDArray[np.int64]) -> Iterator[Array]:
+def fsps(columns: Mapping[str, NDArray], rows: NDArray[np.int64]) -> Iterator[Array]:
     """Yield the arguments of the engine; without gas there is no ionisation parameter, and none is used."""
-    for name in ("age", "tau", "log_zmet", "log_us", "dust2"):
+    for name in FSPS:
         yield columns[name][rows]
 
 
@@ -156,7 +169,7 @@ def spectra(
     Parameters
     ----------
     columns : mapping of str to ndarray of shape (n, )
-        ``quiescent``, ``log_mstar``, ``mass_fraction`` and `mocksed.assign.PARAMETERS`.
+        ``quiescent``, ``log_mstar``, ``mass_fraction`` and `mocksed.search.parent.FSPS`.
     engine : Engine or ReferenceEngine
         The stellar population model.
     progress : Progress, optional
@@ -172,7 +185,7 @@ def spectra(
         block = slice(start, min(start + BLOCK, len(formed)))
         rows = np.arange(start, block.stop)
         shines = ~columns["quiescent"][block]
-        flux = engine.spectra(*_fsps(columns, rows), nebular=shines, mass_formed=formed[block])
+        flux = engine.spectra(*fsps(columns, rows), nebular=shines, mass_formed=formed[block])
         yield block, flux
         if progress:
             progress.update(len(flux))
@@ -230,7 +243,7 @@ def line_luminosities(
     shining = np.flatnonzero(~columns["quiescent"])
     for start in range(0, len(shining) if wanted else 0, BLOCK):
         rows = shining[start : start + BLOCK]
-        per_mass = engine.lines(*_fsps(columns, rows))[:, index]
+        per_mass = engine.lines(*fsps(columns, rows))[:, index]
         luminosity[:, rows] = (per_mass * formed[rows, None]).T
         if progress:
             progress.update(len(rows))

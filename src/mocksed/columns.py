@@ -25,17 +25,17 @@ COLUMNS: dict[str, Column] = {
     "quiescent": Column(_b, "", "quiescent (true) or star-forming (false)"),
     "ra": Column(_f8, "deg", "right ascension (ICRS)"),
     "dec": Column(_f8, "deg", "declination (ICRS)"),
-    # proposed from the relations
-    "prop_log_sfr": Column(_f8, "log10(Msun/yr)", "star-formation rate proposed from its relation"),
-    "prop_log_zmet": Column(_f8, "log10(Zsun)", "metallicity of stars and gas proposed from its relation"),
-    "prop_log_us": Column(_f8, "", "log10 of the ionisation parameter proposed from its relation"),
-    "prop_muv": Column(_f8, "mag(AB)", "UV absolute magnitude proposed from its relation"),
-    "prop_beta": Column(_f8, "", "UV slope proposed from its relation"),
-    "prop_tau": Column(_f8, "Gyr", "tau near which the galaxy is searched for, that of the model which was proposed"),
+    # drawn from the relations
+    "prop_log_sfr": Column(_f8, "log10(Msun/yr)", "star-formation rate drawn from its relation"),
+    "prop_log_zmet": Column(_f8, "log10(Zsun)", "metallicity of stars and gas drawn from its relation"),
+    "prop_log_us": Column(_f8, "", "log10 of the ionisation parameter drawn from its relation"),
+    "prop_muv": Column(_f8, "mag(AB)", "UV absolute magnitude drawn from its relation; null where it decides a choice"),
+    "prop_beta": Column(_f8, "", "UV slope drawn from its relation"),
     # FSPS parameters
     "age": Column(_f8, "Gyr", "time since the start of star formation (FSPS tage)"),
     "tau": Column(_f8, "Gyr", "e-folding time of the delayed-tau star-formation history"),
     "dust2": Column(_f8, "", "optical depth of the diffuse dust at 5500 A"),
+    "dust_index": Column(_f8, "", "slope of the attenuation curve (FSPS dust_index); 0 for a curve that has none"),
     "log_zmet": Column(_f8, "log10(Zsun)", "metallicity of stars and gas (FSPS logzsol and gas_logz)"),
     "log_us": Column(_f8, "", "log10 of the ionisation parameter (FSPS gas_logu)"),
     # resulting
@@ -46,12 +46,13 @@ COLUMNS: dict[str, Column] = {
     "uv": Column(_f8, "mag(AB)", "rest-frame Bessell U - V"),
     "vj": Column(_f8, "mag(AB)", "rest-frame Bessell V - 2MASS J"),
     "mass_fraction": Column(_f8, "", "surviving stellar mass per stellar mass formed, remnants included"),
-    "distance": Column(_f8, "", "distance between proposal and result in the metric of the run"),
+    "distance": Column(_f8, "", "distance between what was drawn and what came out, in the metric of the run"),
     "flags": Column(_i4, "", "bits, see mocksed.columns.Flag"),
     # neighbours
-    "neighbour_index": Column(pa.list_(_i8), "", "rows of the parent catalogue, nearest first"),
-    "neighbour_distance": Column(pa.list_(_f8), "", "their distances to the proposal in the metric of the run"),
-    "neighbour_found": Column(_b, "", "whether any parent point was young enough"),
+    "parent_row": Column(_i8, "", "row of the parent catalogue of its class that the galaxy takes"),
+    "parent_found": Column(_b, "", "whether any parent point was young enough"),
+    "neighbour_row": Column(pa.list_(_i8), "", "rows of the parent catalogue of its class, nearest first"),
+    "neighbour_distance": Column(pa.list_(_f8), "", "their distances to what was drawn in the metric of the run"),
     # spectra
     "spectrum": Column(pa.list_(_f4), "Lsun/Hz", "rest-frame L_nu of the galaxy (Lsun = 3.839e33 erg/s)"),
 }
@@ -95,26 +96,22 @@ class Flag:
     NO_ALLOWED_NEIGHBOUR = 2
     """No parent point was young enough; the youngest one was used."""
     ZMET_CLIPPED = 4
-    """The proposed, drawn or assigned metallicity lies outside the SSP table; the nearest one there was used."""
-    UVJ_NOT_ACCEPTED = 8
-    """Quiescent: no try fell into the UVJ box; the galaxy keeps the try nearest to it."""
-    SFR_NOT_REACHED = 16
-    """Quiescent: the requested SFR has no solution at any allowed age; the nearest one was used."""
+    """The drawn or assigned metallicity lies outside the SSP table; the nearest one there was used."""
+    UVJ_OUTSIDE = 8
+    """Quiescent: the colours lie outside the UVJ box."""
+    FAR = 16
+    """What came out is further than 1 from what was drawn, in the metric of the run."""
     US_CLIPPED = 32
-    """The proposed or assigned ionisation parameter lies outside the SSP table; the nearest one there was used."""
-
-    SFR_REDRAWN = 64
-    """Quiescent: no colours in the UVJ box go with the SFR drawn first; it was drawn again from those they go with."""
+    """The drawn or assigned ionisation parameter lies outside the SSP table; the nearest one there was used."""
 
 
 FLAG_DESCRIPTIONS = {
     Flag.AGE_CLIPPED: "age moved to the limit set by the age of the universe",
     Flag.NO_ALLOWED_NEIGHBOUR: "no parent point young enough for the redshift",
     Flag.ZMET_CLIPPED: "metallicity outside the SSP table",
-    Flag.UVJ_NOT_ACCEPTED: "no try fell into the UVJ box",
-    Flag.SFR_NOT_REACHED: "requested SFR out of reach",
+    Flag.UVJ_OUTSIDE: "quiescent, with colours outside the UVJ box",
+    Flag.FAR: "further than 1 from what was drawn",
     Flag.US_CLIPPED: "ionisation outside the SSP table",
-    Flag.SFR_REDRAWN: "SFR drawn again, the first allows no quiescent colours",
 }
 
 RESERVED = frozenset(COLUMNS) - {"galaxy_id", "redshift", "log_mstar", "quiescent", "ra", "dec"}

@@ -20,8 +20,10 @@ from jsonschema import Draft202012Validator, ValidationError
 from mocksed import resources
 from mocksed.cosmology import AGE_MARGIN
 from mocksed.errors import UserError, suggestion
-from mocksed.neighbours import metric_of
+from mocksed.search import KINDS
+from mocksed.search.metric import metric_of
 from mocksed.sps import TAU_RANGE
+from mocksed.sps.model import LIMITS, Model
 
 Node = dict[str, Any]
 KeyPath = tuple[str | int, ...]
@@ -35,6 +37,7 @@ PARAMETER_LIMITS: dict[str, tuple[float, float]] = {
     "redshift": (0.0, math.inf),
     "log_us": (-4.0, -1.0),
     "dust2": (0.0, math.inf),
+    "dust_index": LIMITS["dust_index"],
     "age": (AGE_MARGIN, math.inf),
     "tau": TAU_RANGE,
 }
@@ -91,7 +94,8 @@ def load(source: Mapping[str, Any] | Path, schema: Path, to_plan: bool = False) 
     if not problems:
         try:  # what depends on the number of galaxies
             config = resources.with_shards(config)
-            resources.tree_shards(config)
+            for kind in KINDS:
+                resources.tree_shards(config, kind)
         except UserError as error:
             problems = [str(error)]
     if problems:
@@ -230,7 +234,7 @@ def _schema_problems(config: Any, root: Node) -> Iterator[str]:
     yield from _not_finite(config)
     errors = sorted(Draft202012Validator(root).iter_errors(config), key=lambda error: [*map(str, error.absolute_path)])
     # a missing key is reported once for each key missing beside it
-    yield from dict.fromkeys(problem for error in errors for problem in _translate(error))
+    yield from dict.fromkeys(problem for error in errors for problem in _translate(error, root["x-removed"]))
 
 
 def _not_finite(value: Any, path: KeyPath = ()) -> Iterator[str]:
@@ -241,8 +245,8 @@ def _not_finite(value: Any, path: KeyPath = ()) -> Iterator[str]:
         yield from _not_finite(item, (*path, key))
 
 
-def _translate(error: ValidationError) -> Iterator[str]:
-    """Say in plain words what jsonschema found."""
+def _translate(error: ValidationError, removed: Mapping[str, str]) -> Iterator[str]:
+    """Say in plain words what jsonschema found; ``removed`` are keys of earlier versions and what to do."""
     path: KeyPath = tuple(error.absolute_path)
     value: Any = error.instance
     node: Any = error.schema
@@ -251,6 +255,9 @@ def _translate(error: ValidationError) -> Iterator[str]:
         case "additionalProperties":
             for name in value.keys() - node["properties"].keys():
                 allowed = list(node["properties"])
+                if advice := removed.get(_dotted((*path, name))):
+                    yield f"{_dotted((*path, name))}: this key is no more; {advice}"
+                    continue
                 yield f"{_dotted((*path, name))}: unknown key{suggestion(name, allowed)}; allowed: {', '.join(allowed)}"
         case "required":
             for name in node["required"]:
@@ -258,7 +265,7 @@ def _translate(error: ValidationError) -> Iterator[str]:
                     yield f"{_dotted((*path, name))}: missing; expected {_words(node['properties'][name])}"
         case "oneOf" if inner := _errors_of_option(error):
             for item in inner:
-                yield from _translate(item)
+                yield from _translate(item, removed)
         case "uniqueItems":
             twice = {str(item): None for item in value if value.count(item) > 1}
             yield f"{key}: {', '.join(twice)} given more than once; give each once"
@@ -529,11 +536,41 @@ def _distribution_problems(path: str, parameter: str, kind: str, value: Any) -> 
             yield from _limit_problems(path, value, [value], low, high)
 
 
-def _check_scales(config: dict[str, Any]) -> Iterator[str]:
+def _check_search(config: dict[str, Any]) -> Iterator[str]:
+    metric, method = config["neighbours"]["metric"], config["assignment"]["method"]
+    if method == "choose" and metric != "default":
+        yield (
+            f"assignment.method: choose is not allowed with neighbours.metric {metric}; expected one of weighted_mean, "
+            "nearest, sample"
+        )
     try:
-        metric_of(config["neighbours"]["metric"], config["neighbours"]["scales"])
+        metric_of("star_forming", metric, config["neighbours"]["scales"])
     except UserError as error:
         yield f"neighbours.scales: {error}"
+    for kind, priors in config["assignment"]["prior"].items():
+        for name, prior in priors.items():
+            if prior is not None and prior[1] <= 0.0:
+                yield (
+                    f"assignment.prior.{kind}.{name}: {_show(prior)} is not allowed; expected a standard deviation "
+                    "(the second) above 0"
+                )
+
+
+def _check_triangle(config: dict[str, Any]) -> Iterator[str]:
+    limits = config["diagnostics"]["triangle_redshift"]
+    if limits is not None:
+        yield from _range_problems("diagnostics.triangle_redshift", limits, 0.0, math.inf)
+
+
+def _check_slope(config: dict[str, Any]) -> Iterator[str]:
+    sps = config["sps"]
+    for kind in ("star_forming", "quiescent"):
+        sampling = _get(config, f"parent.{kind}.sampling")
+        if isinstance(sampling, dict) and "dust_index" in sampling and not Model.from_config(sps).slope_is_free:
+            yield (
+                f"parent.{kind}.sampling.dust_index: not used with sps.dust_type {sps['dust_type']} and sps.dust_index "
+                f"{_show(sps['dust_index'])}; leave it out, or let the slope of power_law or kriek_conroy be free"
+            )
 
 
 _CHECKS = (
@@ -546,7 +583,9 @@ _CHECKS = (
     _check_ssp_table,
     _check_results,
     _check_sampling,
-    _check_scales,
+    _check_search,
+    _check_slope,
+    _check_triangle,
 )
 
 

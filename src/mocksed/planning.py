@@ -8,6 +8,7 @@ from mocksed import realisations, resources
 from mocksed.errors import UserError
 from mocksed.galaxies import count
 from mocksed.measured import Job
+from mocksed.search import KINDS
 
 MEMORY_RATIO = (1.1, 2.0)
 """Requested over measured memory, lowest and highest, beyond which the check marks a rule."""
@@ -41,7 +42,8 @@ def table(config: Mapping[str, Any]) -> str:
 def _size(config: Mapping[str, Any]) -> str:
     galaxies, parent = count.of_config(config), config["parent"]
     n = len(realisations.indices(config["realisations"]))
-    shards, parent_shards, trees = config["galaxies"]["shards"], parent["shards"], resources.tree_shards(config)
+    shards, parent_shards = config["galaxies"]["shards"], parent["shards"]
+    trees = sum(resources.tree_shards(config, kind) for kind in KINDS)
     ranks = config["mpi"]["tasks"]
     return (
         f"{galaxies.n:.3g} galaxies ({galaxies.how})" + (f" in {n} realisations" if n > 1 else "")

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 from mocksed import realisations
 from mocksed.errors import UserError
 from mocksed.galaxies import count
+from mocksed.search import KINDS
+from mocksed.search.nodes import grid
 
 SNAKEMAKE_MB = 420
 """Memory of the processes around a script in a job on a cluster [MB]: two Snakemakes, one that SLURM starts and one
@@ -67,13 +69,11 @@ class Need(NamedTuple):
 _LAWS: dict[str, Law] = {
     "lightcone": Law(290, 2.6, row_bytes=90, row_us=1.5, row_disk=40),
     "input_table": Law(640, 3.0, row_bytes=100, row_us=1.7, row_disk=60),
-    "parent": Law(315, 2.4, row_bytes=0, row_us=2.6, row_disk=52),
-    "tree": Law(295, 1.5, row_bytes=35, row_us=0.7, row_disk=28),
-    "propose": Law(400, 4.6, row_bytes=160, row_us=17.0, row_disk=57),
-    "neighbours": Law(300, 2.2, row_bytes=330, row_us=0.0, row_disk=169, point_bytes=29),
-    "merge": Law(345, 3.0, row_bytes=405, row_us=1.6, row_disk=169),
-    "assign": Law(370, 3.2, row_bytes=500, row_us=55.0, row_disk=102, point_bytes=20),
-    "quiescent": Law(345, 3.0, row_bytes=100, row_us=1.2, row_disk=2),
+    "parent": Law(315, 2.4, row_bytes=0, row_us=2.6, row_disk=56),
+    "tree": Law(295, 1.5, row_bytes=40, row_us=0.7, row_disk=28),
+    "balance": Law(420, 4.0, row_bytes=0, row_us=300_000.0, row_disk=0, point_bytes=29),
+    "neighbours": Law(400, 3.0, row_bytes=250, row_us=20.0, row_disk=60, point_bytes=29),
+    "assign": Law(370, 3.2, row_bytes=300, row_us=2.0, row_disk=100, point_bytes=24),
     "catalog": Law(400, 3.6, row_bytes=570, row_us=34.0, row_disk=225),
     "spectra": Law(430, 2.6, row_bytes=100, row_us=45.0, row_disk=0),
     "plot": Law(500, 13.5, row_bytes=290, row_us=3.0, row_disk=0, point_bytes=45),
@@ -82,11 +82,10 @@ _LAWS: dict[str, Law] = {
     "ssp_table": Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0),
 }
 _PER_COLUMN = Law(0, 0, row_bytes=12, row_us=0.3, row_disk=3.7)  # of magnitudes or lines that the catalogue has
-_NEAR = 0.5  # of the time of a search is left where proposals are joint, and so near models
 _READ_US = 0.2  # of each row of the catalogue and of the parent, of which plots take samples
 _PER_WAVELENGTH = 3.6  # bytes on disk, compressed
 _ALL_LINES = 166
-_PLOTS = 8
+_PLOTS = 7
 _MB = 1 << 20
 
 RANKED = ("parent", "neighbours", "spectra")
@@ -94,7 +93,7 @@ RANKED = ("parent", "neighbours", "spectra")
 
 
 def search_us(n_points: float) -> float:
-    """Return the time of a query for ten neighbours in the default metric on one core [us] (benchmarks/search.txt)."""
+    """Return the time of a query with the default's k and metric on one core [us] (benchmarks/search.txt)."""
     return _QUERY_US * (n_points / 1e6) ** _QUERY_POWER
 
 
@@ -122,7 +121,7 @@ def seconds(rule: str, config: Mapping[str, Any]) -> float:
 
 def _threads(rule: str, config: Mapping[str, Any]) -> int:
     """Return the threads of a process of the rule."""
-    return int(config["neighbours"]["threads"]) if rule in ("tree", "neighbours") else 1
+    return int(config["neighbours"]["threads"]) if rule in ("tree", "balance", "neighbours") else 1
 
 
 def _before_rows_s(rule: str, config: Mapping[str, Any]) -> float:
@@ -153,8 +152,7 @@ def plan(config: Mapping[str, Any], n_wavelengths: int = 1936) -> dict[str, Need
     needs = {}
     for rule, n in _jobs(config).items():
         law, all_rows = _law(rule, config), _all_rows(rule, config)
-        written = catalogue_rows(config) if rule == "merge" else all_rows
-        disk = written * (n_wavelengths * _PER_WAVELENGTH if rule == "spectra" else law.row_disk)
+        disk = all_rows * (n_wavelengths * _PER_WAVELENGTH if rule == "spectra" else law.row_disk)
         ranks = config["mpi"]["tasks"] if rule in RANKED else 1
         start_s, rows_s = _before_rows_s(rule, config), 1e-6 * all_rows * law.row_us
         if ranks > 1:
@@ -181,12 +179,12 @@ def with_shards(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     config = dict(config)
     if config["galaxies"]["shards"] == "auto":
-        laws = [_law(rule, config, config["parent"]["star_forming"]["n"]) for rule in _of_a_shard(config)]
+        laws = [_law(rule, config, one_tree=True) for rule in _of_a_shard(config)]
         row_mb, row_s = (max(_SPARE * law.row_bytes / _MB for law in laws), max(1e-6 * law.row_us for law in laws))
         least = max(row_mb / (_SHARE * 1000.0 * config["neighbours"]["max_memory_gb"]), row_s / _JOB_S)
         config["galaxies"] = config["galaxies"] | {"shards": _sensible(catalogue_rows(config) * least, config)}
     if config["parent"]["shards"] == "auto":
-        largest = max(config["parent"][kind]["n"] for kind in ("star_forming", "quiescent"))
+        largest = max(config["parent"][kind]["n"] for kind in KINDS)
         needed = 1e-6 * largest * _LAWS["parent"].row_us / _JOB_S
         config["parent"] = config["parent"] | {"shards": _sensible(needed, config)}
     return config
@@ -197,8 +195,8 @@ def _sensible(shards: float, config: Mapping[str, Any]) -> int:
     return min(max(math.ceil(shards), _LEAST_SHARDS * config["mpi"]["tasks"]), _MOST_SHARDS)
 
 
-def tree_shards(config: Mapping[str, Any]) -> int:
-    """Return the least number of tree shards with which all jobs keep to ``neighbours.max_memory_gb``.
+def tree_shards(config: Mapping[str, Any], kind: str) -> int:
+    """Return the least number of tree shards of a class with which all jobs keep to ``neighbours.max_memory_gb``.
 
     Raises
     ------
@@ -206,7 +204,7 @@ def tree_shards(config: Mapping[str, Any]) -> int:
         If no number does.
 
     """
-    n, limit = config["parent"]["star_forming"]["n"], 1000.0 * config["neighbours"]["max_memory_gb"]
+    n, limit = config["parent"][kind]["n"], 1000.0 * config["neighbours"]["max_memory_gb"]
     tree, search, galaxies_of_job = _LAWS["tree"], _LAWS["neighbours"], rows("neighbours", config)
     to_build = _request_mb(tree), _SPARE * tree.row_bytes / _MB
     to_search = _request_mb(search, galaxies_of_job), _SPARE * search.point_bytes / _MB
@@ -219,6 +217,11 @@ def tree_shards(config: Mapping[str, Any]) -> int:
             "or more galaxies.shards"
         )
     return max(math.ceil(n * a_point / (limit - held)) for held, a_point in (to_build, to_search))
+
+
+def _largest_tree(config: Mapping[str, Any]) -> int:
+    """Return the points of the largest tree shard: one is mapped at a time."""
+    return max(math.ceil(config["parent"][kind]["n"] / tree_shards(config, kind)) for kind in KINDS)
 
 
 def galaxies(config: Mapping[str, Any]) -> int:
@@ -237,39 +240,48 @@ def rows(rule: str, config: Mapping[str, Any]) -> int:
         case "plot" | "summary" | "compare":
             return min(config["diagnostics"]["max_galaxies"], catalogue_rows(config))
         case "parent":
-            largest = max(config["parent"][kind]["n"] for kind in ("star_forming", "quiescent"))
-            return math.ceil(largest / config["parent"]["shards"])
+            return math.ceil(max(config["parent"][kind]["n"] for kind in KINDS) / config["parent"]["shards"])
         case "tree":
-            return math.ceil(config["parent"]["star_forming"]["n"] / tree_shards(config))
-        case "merge":
-            return math.ceil(catalogue_rows(config) / config["galaxies"]["shards"]) * tree_shards(config)
+            return _largest_tree(config)
+        case "balance":
+            return _nodes(config)
     return math.ceil(catalogue_rows(config) / config["galaxies"]["shards"])
+
+
+def _nodes(config: Mapping[str, Any]) -> int:
+    """Return the nodes of the balance."""
+    limits = config["galaxies"][config["galaxies"]["source"]]
+    redshifts, log_mstars = grid(limits["redshift"], limits["log_mstar"])
+    return len(redshifts) * len(log_mstars)
 
 
 def points(rule: str, config: Mapping[str, Any]) -> int:
     """Return the parent points that one job of a rule maps at a time: those that it searches, looks up or draws."""
-    n = int(config["parent"]["star_forming"]["n"])
     match rule:
+        case "balance":
+            return math.ceil(config["parent"]["star_forming"]["n"] / tree_shards(config, "star_forming"))
         case "neighbours":
-            return math.ceil(n / tree_shards(config))
+            trees = {kind: tree_shards(config, kind) for kind in KINDS}
+            if max(trees.values()) == 1:  # both are mapped all the time
+                return sum(int(config["parent"][kind]["n"]) for kind in KINDS)
+            return _largest_tree(config)
         case "assign":
-            return n
+            return max(int(config["parent"][kind]["n"]) for kind in KINDS)
         case "plot" | "summary":
-            return math.ceil(n / config["parent"]["shards"])
+            return math.ceil(config["parent"]["star_forming"]["n"] / config["parent"]["shards"])
     return 0
 
 
 def _jobs(config: Mapping[str, Any]) -> dict[str, int]:
     """Return the number of jobs of each rule of a run."""
-    trees, shards = tree_shards(config), config["galaxies"]["shards"]
-    jobs = dict.fromkeys(_of_a_shard(config), shards)
-    jobs |= {"parent": 2 * config["parent"]["shards"], "tree": trees, "neighbours": shards * trees}
-    jobs |= {"input_table": 1, "merge": shards, "plot": _PLOTS, "summary": 1}
-    left_out = {"lightcone", "input_table", "merge", "spectra", "compare", "ssp_table"} - set(_of_a_shard(config))
+    jobs = dict.fromkeys(_of_a_shard(config), config["galaxies"]["shards"])
+    jobs |= {"parent": 2 * config["parent"]["shards"], "tree": sum(tree_shards(config, kind) for kind in KINDS)}
+    jobs |= {"input_table": 1, "balance": 1, "plot": _PLOTS, "summary": 1}
+    left_out = {"lightcone", "input_table", "balance", "spectra", "compare", "ssp_table"} - set(_of_a_shard(config))
     if config["galaxies"]["source"] == "table":
         left_out.remove("input_table")
-    if trees > 1:
-        left_out.remove("merge")
+    if config["assignment"]["method"] == "choose":
+        left_out.remove("balance")
     return {rule: jobs[rule] for rule in _LAWS if rule not in left_out}
 
 
@@ -277,19 +289,20 @@ def _of_a_shard(config: Mapping[str, Any]) -> list[str]:
     """Return the rules that have a job for each shard of galaxies."""
     first = ["lightcone"] if config["galaxies"]["source"] == "lightcone" else []
     last = ["spectra"] if config["spectra"]["write"] else []
-    return [*first, "propose", "neighbours", "assign", "quiescent", "catalog", *last]
+    return [*first, "neighbours", "assign", "catalog", *last]
 
 
-def _law(rule: str, config: Mapping[str, Any], n_points: int | None = None) -> Law:
+def _law(rule: str, config: Mapping[str, Any], one_tree: bool = False) -> Law:
     """Return the law of a rule.
 
-    That of a search depends on the points of the tree, by default those that it has with `tree_shards`, that of the
-    catalogue on the magnitudes and lines that it has.
+    That of a search depends on the points of the trees that are searched one after the other, by default as many as
+    `tree_shards` says, that of the catalogue on the magnitudes and lines that it has.
     """
     law = _LAWS[rule]
     if rule == "neighbours":
-        share = _NEAR if config["assignment"]["proposals"] == "joint" else 1.0
-        return law._replace(row_us=law.row_us + share * search_us(n_points or points(rule, config)))
+        n = config["parent"]["star_forming"]["n"]
+        trees = 1 if one_tree else tree_shards(config, "star_forming")
+        return law._replace(row_us=law.row_us + trees * search_us(n / trees))
     if rule != "catalog":
         return law
     lines, photometry = config["spectra"]["lines"], config["photometry"]
@@ -304,12 +317,10 @@ def _all_rows(rule: str, config: Mapping[str, Any]) -> int:
             return rows(rule, config) * _PLOTS
         case "summary" | "compare":
             return rows(rule, config)
-        case "parent":
-            return int(config["parent"]["star_forming"]["n"] + config["parent"]["quiescent"]["n"])
-        case "tree":
-            return int(config["parent"]["star_forming"]["n"])
-        case "neighbours" | "merge":
-            return catalogue_rows(config) * tree_shards(config)
+        case "parent" | "tree":
+            return sum(int(config["parent"][kind]["n"]) for kind in KINDS)
+        case "balance":
+            return _nodes(config)
     return catalogue_rows(config)
 
 

@@ -22,7 +22,18 @@ from mocksed.sps.engine import Engine
 from mocksed.sps.fsps import ReferenceEngine
 from mocksed.storage import PARQUET, replacing, to_table
 
-NEEDED = ("galaxy_id", "quiescent", "log_mstar", "mass_fraction", "age", "tau", "dust2", "log_zmet", "log_us")
+NEEDED = (
+    "galaxy_id",
+    "quiescent",
+    "log_mstar",
+    "mass_fraction",
+    "age",
+    "tau",
+    "dust2",
+    "dust_index",
+    "log_zmet",
+    "log_us",
+)
 """Columns of the catalogue from which a spectrum follows."""
 
 

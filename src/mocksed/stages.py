@@ -12,11 +12,19 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mocksed import jobs, parent, provenance, realisations, spectra, staging, storage, tree
+from mocksed import jobs, provenance, realisations, spectra, staging, storage
 from mocksed.cosmology import Cosmology, age_max
+from mocksed.errors import UserError
 from mocksed.launch import Work
-from mocksed.neighbours import metric_of
+from mocksed.relations import Relations
+from mocksed.search import KINDS, assign, balance, draw, neighbours, parent, tree
+from mocksed.search.balance import Balance
+from mocksed.search.choice import Prior
+from mocksed.search.metric import Metric, metric_of
+from mocksed.search.neighbours import Cloud, Search
+from mocksed.search.nodes import grid
 from mocksed.sps import engines
 from mocksed.sps.engine import Engine
 from mocksed.sps.fsps import ReferenceEngine
@@ -56,8 +64,8 @@ class Parent:
     Parameters
     ----------
     params : mapping
-        ``recipes``: of each kind of parent, the arguments of `mocksed.parent.recipe`; ``n_shards``: of each kind;
-        ``about``: what the files say of the run.
+        ``recipes``: of each kind of parent, the arguments of `mocksed.search.parent.recipe`; ``n_shards``: of each
+        kind; ``about``: what the files say of the run.
     shards : sequence of mapping
         ``kind``, ``shard`` (its number) and ``output``.
     share : Share
@@ -89,55 +97,203 @@ class Parent:
             parent.write(shard["output"], start, stop, recipe, self._engine, self._about, bar)
 
 
-class Neighbours:
-    """The points nearest to what was proposed for star-forming galaxies, in a tree shard.
+def search_of(params: Params) -> Search:
+    """Return how galaxies are searched for, from the config's ``neighbours``, ``assignment`` and others in a job."""
+    assignment = params["assignment"]
+    return Search(
+        method=assignment["method"],
+        k=params["neighbours"]["k"],
+        allowed_ages_only=params["neighbours"]["allowed_ages_only"],
+        seed=params["seed"],
+        cosmo=Cosmology(**params["cosmology"]),
+        scatter=Relations.from_config(params["scatter"]),
+        prior={kind: Prior.from_config(assignment["prior"][kind]) for kind in KINDS},
+    )
+
+
+class Trees:
+    """The tree shards of the parents, opened and checked.
 
     Parameters
     ----------
     params : mapping
-        ``recipe``: the arguments of `mocksed.parent.recipe`; ``metric``: those of `mocksed.neighbours.metric_of`;
-        ``k`` and ``allowed_ages_only``: the config's; ``cosmology``; ``n_trees``; ``config``: as the user gave it,
-        for `mocksed.staging.scratch_of`; ``about``: what the files say of the run.
+        ``recipes``: of each kind of parent, the arguments of `mocksed.search.parent.recipe`; ``metric``: those of
+        `mocksed.search.metric.metric_of` but the kind; ``config``: as the user gave it, for
+        `mocksed.staging.scratch_of`.
+    files : mapping
+        Of each kind, the files of its tree shards: ``leaves`` and ``about``.
+    share : Share
+        For the trees.
+
+    """
+
+    def __init__(self, params: Params, files: Mapping[str, Mapping[str, Sequence[str]]], share: Share) -> None:
+        scratch = staging.scratch_of(params["config"])
+        self.recipes = {kind: parent.recipe(**params["recipes"][kind]) for kind in files}
+        self.metrics = {kind: metric_of(kind, **params["metric"]) for kind in files}
+        self.clouds: dict[str, Cloud] = {}
+        for kind, of_kind in files.items():
+            metric, recipe = self.metrics[kind], self.recipes[kind]
+            bounds = storage.shard_bounds(recipe["n"], len(of_kind["leaves"]))
+
+            def read(
+                leaves: str, about: str, rows: tuple[int, int],
+                metric: Metric = metric, recipe: parent.Recipe = recipe,
+            ) -> tree.KDTree:  # fmt: skip
+                return tree.read(staging.local(leaves, scratch), about, metric, *rows, recipe)
+
+            shards = zip(of_kind["leaves"], of_kind["about"], bounds, strict=True)
+            self.clouds[kind] = Cloud(kind, [share(partial(read, *shard)) for shard in shards], metric)
+
+    def behind(self, search: Params) -> dict[str, Any]:
+        """Return all that a balance follows from, in plain types."""
+        names = ("neighbours", "assignment", "scatter", "cosmology", "metric")
+        return {"recipe": self.recipes["star_forming"]} | {name: search[name] for name in names}
+
+
+def make_balance(
+    params: Params,
+    files: Mapping[str, Mapping[str, Sequence[str]]],
+    output: str,
+    limits: Mapping[str, Sequence[float]],
+) -> None:
+    """Write the balance of the weights of a run.
+
+    Parameters
+    ----------
+    params, files : mappings
+        As for `Trees`, of the star-forming class, and for `search_of`; ``about``: what the file says of the run.
+    output : path
+        The JSON file.
+    limits : mapping
+        ``redshift`` and ``log_mstar`` of the galaxies.
+
+    """
+    trees = Trees(params, files, alone)
+    n_nodes = np.prod([len(nodes) for nodes in grid(limits["redshift"], limits["log_mstar"])])
+    with jobs.progress(int(n_nodes), "nodes", "balance") as bar:
+        found = balance.of_run(
+            trees.clouds["star_forming"], search_of(params), limits["redshift"], limits["log_mstar"], bar
+        )
+    storage.write_json(output, params["about"] | {"of": trees.behind(params)} | found.as_json())
+
+
+def read_balance(path: str, of: Mapping[str, Any]) -> Balance:
+    """Return a balance.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, is none, or is of another run.
+
+    """
+    stored = storage.read_json(path)
+    if not isinstance(stored, Mapping) or not {"of", "coefficients", "residual"} <= stored.keys():
+        raise UserError(f"{path} is no balance of weights. Remove it and run again: it will be made anew.")
+    for key, expected in storage.plain(of).items():
+        if stored["of"].get(key) != expected:
+            raise UserError(
+                f"{path} was made with another configuration: {key} is {stored['of'].get(key)}, expected {expected}. "
+                "Remove it and run again: it will be made anew."
+            )
+    return Balance.from_json(dict(stored))
+
+
+class Neighbours:
+    """What is asked of galaxies, and the parent points that they have, for shards of galaxies.
+
+    Parameters
+    ----------
+    params : mapping
+        As for `Trees` and `search_of`; ``trees``: the files of both kinds; ``balance``: the file of the balance, None
+        for methods that have none; ``about``: what the files say of the run.
     shards : sequence of mapping
-        ``galaxies``, ``proposals``, ``tree`` (its number) with the files ``leaves`` and ``about``, and ``output``.
+        ``galaxies`` and ``output``.
     share : Share
         For the trees.
 
     """
 
     def __init__(self, params: Params, shards: Sequence[Shard], share: Share = alone) -> None:
-        self._params = params
-        self._metric = metric_of(**params["metric"])
-        recipe = parent.recipe(**params["recipe"])
-        bounds, scratch = storage.shard_bounds(recipe["n"], params["n_trees"]), staging.scratch_of(params["config"])
-
-        def read(shard: Shard) -> tree.KDTree:
-            leaves = staging.local(shard["leaves"], scratch)
-            return tree.read(leaves, shard["about"], self._metric, *bounds[int(shard["tree"])], recipe)
-
-        first_of = {shard["tree"]: shard for shard in reversed(shards)}
-        self._trees = {number: share(partial(read, shard)) for number, shard in sorted(first_of.items())}
+        self._params, self._search = params, search_of(params)
+        self._trees = Trees(params, params["trees"], share)
+        of = self._trees.behind(params)
+        self._balance = read_balance(params["balance"], of) if params["balance"] else None
+        self._sources: dict[str, Any] = {}
+        for kind in KINDS:
+            self._sources |= provenance.of_file(params["trees"][kind]["about"][0])
 
     def rows(self, shard: Shard) -> int:
-        """Return the number of star-forming galaxies."""
-        return storage.count_rows(shard["proposals"])
+        """Return the number of galaxies."""
+        return storage.count_rows(shard["galaxies"])
 
     def make(self, shard: Shard, report: Report = jobs.progress) -> None:
         """Search."""
-        params = self._params
         wanted = ["galaxy_id", "redshift", "log_mstar", "quiescent"]
         galaxies = storage.read_arrays(shard["galaxies"], wanted, optional=[realisations.COLUMN])
-        galaxies = {name: values[~galaxies["quiescent"]] for name, values in galaxies.items()}
-        proposed = storage.to_arrays(storage.read_table(shard["proposals"]))
-        proposal = {name.removeprefix("prop_"): values for name, values in proposed.items()}
-        limit = age_max(Cosmology(**params["cosmology"]), galaxies["redshift"])
-        if not params["allowed_ages_only"]:
-            limit = np.full(len(limit), np.inf)
-        targets = self._metric.coordinates(proposal | galaxies)
-        with report(len(targets), "galaxies", f"neighbours {Path(shard['output']).stem}") as bar:
-            rows, distance, found = self._trees[shard["tree"]].nearest_allowed(targets, params["k"], limit, bar)
-        columns = proposed | {"neighbour_index": rows, "neighbour_distance": distance, "neighbour_found": found}
-        storage.write_table(shard["output"], columns, params["about"] | provenance.of_file(shard["about"]))
+        with report(len(galaxies["galaxy_id"]), "galaxies", f"neighbours {Path(shard['output']).stem}") as bar:
+            found = {
+                kind: neighbours.of_class(own, self._trees.clouds[kind], self._search, self._balance, bar)
+                for kind, own in _of_classes(galaxies).items()
+            }
+        columns = realisations.keys(galaxies) | _together(galaxies["quiescent"], found)
+        storage.write_table(shard["output"], columns, self._params["about"] | self._sources)
+
+
+def _of_classes(columns: Mapping[str, NDArray]) -> dict[str, dict[str, NDArray]]:
+    """Return the rows of each class, told apart by the column ``quiescent``."""
+    rows = {kind: np.flatnonzero(columns["quiescent"] == (kind == "quiescent")) for kind in KINDS}
+    return {kind: {name: values[own] for name, values in columns.items()} for kind, own in rows.items()}
+
+
+def _together(quiescent: NDArray[np.bool_], classes: Mapping[str, Mapping[str, NDArray]]) -> dict[str, NDArray]:
+    """Return the columns of both classes in the order of the galaxies, NaN where a class has none."""
+    columns: dict[str, NDArray] = {}
+    for kind, own in classes.items():
+        rows = np.flatnonzero(quiescent == (kind == "quiescent"))
+        for name, values in own.items():
+            if name not in columns:
+                missing = np.nan if values.dtype.kind == "f" else 0
+                columns[name] = np.full((len(quiescent), *values.shape[1:]), missing, values.dtype)
+            columns[name][rows] = values
+    return columns
+
+
+def assign_shard(params: Params, files: Mapping[str, Any], output: str) -> None:
+    """Write the parameters of a shard of galaxies.
+
+    Parameters
+    ----------
+    params : mapping
+        ``recipes``, ``metric``, ``assignment``, ``seed``, ``cosmology`` and ``config`` as for `Neighbours`.
+    files : mapping
+        ``galaxies``, ``neighbours``, and ``parents``: the shards of the parent of each kind.
+    output : path
+        The file to write.
+
+    """
+    scratch = staging.scratch_of(params["config"])
+    wanted = ["galaxy_id", "redshift", "log_mstar", "quiescent"]
+    galaxies = storage.read_arrays(files["galaxies"], wanted, optional=[realisations.COLUMN])
+    found = storage.to_arrays(storage.read_table(files["neighbours"]))
+    if any(not np.array_equal(found.get(name, []), values) for name, values in realisations.keys(galaxies).items()):
+        raise UserError(f"{files['neighbours']} is of other galaxies. Remove it and run again: it will be made anew.")
+    limit = age_max(Cosmology(**params["cosmology"]), galaxies["redshift"])
+    classes = {}
+    together = _of_classes(galaxies | {f"found_{name}": values for name, values in found.items()} | {"limit": limit})
+    for kind, own in together.items():
+        paths = [staging.local(path, scratch) for path in files["parents"][kind]]
+        parents = parent.open_shards(paths, parent.recipe(**params["recipes"][kind]))
+        parents.check(parent.FSPS)
+        asked = [f"prop_{name}" for name in draw.ASKED[kind] if f"prop_{name}" in found]
+        of_class = {name: own[f"found_{name}"] for name in found if not name.startswith("prop_") or name in asked}
+        classes[kind] = assign.assign(
+            of_class, own, own["limit"], parents.take,
+            metric=metric_of(kind, **params["metric"]), method=params["assignment"]["method"], seed=params["seed"],
+        )  # fmt: skip
+    kept = {name: values for name, values in found.items() if name.startswith("prop_")}
+    columns = realisations.keys(galaxies) | kept | _together(galaxies["quiescent"], classes)
+    storage.write_table(output, columns, provenance.of_file(files["neighbours"]))
 
 
 class Spectra:

@@ -249,18 +249,19 @@ def _unreadable(path: Path | str, error: Exception) -> UserError:
 def write_json(path: Path | str, content: object) -> None:
     """Write JSON with sorted keys, whole or not at all; NaN and infinity become null."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(_plain(content), indent=2, sort_keys=True, allow_nan=False) + "\n")
+        temporary.write_text(json.dumps(plain(content), indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
-def _plain(value: object) -> object:
+def plain(value: Any) -> Any:
+    """Return a value as JSON would give it back: lists for arrays and tuples, null for what is not finite."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain(value.item())
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     return value

@@ -1,10 +1,10 @@
-# FSPS parameters of each class, and the catalogue that holds both.
+# FSPS parameters of the galaxies, and the catalogue.
 rule assign:
     input:
         neighbours=f"{R}/neighbours/{{shard}}.parquet",
         galaxies=f"{R}/galaxies/{{shard}}.parquet",
-        parents=parents_of("star_forming"),
-        ssp_table=SSP_TABLE,
+        star_forming=parents_of("star_forming"),
+        quiescent=parents_of("quiescent"),
     output:
         f"{R}/assign/{{shard}}.parquet",
     log:
@@ -15,47 +15,17 @@ rule assign:
     resources:
         **resources_of("assign"),
     params:
-        **SHARED,
-        recipe=recipe_of("star_forming"),
-        metric=METRIC,
-        assignment=cfg["assignment"],
-        sps=cfg["sps"],
+        search={**SEARCH, "recipes": {kind: recipe_of(kind) for kind in KINDS}},
     message:
-        "parameters of the star-forming galaxies {wildcards.shard}"
+        "parameters of the galaxies {wildcards.shard}"
     script:
         "../scripts/assign.py"
-
-
-rule quiescent:
-    input:
-        galaxies=f"{R}/galaxies/{{shard}}.parquet",
-        ssp_table=SSP_TABLE,
-        checked=INPUT_CHECKED,
-    output:
-        f"{R}/quiescent/{{shard}}.parquet",
-    log:
-        f"{LOGS}/quiescent/{{shard}}.log",
-    benchmark:
-        f"{BENCHMARKS}/quiescent/{{shard}}.tsv"
-    threads: 1
-    resources:
-        **resources_of("quiescent"),
-    params:
-        **SHARED,
-        sps=cfg["sps"],
-        sampling=cfg["parent"]["quiescent"]["sampling"],
-        quiescent=cfg["quiescent"],
-    message:
-        "parameters of the quiescent galaxies {wildcards.shard}"
-    script:
-        "../scripts/quiescent.py"
 
 
 rule catalog:
     input:
         galaxies=f"{R}/galaxies/{{shard}}.parquet",
-        star_forming=rules.assign.output,
-        quiescent=rules.quiescent.output,
+        assigned=rules.assign.output,
         ssp_table=SSP_TABLE,
         filter_files=list(cfg["photometry"]["filter_files"].values()),
     output:
@@ -69,6 +39,7 @@ rule catalog:
         **resources_of("catalog"),
     params:
         metric=METRIC,
+        uvj_box=cfg["quiescent"]["uvj_box"],
         sps=cfg["sps"],
         photometry=cfg["photometry"],
         lines=cfg["spectra"]["lines"],

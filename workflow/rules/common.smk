@@ -8,6 +8,7 @@ from mocksed import config as configuration
 from mocksed import launch, provenance, realisations
 from mocksed import resources as cost
 from mocksed.errors import UserError
+from mocksed.search import KINDS
 from mocksed.storage import shard_bounds
 
 try:
@@ -27,7 +28,7 @@ BENCHMARKS = f"benchmarks/{cfg['run']}"
 SSP_TABLE = cfg["sps"]["table"]
 GALAXY_SHARDS = [f"{i:04d}" for i in range(cfg["galaxies"]["shards"])]
 PARENT_SHARDS = [f"{i:04d}" for i in range(cfg["parent"]["shards"])]
-TREE_SHARDS = [f"{i:04d}" for i in range(cost.tree_shards(cfg))]
+TREE_SHARDS = {kind: [f"{i:04d}" for i in range(cost.tree_shards(cfg, kind))] for kind in KINDS}
 
 REALISATIONS = realisations.indices(cfg["realisations"])
 
@@ -35,16 +36,14 @@ REALISATIONS = realisations.indices(cfg["realisations"])
 ABOUT = provenance.of_galaxies(cfg)
 ABOUT_PARENT = provenance.of_run(cfg)
 
-# The arguments of `mocksed.neighbours.metric_of`.
+# The arguments of `mocksed.search.metric.metric_of`, but for the class.
 METRIC = {key: cfg["neighbours"][key] for key in ("metric", "scales")}
-
-# What every stage that draws random numbers or ages is told.
-SHARED = {key: cfg[key] for key in ("seed", "cosmology")} | {"scatter": cfg["relations"]["scatter"], "about": ABOUT}
 
 
 wildcard_constraints:
     shard=r"\d{4}",
     tree=r"\d{4}",
+    kind="star_forming|quiescent",
 
 
 def shards_of(stage):
@@ -58,22 +57,44 @@ def parents_of(kind):
 
 
 def recipe_of(kind):
-    """Return the arguments of `mocksed.parent.recipe`: all that a parent catalogue follows from."""
-    shared = {"seed": cfg["seed"], "cosmology": cfg["cosmology"], "scatter": cfg["relations"]["scatter"]}
-    return {"kind": kind, **cfg["parent"][kind], **shared, "sps": cfg["sps"]}
+    """Return the arguments of `mocksed.search.parent.recipe`: all that a parent catalogue follows from."""
+    of_kind = cfg["parent"][kind]
+    return {
+        "kind": kind,
+        "n": of_kind["n"],
+        "sampling": of_kind["sampling"],
+        "seed": cfg["seed"],
+        "cosmology": cfg["cosmology"],
+        "scatter": cfg["relations"]["scatter"],
+        "sps": cfg["sps"],
+        "uvj_box": cfg["quiescent"]["uvj_box"] if of_kind.get("in_box_only") else None,
+    }
 
 
-def tree_of(wildcards):
-    """Return the tree shard of a job; where there is but one, file names do not have it."""
-    return wildcards.get("tree", TREE_SHARDS[0])
+def trees_of(kind):
+    """Return the files of the tree shards of a class."""
+    return {
+        "leaves": expand(f"{R}/tree/{kind}/{{tree}}.npy", tree=TREE_SHARDS[kind]),
+        "about": expand(f"{R}/tree/{kind}/{{tree}}.json", tree=TREE_SHARDS[kind]),
+    }
 
 
 def parents_of_tree(wildcards):
-    """Return the shards of the star-forming parent that hold the rows of a tree shard."""
-    n = cfg["parent"]["star_forming"]["n"]
-    start, stop = shard_bounds(n, len(TREE_SHARDS))[int(tree_of(wildcards))]
+    """Return the shards of the parent that hold the rows of a tree shard."""
+    n, kind = cfg["parent"][wildcards.kind]["n"], wildcards.kind
+    start, stop = shard_bounds(n, len(TREE_SHARDS[kind]))[int(wildcards.tree)]
     held = shard_bounds(n, len(PARENT_SHARDS))
-    return [path for path, (first, last) in zip(parents_of("star_forming"), held) if first < stop and start < last]
+    return [path for path, (first, last) in zip(parents_of(kind), held) if first < stop and start < last]
+
+
+# What the search and what follows it are told.
+SEARCH = {
+    **{key: cfg[key] for key in ("seed", "cosmology", "assignment")},
+    "neighbours": {key: cfg["neighbours"][key] for key in ("k", "allowed_ages_only")},
+    "scatter": cfg["relations"]["scatter"],
+    "metric": METRIC,
+    "about": ABOUT,
+}
 
 
 def resources_of(rule):

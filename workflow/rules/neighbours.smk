@@ -1,108 +1,78 @@
-# Tree and neighbours: what is proposed for star-forming galaxies, and the parent points nearest to it.
+# Tree, balance and neighbours: what is asked of each galaxy, and the parent points near that.
 rule tree:
     input:
         parents=parents_of_tree,
     output:
-        leaves=f"{R}/tree/{{tree}}.npy",
-        about=f"{R}/tree/{{tree}}.json",
+        leaves=f"{R}/tree/{{kind}}/{{tree}}.npy",
+        about=f"{R}/tree/{{kind}}/{{tree}}.json",
     log:
-        f"{LOGS}/tree/{{tree}}.log",
+        f"{LOGS}/tree/{{kind}}-{{tree}}.log",
     benchmark:
-        f"{BENCHMARKS}/tree/{{tree}}.tsv"
+        f"{BENCHMARKS}/tree/{{kind}}-{{tree}}.tsv"
     threads: cfg["neighbours"]["threads"]
     resources:
         **resources_of("tree"),
     params:
-        recipe=recipe_of("star_forming"),
+        kind="{kind}",
+        recipe=lambda wildcards: recipe_of(wildcards.kind),
         metric=METRIC,
-        n_trees=len(TREE_SHARDS),
+        n_trees=lambda wildcards: len(TREE_SHARDS[wildcards.kind]),
         tree=lambda wildcards: int(wildcards.tree),
     message:
-        "k-d tree of the parent in the metric {params.metric[metric]}, {wildcards.tree}"
+        "k-d tree of the parent {wildcards.kind} in the metric {params.metric[metric]}, {wildcards.tree}"
     script:
         "../scripts/tree.py"
 
 
-rule propose:
+TREES = {kind: trees_of(kind) for kind in KINDS}
+TREE_FILES = [path for files in TREES.values() for paths in files.values() for path in paths]
+
+
+rule balance:
     input:
-        galaxies=f"{R}/galaxies/{{shard}}.parquet",
+        trees=TREES["star_forming"]["leaves"] + TREES["star_forming"]["about"],
         ssp_table=SSP_TABLE,
     output:
-        f"{R}/proposals/{{shard}}.parquet",
+        f"{R}/balance.json",
     log:
-        f"{LOGS}/propose/{{shard}}.log",
+        f"{LOGS}/balance/balance.log",
     benchmark:
-        f"{BENCHMARKS}/propose/{{shard}}.tsv"
-    threads: 1
+        f"{BENCHMARKS}/balance/balance.tsv"
+    threads: cfg["neighbours"]["threads"]
     resources:
-        **resources_of("propose"),
+        **resources_of("balance"),
     params:
-        **SHARED,
-        proposals=cfg["assignment"]["proposals"],
-        sps=cfg["sps"],
+        search={**SEARCH, "about": ABOUT_PARENT, "recipes": {"star_forming": recipe_of("star_forming")}},
+        trees={"star_forming": TREES["star_forming"]},
+        limits={key: cfg["galaxies"][cfg["galaxies"]["source"]][key] for key in ("redshift", "log_mstar")},
     message:
-        "what is proposed for the star-forming galaxies {wildcards.shard}"
+        "weights with which star-forming galaxies follow the relations"
     script:
-        "../scripts/propose.py"
+        "../scripts/balance.py"
 
 
-# Each shard of galaxies, or each pair of one and a tree shard, the results of which are merged.
-PAIRS = {"shard": GALAXY_SHARDS, "tree": TREE_SHARDS}
-PAIR = "{shard}-{tree}"
-PART = f"{R}/neighbours/parts/{PAIR}.parquet"
-if len(TREE_SHARDS) == 1:
-    PAIRS, PAIR = {"shard": GALAXY_SHARDS}, "{shard}"
-TREE = "{tree}" if "tree" in PAIRS else TREE_SHARDS[0]
+BALANCE = rules.balance.output if cfg["assignment"]["method"] == "choose" else []
+SHARDS = {"shard": GALAXY_SHARDS}
 
 
 rule neighbours:
     input:
-        galaxies=of_job(f"{R}/galaxies/{{shard}}.parquet", PAIRS),
-        proposals=of_job(f"{R}/proposals/{{shard}}.parquet", PAIRS),
-        leaves=of_job(f"{R}/tree/{TREE}.npy", PAIRS),
-        about=of_job(f"{R}/tree/{TREE}.json", PAIRS),
+        galaxies=of_job(f"{R}/galaxies/{{shard}}.parquet", SHARDS),
+        trees=TREE_FILES,
+        balance=BALANCE,
     output:
-        temp(of_job(PART, PAIRS)) if "tree" in PAIRS else of_job(f"{R}/neighbours/{{shard}}.parquet", PAIRS),
+        of_job(f"{R}/neighbours/{{shard}}.parquet", SHARDS),
     log:
-        f"{LOGS}/neighbours/{name_of_job(PAIR)}.log",
+        f"{LOGS}/neighbours/{name_of_job('{shard}')}.log",
     benchmark:
-        f"{BENCHMARKS}/neighbours/{name_of_job(PAIR)}.tsv"
+        f"{BENCHMARKS}/neighbours/{name_of_job('{shard}')}.tsv"
     threads: RANKS * cfg["neighbours"]["threads"]
     resources:
         **resources_of_ranks("neighbours", cfg["neighbours"]["threads"]),
     params:
-        about=ABOUT,
-        cosmology=cfg["cosmology"],
-        recipe=recipe_of("star_forming"),
-        metric=METRIC,
-        k=cfg["neighbours"]["k"],
-        allowed_ages_only=cfg["neighbours"]["allowed_ages_only"],
-        n_trees=len(TREE_SHARDS),
-        trees=lambda wildcards: [of.get("tree", TREE_SHARDS[0]) for of in in_job(wildcards, PAIRS)],
+        search={**SEARCH, "recipes": {kind: recipe_of(kind) for kind in KINDS}},
+        trees=TREES,
     message:
         f"neighbours of the galaxies {name_of_job('{wildcards.shard}')}"
     script:
         "../scripts/neighbours.py"
-
-
-if len(TREE_SHARDS) > 1:
-
-    rule merge:
-        input:
-            parts=expand(PART, tree=TREE_SHARDS, allow_missing=True),
-            trees=expand(f"{R}/tree/{{tree}}.json", tree=TREE_SHARDS),
-        output:
-            f"{R}/neighbours/{{shard}}.parquet",
-        log:
-            f"{LOGS}/merge/{{shard}}.log",
-        benchmark:
-            f"{BENCHMARKS}/merge/{{shard}}.tsv"
-        threads: 1
-        resources:
-            **resources_of("merge"),
-        params:
-            k=cfg["neighbours"]["k"],
-        message:
-            "neighbours of the galaxies {wildcards.shard}, of all tree shards"
-        script:
-            "../scripts/merge.py"

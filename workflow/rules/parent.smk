@@ -12,8 +12,6 @@ rule parent:
         f"{LOGS}/parent/{name_of_job('{kind}-{shard}')}.log",
     benchmark:
         f"{BENCHMARKS}/parent/{name_of_job('{kind}-{shard}')}.tsv"
-    wildcard_constraints:
-        kind="star_forming|quiescent",
     threads: RANKS
     resources:
         **resources_of_ranks("parent"),

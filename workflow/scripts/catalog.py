@@ -1,9 +1,10 @@
-"""Put both classes together and compute their derived quantities, magnitudes and emission lines."""
+"""Compute the galaxies' derived quantities, magnitudes and emission lines."""
 
 from mocksed import catalog, filters, lines, provenance, realisations, spectra, storage
 from mocksed.cosmology import Cosmology
 from mocksed.jobs import job, progress
-from mocksed.neighbours import metric_of
+from mocksed.search import KINDS
+from mocksed.search.metric import metric_of
 from mocksed.sps import engines
 
 with job(snakemake.log[0], snakemake.threads):
@@ -11,13 +12,15 @@ with job(snakemake.log[0], snakemake.threads):
     table = storage.read_table(snakemake.input.galaxies)
     wanted = ["galaxy_id", *({realisations.COLUMN} & set(table.column_names)), "redshift", "log_mstar", "quiescent"]
     galaxies = storage.to_arrays(table.select(wanted))
-    star_forming, quiescent = (
-        storage.to_arrays(storage.read_table(path))
-        for path in (snakemake.input.star_forming[0], snakemake.input.quiescent[0])
-    )
+    assigned = storage.to_arrays(storage.read_table(snakemake.input.assigned[0]))
     engine, cosmo = engines.of(params.sps), Cosmology(**params.about["cosmology"])
     columns = galaxies | catalog.build(
-        galaxies, star_forming, quiescent, engine=engine, metric=metric_of(**params.metric), cosmo=cosmo
+        galaxies,
+        assigned,
+        engine=engine,
+        metrics={kind: metric_of(kind, **params.metric) for kind in KINDS},
+        cosmo=cosmo,
+        uvj_box=params.uvj_box,
     )
     columns |= catalog.line_luminosities(columns, params.lines, engine=engine)
     files = params.photometry["filter_files"]
@@ -27,7 +30,7 @@ with job(snakemake.log[0], snakemake.threads):
             columns, apparent, rest_frame, engine=engine, cosmo=cosmo, igm_model=params.sps["igm"], progress=bar
         )
     passed_through = {name: table[name] for name in table.column_names if name not in columns}
-    about = provenance.of_file(snakemake.input.star_forming[0]) | provenance.of_engine(engine, params.sps)
+    about = provenance.of_file(snakemake.input.assigned[0]) | provenance.of_engine(engine, params.sps)
     about |= spectra.in_catalogue(params.sps, params.wavelength)
     about["lines"] = {name: engine.line_name[i] for name, i in lines.indices(params.lines, engine.line_name).items()}
     about["filters"] = {band.name: round(band.pivot, 2) for band in (*apparent, *rest_frame)}  # pivot wavelengths [A]

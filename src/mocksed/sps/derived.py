@@ -1,9 +1,10 @@
 """Quantities that follow from a few broad bands, without the spectra: the path for parent catalogues of 1e8 points.
 
-The SSPs and the gas around them are projected once on what the bands need. A band's flux behind dust is
-sum_i w_i L_i exp(-dust2 k_i); apart from exp(-dust2 k) with the mean k of the band it hardly depends on dust2 and is
-interpolated by a polynomial in it, whose coefficients are linear in L and so are tabulated for each SSP. The gas is
-tabulated per ionising photon on a refined grid of metallicity and ionisation: between its nodes it is linear.
+The SSPs and the gas around them are projected once on what the bands need. Within a band, what the dust lets through is
+interpolated between its own values at a few wavelengths (empirical interpolation: Barrault et al. 2004), which are
+chosen such that this holds for every optical depth and slope of the attenuation curve. So the flux of a band behind
+dust is a sum of a few coefficients, linear in the spectrum and tabulated for each SSP, times exp(-dust2 k) there. The
+gas is tabulated per ionising photon on a refined grid of metallicity and ionisation: between its nodes it is linear.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 from mocksed import filters, photometry
+from mocksed.sps.dust import Curve, attenuation
+from mocksed.sps.model import LIMITS
 from mocksed.sps.nebular import NebularTables, add_continuum, add_lines, bracket, draw_lines, line_profiles
 from mocksed.sps.table import SSPTable
 from mocksed.sps.weights import sfr_per_mass_formed, ssp_weights, survival
@@ -25,10 +27,14 @@ Array = NDArray[np.float64]
 _F = np.float32
 
 DUST2_MAX = 4.0
-"""The polynomials hold up to this dust2."""
+"""The interpolation of the dust holds up to this dust2."""
+DUST_INDEX_MIN = -1.6
+"""And from this slope of the attenuation curve on."""
 
-_TOLERANCE = 5e-6  # relative, of the polynomials in dust2
-_WINGS = 1e-3  # of the weight at the peak of a band: below, the polynomials may be worse
+_TOLERANCE = 5e-6  # of the interpolation of what the dust lets through, relative to its mean in the band
+_WINGS = 1e-3  # of the weight at the peak of a band: below, the interpolation may be worse
+_DEPTHS = DUST2_MAX * np.linspace(0.0, 1.0, 13) ** 2  # for which it is made
+_N_SLOPES = 9
 _ZMET_STEP, _US_STEP = 0.02, 0.0625  # dex, of the grid of the gas: [O III] in V sets them, 1.5e-3 mag at worst
 _PAD = 16  # coefficients are padded to a multiple of this, for whole vector registers
 
@@ -106,16 +112,14 @@ def from_fluxes(sfh: str, age: Array, tau: Array, mass_fraction: Array, flux: Ar
 
 
 class BandTables(NamedTuple):
-    """Polynomials of the bands for each SSP, and for the gas; a named tuple, since numba can take one.
+    """Coefficients of the bands for each SSP, and for the gas; a named tuple, since numba can take one.
 
     Attributes
     ----------
-    k_mean : ndarray of shape (n_band, )
-        Attenuation curve in each band.
     first : ndarray of shape (n_band + 1, )
         First coefficient of each band, and their number.
     stellar : ndarray of shape (n_zmet, n_age, n_coefficient)
-        Coefficients of powers of 2 dust2 / DUST2_MAX - 1, of SSPs of 1 Msun [Lsun/Hz].
+        Of SSPs of 1 Msun [Lsun/Hz]; those of a band sum to its flux without dust.
     gas_log_zmet, gas_log_us : ndarrays of shapes (n_gas_zmet, ), (n_gas_us, )
         Refined grid.
     gas : ndarray of shape (n_gas_zmet, n_gas_us, n_row, n_coefficient)
@@ -127,7 +131,6 @@ class BandTables(NamedTuple):
 
     """
 
-    k_mean: Array
     first: NDArray[np.int64]
     stellar: NDArray[np.float32]
     gas_log_zmet: Array
@@ -137,12 +140,14 @@ class BandTables(NamedTuple):
     photons: Array
 
 
-def prepare(table: SSPTable, neb: NebularTables, k: Array) -> BandTables:
-    """Return the tables of `band_fluxes` for an attenuation curve ``k`` (n_wave, )."""
+def prepare(table: SSPTable, neb: NebularTables, dust: Curve) -> tuple[BandTables, Curve]:
+    """Return the tables of `band_fluxes`, and the attenuation curve at the wavelength of each coefficient.
+
+    ``dust`` is the curve on the wavelengths of the table.
+    """
     weights = band_weights(table.wavelength)
-    k_mean = weights @ k / weights.sum(axis=1)
-    polynomials = [w * _expansion(k - mean, w) for w, mean in zip(weights, k_mean, strict=True)]
-    coefficients = np.concatenate(polynomials)
+    interpolations = [interpolation(dust, w) for w in weights]
+    coefficients = np.concatenate([w * own for w, (_, own) in zip(weights, interpolations, strict=True)])
     coefficients = np.pad(coefficients, ((0, -len(coefficients) % _PAD), (0, 0)))
     first, *_, last = np.flatnonzero(np.any(coefficients != 0.0, axis=0))
     seen = slice(first, last + 1)
@@ -162,9 +167,8 @@ def prepare(table: SSPTable, neb: NebularTables, k: Array) -> BandTables:
     for i, log_zmet in enumerate(gas_log_zmet):
         _gas_spectra(log_zmet, gas_log_us, of_row, photon_unit, in_bands, spectra)
         gas[i] = project(spectra)
-    return BandTables(
-        k_mean=k_mean,
-        first=np.cumsum([0, *map(len, polynomials)]),
+    tables = BandTables(
+        first=np.cumsum([0, *(len(nodes) for nodes, _ in interpolations)]),
         stellar=project(table.stellar[..., seen]),
         gas_log_zmet=gas_log_zmet,
         gas_log_us=gas_log_us,
@@ -172,27 +176,52 @@ def prepare(table: SSPTable, neb: NebularTables, k: Array) -> BandTables:
         row=row,
         photons=neb.photons / photon_unit,
     )
+    return tables, dust.some(np.concatenate([nodes for nodes, _ in interpolations]))
 
 
-def _expansion(dk: Array, weights: Array) -> Array:
-    """Return c, shape (n, n_wave), such that exp(-dust2 dk) is sum_j c_j t^j with t = 2 dust2 / DUST2_MAX - 1.
+def interpolation(dust: Curve, weights: Array) -> tuple[NDArray[np.intp], Array]:
+    """Return where in a band to take what the dust lets through, and how to interpolate between these wavelengths.
 
-    The polynomial interpolates at Chebyshev nodes, with as many as the values of dk need that carry the weight.
+    The empirical interpolation of Barrault et al. (2004): of all depths and slopes the one that is interpolated worst
+    is added to the basis, and the wavelength at which it is off most to the nodes, until all are good to `_TOLERANCE`.
+
+    Parameters
+    ----------
+    dust : Curve
+        Attenuation curve.
+    weights : ndarray of shape (n_wave, )
+        Of the band.
+
+    Returns
+    -------
+    nodes : ndarray of shape (n_node, )
+        Indices of wavelengths.
+    cardinal : ndarray of shape (n_node, n_wave)
+        What is interpolated is the sum over nodes of its value there times these; 0 outside the band.
+
     """
-    t = np.linspace(-1.0, 1.0, 101)[:, None]
-    used = weights > _WINGS * weights.max()
-    extremes = np.array([dk[used].min(), dk[used].max()])
-    for n in range(2, 40):
-        nodes = chebyshev.chebpts1(n)
-        inverse = np.linalg.inv(np.vander(nodes, increasing=True))
-        expected = np.exp(-0.5 * DUST2_MAX * (t + 1.0) * extremes)
-        found = (
-            np.vander(t[:, 0], n, increasing=True) @ inverse @ np.exp(-0.5 * DUST2_MAX * np.outer(nodes + 1, extremes))
-        )
-        if np.max(np.abs(found / expected - 1.0)) < _TOLERANCE:
+    inside = np.flatnonzero(weights)
+    used = np.abs(weights[inside]) > _WINGS * np.abs(weights).max()
+    slopes = np.linspace(DUST_INDEX_MIN, LIMITS["dust_index"][1], _N_SLOPES) if dust.free else np.zeros(1)
+    curves = np.stack([dust.some(inside).at(slope) for slope in slopes])
+    mean = curves @ weights[inside] / weights.sum()
+    # relative to the transmission at the mean curve, which all wavelengths share
+    family = np.exp(-_DEPTHS[:, None, None] * (curves - mean[:, None])).reshape(-1, len(inside))
+    family /= np.abs(family[:, used]).mean(axis=1, keepdims=True)
+    nodes: list[int] = []
+    basis: list[int] = []
+    cardinal = np.zeros((0, len(inside)))
+    while True:
+        off = np.where(used, np.abs(family - family[:, nodes] @ cardinal), 0.0)
+        worst, where = np.unravel_index(np.argmax(off), off.shape)
+        if off[worst, where] < _TOLERANCE:
             break
-    dk = np.where(weights != 0.0, dk, 0.0)
-    return np.asarray(inverse @ np.exp(-0.5 * DUST2_MAX * np.outer(nodes + 1.0, dk)))
+        nodes.append(int(where))
+        basis.append(int(worst))
+        cardinal = np.linalg.solve(family[np.ix_(basis, nodes)], family[basis])
+    full = np.zeros((len(nodes), len(weights)))
+    full[:, inside] = cardinal
+    return inside[nodes], full
 
 
 def _refined(nodes: Array, step: float) -> Array:
@@ -221,8 +250,8 @@ def _gas_spectra(log_zmet, log_us, ages, n_photons, neb, out) -> None:  # type: 
 
 @numba.njit(cache=True, parallel=True, fastmath={"contract"})
 def band_fluxes(  # type: ignore[no-untyped-def]
-    order, starts, age, tau, log_zmet, log_us, dust2, shines, history, zmet_nodes, ssp_mass, bands, flux, intrinsic,
-    mass,
+    order, starts, age, tau, log_zmet, log_us, dust2, dust_index, shines, history, zmet_nodes, ssp_mass, bands, dust,
+    flux, intrinsic, mass,
 ) -> None:  # fmt: skip
     """Fill flux (n, n_band) [Lsun/Hz], the flux of the first band without dust (n, ) and the surviving mass (n, ).
 
@@ -230,7 +259,7 @@ def band_fluxes(  # type: ignore[no-untyped-def]
     ----------
     order, starts : ndarrays of int
         An order of the galaxies and where blocks start in it (see `mocksed.sps.engine.blocks`).
-    age, tau, log_zmet, log_us, dust2 : ndarrays of shape (n, )
+    age, tau, log_zmet, log_us, dust2, dust_index : ndarrays of shape (n, )
         Parameters, within the table.
     shines : bool
         Whether the gas shines.
@@ -238,7 +267,7 @@ def band_fluxes(  # type: ignore[no-untyped-def]
         Kind of history.
     zmet_nodes, ssp_mass : ndarrays of shapes (n_zmet, ), (n_zmet, n_age)
         Metallicities and surviving masses of the SSPs.
-    bands : BandTables
+    bands, dust : BandTables, Curve
         From `prepare`.
     flux, intrinsic, mass : ndarrays
         Overwritten.
@@ -273,13 +302,12 @@ def band_fluxes(  # type: ignore[no-untyped-def]
                     high0, high1 = bands.gas[gas_z + 1, u, row], bands.gas[gas_z + 1, u + 1, row]
                     for i in range(n):
                         total[i] += f00 * low0[i] + f01 * low1[i] + f10 * high0[i] + f11 * high1[i]
-            t = 2.0 * dust2[g] / DUST2_MAX - 1.0
-            for b in range(len(bands.k_mean)):
+            for b in range(len(bands.first) - 1):
                 value = 0.0
-                for i in range(bands.first[b + 1] - 1, bands.first[b] - 1, -1):
-                    value = value * t + total[i]
-                flux[g, b] = value * np.exp(-dust2[g] * bands.k_mean[b])
+                for i in range(bands.first[b], bands.first[b + 1]):
+                    value += total[i] * np.exp(-dust2[g] * attenuation(dust, dust_index[g], i))
+                flux[g, b] = value
             value = 0.0
-            for i in range(bands.first[1] - 1, -1, -1):
-                value = total[i] - value
+            for i in range(bands.first[1]):
+                value += total[i]
             intrinsic[g] = value

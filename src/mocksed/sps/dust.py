@@ -1,7 +1,11 @@
 """Dust: what it absorbs, k(lambda) / k(5500 A) as FSPS codes it, and what it emits."""
 
-from collections.abc import Callable
+from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -143,10 +147,27 @@ def kriek_conroy(wavelength: ArrayLike, dust_index: float) -> Array:
         Optical depth relative to that at 5500 A (but for the bump's wing).
 
     """
+    low, high = BUMP_STRENGTH
+    bumped = calzetti(wavelength) + (low + high * dust_index) * bump(wavelength)
+    return np.asarray(bumped * power_law(wavelength, dust_index))
+
+
+BUMP_STRENGTH = (0.85, -1.9)
+"""Strength of the bump of Kriek & Conroy (2013, eq 3): the first plus the second times the slope."""
+
+
+def bump(wavelength: ArrayLike) -> Array:
+    """Return the 2175 A bump of Kriek & Conroy (2013, eq 2) of strength 1, 350 A wide, relative to 5500 A (R_V 4.05).
+
+    Parameters
+    ----------
+    wavelength : array_like
+        Rest frame [A].
+
+    """
     wavelength = np.asarray(wavelength, np.float64)
-    strength = 0.85 - 1.9 * dust_index
-    bump = strength * (wavelength * 350.0) ** 2 / ((wavelength**2 - 2175.0**2) ** 2 + (wavelength * 350.0) ** 2)
-    return (calzetti(wavelength) + bump / 4.05) * power_law(wavelength, dust_index)
+    width = (wavelength * 350.0) ** 2
+    return np.asarray(width / ((wavelength**2 - 2175.0**2) ** 2 + width) / 4.05)
 
 
 def smc(wavelength: ArrayLike) -> Array:
@@ -194,19 +215,70 @@ def reddy(wavelength: ArrayLike) -> Array:
 
 
 CURVES: dict[str, Callable[[ArrayLike, Model], Array]] = {
-    "power_law": lambda wavelength, model: power_law(wavelength, model.dust_index),
+    "power_law": lambda wavelength, model: power_law(wavelength, model.dust_index or 0.0),
     "cardelli": lambda wavelength, model: cardelli(wavelength, model.mwr, model.uvb),
     "calzetti": lambda wavelength, model: calzetti(wavelength),
-    "kriek_conroy": lambda wavelength, model: kriek_conroy(wavelength, model.dust_index),
+    "kriek_conroy": lambda wavelength, model: kriek_conroy(wavelength, model.dust_index or 0.0),
     "smc": lambda wavelength, model: smc(wavelength),
     "reddy": lambda wavelength, model: reddy(wavelength),
 }
-"""Attenuation curves by name, for the options of a model."""
+"""Attenuation curves by name, for the options of a model; those with a free slope at the slope 0."""
 
 
-def curve(wavelength: ArrayLike, model: Model) -> Array:
+class Curve(NamedTuple):
+    """An attenuation curve with the slope as a parameter; a named tuple, since numba can take one.
+
+    k(lambda) / k(5500 A) is (base + strength bump) (lambda / 5500 A)^dust_index, the strength linear in the slope.
+
+    Attributes
+    ----------
+    base, bump : ndarrays of shape (n_wave, )
+        The curve without slope, and what the bump adds to it.
+    log_ratio : ndarray of shape (n_wave, )
+        ln(lambda / 5500 A).
+    strength : ndarray of shape (2, )
+        Of the bump at the slope 0, and its change with the slope.
+    free : bool
+        Whether there is a slope; else only ``base`` counts.
+
+    """
+
+    base: Array
+    bump: Array
+    log_ratio: Array
+    strength: Array
+    free: bool
+
+    def at(self, dust_index: float) -> Array:
+        """Return the curve of one slope, shape (n_wave, )."""
+        if not self.free:
+            return self.base
+        low, high = self.strength
+        return (self.base + (low + high * dust_index) * self.bump) * np.exp(dust_index * self.log_ratio)
+
+    def some(self, index: NDArray[np.intp]) -> Curve:
+        """Return the curve at some of its wavelengths."""
+        return self._replace(base=self.base[index], bump=self.bump[index], log_ratio=self.log_ratio[index])
+
+
+@numba.njit(inline="always")
+def attenuation(dust, dust_index, i):  # type: ignore[no-untyped-def]
+    """Return a `Curve` of some slope at its wavelength ``i``, in compiled code."""
+    if not dust.free:
+        return dust.base[i]
+    strength = dust.strength[0] + dust.strength[1] * dust_index
+    return (dust.base[i] + strength * dust.bump[i]) * np.exp(dust_index * dust.log_ratio[i])
+
+
+def curve(wavelength: ArrayLike, model: Model) -> Curve:
     """Return the attenuation curve that the model names, relative to 5500 A, for increasing wavelengths [A]."""
-    return CURVES[model.dust_type](wavelength, model)
+    wavelength = np.asarray(wavelength, np.float64)
+    nothing, log_ratio = np.zeros(len(wavelength)), np.log(wavelength / _V_BAND)
+    if not model.slope_is_free:
+        return Curve(CURVES[model.dust_type](wavelength, model), nothing, log_ratio, np.zeros(2), False)
+    if model.dust_type == "power_law":
+        return Curve(np.ones(len(wavelength)), nothing, log_ratio, np.zeros(2), True)
+    return Curve(calzetti(wavelength), bump(wavelength), log_ratio, np.array(BUMP_STRENGTH), True)
 
 
 def emission(table: SSPTable, model: Model) -> Array:

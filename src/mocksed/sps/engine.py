@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from mocksed.sps import derived, dust, nebular
 from mocksed.sps.derived import Derived
+from mocksed.sps.dust import Curve, attenuation
 from mocksed.sps.model import DEFAULT_MODEL, Model
 from mocksed.sps.nebular import add_continuum, add_lines, bracket, draw_lines, exp2
 from mocksed.sps.parameters import checked
@@ -53,14 +54,15 @@ class Engine:
         self._history = history(model.sfh, table.log_age)
         self._nebular = nebular.prepare(table)
         self._dust = dust.curve(table.wavelength, model)
-        self._dust_log2 = (self._dust * _LOG2_E).astype(np.float32)
+        in_log2 = {name: getattr(self._dust, name) * _LOG2_E for name in ("base", "bump", "log_ratio")}
+        self._dust_log2 = self._dust._replace(**{name: of.astype(np.float32) for name, of in in_log2.items()})
         emission = dust.emission(table, model) if model.add_dust_emission else np.empty(0)
         self._emission = emission.astype(np.float32)
         nu = LIGHT / table.wavelength
         self._d_nu = 0.5 * (np.diff(-nu, prepend=-nu[0]) + np.diff(-nu, append=-nu[-1]))
 
     @cached_property
-    def _bands(self) -> derived.BandTables:
+    def _bands(self) -> tuple[derived.BandTables, Curve]:
         with threadpool_limits(1, "blas"):  # with more threads, products of matrices differ in their last bits
             return derived.prepare(self.table, self._nebular, self._dust)
 
@@ -83,8 +85,8 @@ class Engine:
         return np.clip(np.asarray(log_us, np.float64), self.table.neb_log_us[0], self.table.neb_log_us[-1])
 
     def spectra(
-        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike, *,
-        nebular: ArrayLike, mass_formed: ArrayLike = 1.0,
+        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
+        dust_index: ArrayLike | None = None, *, nebular: ArrayLike, mass_formed: ArrayLike = 1.0,
     ) -> NDArray[np.float32]:  # fmt: skip
         """Return rest-frame spectra, L_nu [Lsun/Hz], shape (n, n_wave).
 
@@ -98,6 +100,8 @@ class Engine:
             log10 of the ionisation parameter; moved into the range of the table; unused without ``nebular``.
         dust2 : array_like of shape (n, )
             Optical depth of the diffuse dust at 5500 A.
+        dust_index : array_like of shape (n, ), optional
+            Slope of the attenuation curve; only used where the model leaves it free (`Model.slope_is_free`).
         nebular : bool or array_like of bool of shape (n, )
             Whether the gas shines (and absorbs the ionising photons).
         mass_formed : array_like of shape (n, ), optional
@@ -106,10 +110,10 @@ class Engine:
         Raises
         ------
         UserError
-            If an age, tau or dust2 is not a number or out of range.
+            If an age, tau, dust2 or dust_index is not a number or out of range.
 
         """
-        parameters = self._parameters(age, tau, log_zmet, log_us, dust2, nebular)
+        parameters = self._parameters(age, tau, log_zmet, log_us, dust2, dust_index, nebular)
         table, n = self.table, len(parameters[0])
         shines = np.ascontiguousarray(np.broadcast_to(nebular, n), bool)
         mass = np.ascontiguousarray(np.broadcast_to(mass_formed, n), np.float32)
@@ -120,55 +124,61 @@ class Engine:
         return out
 
     def lines(
-        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike
-    ) -> NDArray[np.float32]:
+        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
+        dust_index: ArrayLike | None = None,
+    ) -> NDArray[np.float32]:  # fmt: skip
         """Return luminosities of the emission lines of 1 Msun formed, behind the dust [Lsun], shape (n, n_line).
 
         Arguments as in `spectra`; names and wavelengths are those of the table.
         """
-        parameters = self._parameters(age, tau, log_zmet, log_us, dust2, True)
+        parameters = self._parameters(age, tau, log_zmet, log_us, dust2, dust_index, True)
         table = self.table
         out = np.zeros((len(parameters[0]), len(table.line_wavelength)), np.float32)
         # FSPS interpolates the transmission of the dust, not its optical depth
         pixel = np.clip(np.searchsorted(table.wavelength, table.line_wavelength) - 1, 0, len(table.wavelength) - 2)
         left, right = table.wavelength[pixel], table.wavelength[pixel + 1]
         fraction = (table.line_wavelength - left) / (right - left)
-        _lines(*parameters, self._history, table.log_zmet, self._nebular, self._dust, pixel, fraction, out)
+        around = self._dust.some(pixel), self._dust.some(pixel + 1)
+        _lines(*parameters, self._history, table.log_zmet, self._nebular, *around, fraction, out)
         return out
 
     def derived(
-        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike, *, nebular: bool
-    ) -> Derived:
+        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
+        dust_index: ArrayLike | None = None, *, nebular: bool,
+    ) -> Derived:  # fmt: skip
         """Return SFR, surviving mass, UV magnitudes and colours without the spectra; arguments as in `spectra`.
 
-        Where the tables of `mocksed.sps.derived` do not hold, behind very much dust and with dust emission, the
-        quantities are taken from the spectra, which takes ten times as long.
+        Where the tables of `mocksed.sps.derived` do not hold, behind very much dust, for very steep attenuation curves
+        and with dust emission, the quantities are taken from the spectra, which takes ten times as long.
         """
-        parameters = self._parameters(age, tau, log_zmet, log_us, dust2, nebular)
-        bands = self._bands
+        parameters = self._parameters(age, tau, log_zmet, log_us, dust2, dust_index, nebular)
+        bands, dust = self._bands
         depth = parameters[4]
         beyond = np.full(len(depth), self.model.add_dust_emission) & (depth > 0.0) | (depth > derived.DUST2_MAX)
-        flux = np.empty((len(depth), len(bands.k_mean)))
+        beyond |= parameters[5] < derived.DUST_INDEX_MIN
+        flux = np.empty((len(depth), len(bands.first) - 1))
         intrinsic, mass = np.empty(len(flux)), np.empty(len(flux))
         cell = _cell(bands.gas_log_zmet, parameters[2]) * len(bands.gas_log_us)
         order, starts = blocks(cell + (_cell(bands.gas_log_us, parameters[3]) if nebular else 0), _BLOCK)
-        within = (*parameters[:4], np.where(beyond, 0.0, depth))
+        within = (*parameters[:4], np.where(beyond, 0.0, depth), parameters[5])
         derived.band_fluxes(order, starts, *within, nebular, self._history, self.table.log_zmet, self.table.mass,
-                            bands, flux, intrinsic, mass)  # fmt: skip
+                            bands, dust, flux, intrinsic, mass)  # fmt: skip
         weights = derived.band_weights(self.wavelength) if beyond.any() else np.empty(0)
         for rows in np.array_split(np.flatnonzero(beyond), beyond.sum() // _SPECTRA_AT_ONCE + 1):
             if len(rows):
                 flux[rows] = self.spectra(*(values[rows] for values in parameters), nebular=nebular) @ weights.T
         return derived.from_fluxes(self.model.sfh, parameters[0], parameters[1], mass, flux, intrinsic)
 
-    def _parameters(self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
-                    nebular: ArrayLike) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
+    def _parameters(
+        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
+        dust_index: ArrayLike | None, nebular: ArrayLike,
+    ) -> tuple[Array, Array, Array, Array, Array, Array]:  # fmt: skip
         """Return the parameters as arrays of one shape (n, ), checked and moved into the table."""
         oldest = 10.0 ** (self.table.log_age[-1] - 9.0)
-        age, tau, log_zmet, log_us, dust2 = checked(
-            age, tau, log_zmet, log_us, dust2, nebular=nebular, sfh=self.model.sfh, oldest=oldest
+        age, tau, log_zmet, log_us, dust2, dust_index = checked(
+            age, tau, log_zmet, log_us, dust2, dust_index, nebular=nebular, model=self.model, oldest=oldest
         )
-        return age, tau, self.clip_log_zmet(log_zmet), self.clip_log_us(log_us), dust2
+        return age, tau, self.clip_log_zmet(log_zmet), self.clip_log_us(log_us), dust2, dust_index
 
 
 def _cell(nodes: Array, values: Array) -> NDArray[np.int64]:
@@ -223,8 +233,8 @@ def _shine(formed, used, z, dz, neb):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, parallel=True, fastmath={"contract"})
 def _spectra(  # type: ignore[no-untyped-def]
-    order, starts, age, tau, log_zmet, log_us, dust2, shines, mass, history, zmet_nodes, stellar, n_ionising, neb,
-    dust_log2, emission, d_nu, out,
+    order, starts, age, tau, log_zmet, log_us, dust2, dust_index, shines, mass, history, zmet_nodes, stellar,
+    n_ionising, neb, dust_log2, emission, d_nu, out,
 ) -> None:  # fmt: skip
     n_young, (_, n_age, n_wave) = len(neb.node), stellar.shape
     for block in numba.prange(len(starts) - 1):
@@ -232,7 +242,7 @@ def _spectra(  # type: ignore[no-untyped-def]
         even = len(members) + len(members) % 2  # an odd number has a companion of weight zero
         spectra = np.zeros((even, n_wave), np.float32)
         weights, formed = np.zeros((even, 2 * (n_age + 1)), np.float32), np.zeros((even, n_age))
-        used = np.zeros(even, np.int64)
+        used, transmitted = np.zeros(even, np.int64), np.empty(n_wave, np.float32)
         z, _ = bracket(zmet_nodes, log_zmet[members[0]])
         lit = shines[members[0]]  # as all members of the block
         n_taken = n_ionising if lit else 0
@@ -263,23 +273,36 @@ def _spectra(  # type: ignore[no-untyped-def]
                 add_continuum(photons, neb, gas_z, _F(gas_dz), u, _F(du), spectrum)
                 add_lines(photons, neb, gas_z, _F(gas_dz), u, _F(du), luminosity)
                 draw_lines(luminosity, neb.profile_start, neb.profile, spectrum)
-            depth = _F(dust2[g])
+            _transmission(_F(dust2[g]), _F(dust_index[g]), dust_log2, transmitted)
             for i in range(n_wave):
                 spectrum[i] *= mass[g]
-                attenuated[i] = spectrum[i] * exp2(-depth * dust_log2[i])
-            if len(emission) and depth > 0.0:
-                _add_dust_emission(spectrum, mass[g], depth, dust_log2, emission, d_nu, attenuated)
+                attenuated[i] = spectrum[i] * transmitted[i]
+            if len(emission) and dust2[g] > 0.0:
+                _add_dust_emission(spectrum, mass[g], transmitted, emission, d_nu, attenuated)
 
 
 @numba.njit(cache=True, fastmath={"contract"})
-def _add_dust_emission(spectrum, mass, depth, dust_log2, emission, d_nu, attenuated):  # type: ignore[no-untyped-def]
+def _transmission(depth, slope, dust_log2, out):  # type: ignore[no-untyped-def]
+    """Fill ``out`` (n_wave, ) with what the dust lets through, from a curve in units of log2."""
+    if not dust_log2.free:
+        for i in range(len(out)):
+            out[i] = exp2(-depth * dust_log2.base[i])
+        return
+    strength = _F(dust_log2.strength[0]) + _F(dust_log2.strength[1]) * slope
+    for i in range(len(out)):
+        untilted = dust_log2.base[i] + strength * dust_log2.bump[i]
+        out[i] = exp2(-depth * untilted * exp2(slope * dust_log2.log_ratio[i]))
+
+
+@numba.njit(cache=True, fastmath={"contract"})
+def _add_dust_emission(spectrum, mass, transmitted, emission, d_nu, attenuated):  # type: ignore[no-untyped-def]
     """Add to the attenuated spectrum what the dust emits: what it absorbs, its own emission included.
 
     The emission has the integral 1; of what the dust emits it absorbs the same fraction again (``add_dust.f90``).
     """
     absorbed, of_itself = 0.0, 0.0
     for i in range(len(spectrum)):
-        opaque = d_nu[i] * (1.0 - exp2(-depth * dust_log2[i]))
+        opaque = d_nu[i] * (1.0 - transmitted[i])
         absorbed += opaque * spectrum[i]
         of_itself += opaque * emission[i]
     luminosity = left = absorbed
@@ -287,12 +310,12 @@ def _add_dust_emission(spectrum, mass, depth, dust_log2, emission, d_nu, attenua
         left *= of_itself
         luminosity += left
     for i in range(len(spectrum)):
-        attenuated[i] += _F(luminosity) * emission[i] * exp2(-depth * dust_log2[i])
+        attenuated[i] += _F(luminosity) * emission[i] * transmitted[i]
 
 
 @numba.njit(cache=True, parallel=True, fastmath={"contract"})
 def _lines(  # type: ignore[no-untyped-def]
-    age, tau, log_zmet, log_us, dust2, history, zmet_nodes, neb, dust, pixel, fraction, out
+    age, tau, log_zmet, log_us, dust2, dust_index, history, zmet_nodes, neb, dust_left, dust_right, fraction, out
 ) -> None:
     for g in numba.prange(len(age)):
         formed = np.empty(len(history.log_age))
@@ -301,6 +324,7 @@ def _lines(  # type: ignore[no-untyped-def]
         gas_z, gas_dz = bracket(neb.log_zmet, log_zmet[g])
         u, du = bracket(neb.log_us, log_us[g])
         add_lines(_shine(formed, used, z, dz, neb), neb, gas_z, _F(gas_dz), u, _F(du), out[g])
-        for i in range(len(pixel)):
-            left, right = np.exp(-dust2[g] * dust[pixel[i]]), np.exp(-dust2[g] * dust[pixel[i] + 1])
+        for i in range(len(fraction)):
+            left = np.exp(-dust2[g] * attenuation(dust_left, dust_index[g], i))
+            right = np.exp(-dust2[g] * attenuation(dust_right, dust_index[g], i))
             out[g, i] *= (1.0 - fraction[i]) * left + fraction[i] * right

@@ -157,6 +157,7 @@ def composite(
     log_zmet: float,
     log_us: float,
     dust2: float,
+    dust_index: float,
     nebular: bool,
     imf_type: int = 1,
     model: Model = DEFAULT_MODEL,
@@ -171,6 +172,8 @@ def composite(
         log10(Z/Zsun) of stars and gas, kept within the metallicities of FSPS; log10 U, kept within its nebular tables.
     dust2 : float
         Optical depth at 5500 A.
+    dust_index : float
+        Slope of the attenuation curve, where the model leaves it free.
     nebular : bool
         Whether the gas shines.
     imf_type : int
@@ -185,10 +188,12 @@ def composite(
 
     """
     sps = population(imf_type)
-    checked(age, tau, log_zmet, log_us, dust2, nebular=nebular, sfh=model.sfh, oldest=oldest_age(sps))
+    checked(age, tau, log_zmet, log_us, dust2, dust_index, nebular=nebular, model=model, oldest=oldest_age(sps))
     grid = log_zmet_grid(sps)
     zmet = float(np.clip(log_zmet, grid[0], grid[-1]))
     options = {"logzsol": zmet, "gas_logz": zmet, "dust2": float(dust2), "add_neb_emission": nebular}
+    if model.slope_is_free:
+        options["dust_index"] = float(dust_index)
     if model.sfh != "constant":
         options["tau"] = float(tau)
     if nebular:
@@ -204,7 +209,8 @@ def composite(
 
 def model_options(model: Model) -> dict[str, object]:
     """Return FSPS's parameters for the options of a model."""
-    return {**SFH[model.sfh], "dust_type": DUST_TYPE[model.dust_type], **{n: getattr(model, n) for n in _SAME_NAME}}
+    named = {name: getattr(model, name) for name in _SAME_NAME if getattr(model, name) is not None}
+    return {**SFH[model.sfh], "dust_type": DUST_TYPE[model.dust_type], **named}
 
 
 def oldest_age(sps: Any) -> float:
@@ -264,36 +270,40 @@ class ReferenceEngine:
         return np.clip(np.asarray(log_us, np.float64), *self._log_us_range)
 
     def spectra(
-        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike, *,
-        nebular: ArrayLike, mass_formed: ArrayLike = 1.0,
+        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
+        dust_index: ArrayLike | None = None, *, nebular: ArrayLike, mass_formed: ArrayLike = 1.0,
     ) -> NDArray[np.float32]:  # fmt: skip
         """Return rest-frame spectra, L_nu [Lsun/Hz], shape (n, n_wave)."""
-        rows = self._rows(age, tau, log_zmet, log_us, dust2, nebular)
+        rows = self._rows(age, tau, log_zmet, log_us, dust2, dust_index, nebular)
         shines, mass = (np.broadcast_to(values, len(rows)) for values in (nebular, mass_formed))
         found = [m * self._compute(row, bool(lit)).spectrum for row, lit, m in zip(rows, shines, mass, strict=True)]
         return np.reshape(found, (len(rows), len(self.wavelength))).astype(np.float32)
 
-    def lines(self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike) -> Array:
+    def lines(
+        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
+        dust_index: ArrayLike | None = None,
+    ) -> Array:  # fmt: skip
         """Return the luminosities of the lines behind the dust [Lsun] of 1 Msun formed, shape (n, n_line).
 
         They are FSPS's ``emline_luminosity``.
         """
-        rows = self._rows(age, tau, log_zmet, log_us, dust2, nebular=True)
+        rows = self._rows(age, tau, log_zmet, log_us, dust2, dust_index, nebular=True)
         found = [self._compute(row, nebular=True).lines for row in rows]
         return np.reshape(found, (len(rows), len(self.line_wavelength)))
 
     def derived(
-        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike, *, nebular: bool
-    ) -> Derived:
+        self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
+        dust_index: ArrayLike | None = None, *, nebular: bool,
+    ) -> Derived:  # fmt: skip
         """Return SFR, surviving mass, UV magnitudes and colours, from the spectra."""
-        rows = self._rows(age, tau, log_zmet, log_us, dust2, nebular)
+        rows = self._rows(age, tau, log_zmet, log_us, dust2, dust_index, nebular)
         weights = np.stack([photometry.band_weights(self.wavelength, band) for band in bands()])
         flux, intrinsic, mass = np.empty((len(rows), len(weights))), np.empty(len(rows)), np.empty(len(rows))
         for i, row in enumerate(rows):
             found = self._compute(row, nebular)
             mass[i] = found.mass
             flux[i] = weights @ found.spectrum
-            intrinsic[i] = weights[0] @ self._compute([*row[:4], 0.0], nebular).spectrum
+            intrinsic[i] = weights[0] @ self._compute([*row[:4], 0.0, row[5]], nebular).spectrum
         return from_fluxes(self.model.sfh, rows[:, 0], rows[:, 1], mass, flux, intrinsic)
 
     def _rows(
@@ -303,13 +313,16 @@ class ReferenceEngine:
         log_zmet: ArrayLike,
         log_us: ArrayLike,
         dust2: ArrayLike,
+        dust_index: ArrayLike | None,
         nebular: ArrayLike,
     ) -> Array:
-        """Return the checked parameters, shape (n, 5)."""
+        """Return the checked parameters, shape (n, 6)."""
         oldest = oldest_age(population(self._imf_type))
-        arrays = checked(age, tau, log_zmet, log_us, dust2, nebular=nebular, sfh=self.model.sfh, oldest=oldest)
+        arrays = checked(
+            age, tau, log_zmet, log_us, dust2, dust_index, nebular=nebular, model=self.model, oldest=oldest
+        )
         return np.stack(arrays, axis=-1)
 
     def _compute(self, row: Sequence[float] | Array, nebular: bool) -> Composite:
-        age, tau, log_zmet, log_us, dust2 = (float(value) for value in row)
-        return composite(age, tau, log_zmet, log_us, dust2, nebular, self._imf_type, self.model)
+        age, tau, log_zmet, log_us, dust2, dust_index = (float(value) for value in row)
+        return composite(age, tau, log_zmet, log_us, dust2, dust_index, nebular, self._imf_type, self.model)

@@ -18,6 +18,9 @@ SFH: dict[str, dict[str, float]] = {
 DUST_TYPE = {"power_law": 0, "cardelli": 1, "calzetti": 2, "kriek_conroy": 4, "smc": 5, "reddy": 6}
 """Attenuation curves, and FSPS's numbers of them."""
 
+SLOPED = ("power_law", "kriek_conroy")
+"""Attenuation curves that have a slope, ``dust_index``."""
+
 LIMITS = {
     "dust_index": (-3.0, 0.4),  # above, the bump of Kriek & Conroy would turn negative
     "mwr": (2.0, 6.0),
@@ -40,8 +43,8 @@ class Model:
         "constant" (``sfh=1, const=1``).
     dust_type : str
         Attenuation curve of the diffuse dust, one of `mocksed.sps.dust.CURVES`.
-    dust_index : float
-        Slope of the curves "power_law" and "kriek_conroy".
+    dust_index : float, optional
+        Slope of the curves `SLOPED`, one for all galaxies; None where each galaxy has its own.
     mwr, uvb : float
         R_V and strength of the 2175 A bump of the curve "cardelli".
     add_dust_emission : bool
@@ -58,7 +61,7 @@ class Model:
 
     sfh: str = "delayed_tau"
     dust_type: str = "calzetti"
-    dust_index: float = -0.7
+    dust_index: float | None = None
     mwr: float = 3.1
     uvb: float = 1.0
     add_dust_emission: bool = False
@@ -75,8 +78,13 @@ class Model:
                 raise UserError(f"there is no {name} {value!r}{near}; expected one of {', '.join(known)}.")
         for name, (low, high) in LIMITS.items():
             value = getattr(self, name)
-            if not low <= value <= high:
+            if value is not None and not low <= value <= high:
                 raise UserError(f"{name} is {value}; expected a number from {low:g} to {high:g}.")
+
+    @property
+    def slope_is_free(self) -> bool:
+        """Whether the slope of the attenuation curve is a parameter of each galaxy."""
+        return self.dust_type in SLOPED and self.dust_index is None
 
     @classmethod
     def from_config(cls, sps: Mapping[str, Any]) -> Model:

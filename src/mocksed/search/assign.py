@@ -1,0 +1,146 @@
+"""The FSPS parameters of galaxies: those of the point that was taken, or what several neighbours give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mocksed.columns import Flag
+from mocksed.rng import Stage, uniforms
+from mocksed.search.metric import Metric
+from mocksed.search.parent import FSPS
+
+Array = NDArray[np.float64]
+Take = Callable[[tuple[str, ...], NDArray[np.int64]], Mapping[str, NDArray]]
+"""Returns columns of the parent at rows, in the shape of these (`mocksed.search.parent.Catalogue.take`)."""
+
+BLOCK = 100_000
+"""Galaxies to which parameters are assigned at a time."""
+
+METHODS = ("choose", "weighted_mean", "nearest", "sample")
+"""How parameters follow from what the search found.
+
+``choose``: one of the points near the draw, taken with weights that make the population follow the relations
+(`mocksed.search.choice`). ``weighted_mean``: the average of the neighbours by inverse distance (Drakos et al. 2022):
+what the metric does not constrain collapses to its mean, and the average of models is not the model of the average.
+``nearest``: the nearest neighbour, and ``sample``: one drawn by the same weights; both stay as far from the draw as the
+points are sparse."""
+
+
+def inverse_distance(distance: Array) -> Array:
+    """Return weights proportional to 1 / distance that sum to 1 over the neighbours, shape (n, k)."""
+    weight = 1.0 / np.maximum(distance, 1e-6)
+    return weight / weight.sum(axis=1, keepdims=True)
+
+
+def weighted_mean(neighbours: Mapping[str, Array], weight: Array) -> dict[str, Array]:
+    """Return the average of the neighbours' parameters; ages and times scale, so they are averaged as logarithms.
+
+    Parameters
+    ----------
+    neighbours : mapping of str to ndarray of shape (n, k)
+        `mocksed.search.parent.FSPS` of the neighbours.
+    weight : ndarray of shape (n, k)
+        Weights that sum to 1.
+
+    """
+    scaling = ("age", "tau")
+    mean = {name: np.sum(weight * neighbours[name], axis=1) for name in FSPS if name not in scaling}
+    return mean | {name: np.exp(np.sum(weight * np.log(neighbours[name]), axis=1)) for name in scaling}
+
+
+def sample(distance: Array, galaxy_id: NDArray[np.int64], *, seed: int, realisation: ArrayLike = 0) -> NDArray[np.intp]:
+    """Return which neighbour each galaxy takes, drawn by inverse distance, shape (n, ).
+
+    Parameters
+    ----------
+    distance : ndarray of shape (n, k)
+        Distances of the neighbours.
+    galaxy_id : ndarray of shape (n, )
+        The galaxies: each has its own random number.
+    seed : int
+        Seed of the run.
+    realisation : int or ndarray of shape (n, )
+        The realisation of the catalogue: each has its own random numbers.
+
+    """
+    cumulative = np.cumsum(inverse_distance(distance), axis=1)
+    drawn = uniforms(seed, Stage.ASSIGNMENT, galaxy_id, 1, realisation=realisation) * cumulative[:, -1:]
+    return np.argmax(cumulative >= drawn, axis=1)
+
+
+def assign(
+    found: Mapping[str, NDArray],
+    galaxies: Mapping[str, NDArray],
+    age_limit: Array,
+    take: Take,
+    *,
+    metric: Metric,
+    method: str,
+    seed: int,
+) -> dict[str, NDArray]:
+    """Return the FSPS parameters of galaxies of a class and their flags.
+
+    The ionisation parameter is the one that was asked for, where it is no coordinate of the metric.
+
+    Parameters
+    ----------
+    found : mapping of str to ndarray
+        Result of `mocksed.search.neighbours.of_class`.
+    galaxies : mapping of str to ndarray of shape (n, )
+        ``galaxy_id``, and ``realisation``, by default 0.
+    age_limit : ndarray of shape (n, )
+        Oldest age allowed [Gyr]; an older one is moved to it and flagged.
+    take : callable
+        Looks up the parent.
+    metric : Metric
+        The metric of the search.
+    method : str
+        One of `METHODS`.
+    seed : int
+        Seed of the run.
+
+    Returns
+    -------
+    dict of ndarrays of shape (n, )
+        `mocksed.search.parent.FSPS` and ``flags``.
+
+    """
+    n = len(age_limit)
+    parts = [
+        _assign(
+            {name: values[rows] for name, values in found.items()},
+            {name: values[rows] for name, values in galaxies.items()},
+            take, method, seed,
+        )
+        for rows in (slice(start, start + BLOCK) for start in range(0, max(n, 1), BLOCK))
+    ]  # fmt: skip
+    result: dict[str, NDArray] = {name: np.concatenate([part[name] for part in parts]) for name in FSPS}
+    if "log_us" not in metric.scales and "prop_log_us" in found:
+        result["log_us"] = found["prop_log_us"]
+    too_old = result["age"] > age_limit
+    result["age"] = np.minimum(result["age"], age_limit)
+    result["flags"] = (Flag.AGE_CLIPPED * too_old + Flag.NO_ALLOWED_NEIGHBOUR * ~found["parent_found"]).astype(np.int32)
+    return result
+
+
+def _assign(
+    found: Mapping[str, NDArray], galaxies: Mapping[str, NDArray], take: Take, method: str, seed: int
+) -> dict[str, Array]:
+    match method:
+        case "choose":
+            rows = found["parent_row"]
+        case "weighted_mean":
+            neighbours = {name: values.astype(float) for name, values in take(FSPS, found["neighbour_row"]).items()}
+            return weighted_mean(neighbours, inverse_distance(found["neighbour_distance"]))
+        case "nearest":
+            rows = found["neighbour_row"][:, 0]
+        case "sample":
+            own = galaxies.get("realisation", 0)
+            chosen = sample(found["neighbour_distance"], galaxies["galaxy_id"], seed=seed, realisation=own)
+            rows = np.take_along_axis(found["neighbour_row"], chosen[:, None], 1)[:, 0]
+        case _:
+            raise ValueError(f"unknown method {method}")
+    return {name: values.astype(float) for name, values in take(FSPS, rows).items()}

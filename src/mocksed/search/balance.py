@@ -1,0 +1,220 @@
+"""The balance of the weights with which star-forming galaxies take their models, once for a run.
+
+The weights of `mocksed.search.choice` alone would leave the relations: where the models near the draws lie to one side
+of a relation, so does the population, and a product of distributions is narrower than each of them. So the weights are
+balanced, as samples of a survey are (Deville & Särndal 1992): of all weights for which half of the galaxies lie on
+either side of each relation and their scatter is that of the relation, those nearest to the likelihoods in the sense of
+relative entropy. They are the likelihoods times the exponential of a sum over statistics of each quantity, with
+coefficients that are found here on a grid of redshift and mass, from the models that the search finds there. Where
+models cannot have both, `SOFTNESS` says how much of the one is given up for the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from mocksed.cosmology import AGE_MARGIN, age_max, t_univ
+from mocksed.jobs import Progress
+from mocksed.search import choice, draw
+from mocksed.search.nodes import grid
+
+if TYPE_CHECKING:
+    from mocksed.search.neighbours import Cloud, Search
+
+Array = NDArray[np.float64]
+
+N_GALAXIES = 1024
+"""Galaxies of each node."""
+
+SOFTNESS = 0.01
+"""Mean of a statistic that is left per unit of its coefficient: with 0 it would be balanced at any price, which is that
+one candidate of a galaxy has all the weight; from 0.1 on, medians come off relations that models could follow."""
+
+_NEWTON_STEPS = 30  # at most
+_DIGITS = 6  # of the coefficients: libraries of linear algebra differ in the last bits
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Coefficients of the statistics at nodes.
+
+    Attributes
+    ----------
+    redshift, log_mstar : ndarrays of shapes (n_redshift, ), (n_mass, )
+        The nodes.
+    coefficients : ndarray of shape (n_redshift, n_mass, n_statistic)
+        Of `mocksed.search.choice.STATISTICS`.
+    residual : ndarray of shape (n_redshift, n_mass, n_statistic)
+        Means of the statistics that are left.
+
+    """
+
+    redshift: Array
+    log_mstar: Array
+    coefficients: Array
+    residual: Array
+
+    def at(self, redshift: Array, log_mstar: Array) -> Array:
+        """Return the coefficients of galaxies, shape (n, n_statistic)."""
+        (i, di), (j, dj) = _between(self.redshift, redshift), _between(self.log_mstar, log_mstar)
+        corners = ((0, 0), (0, 1), (1, 0), (1, 1))
+        return np.sum(
+            [
+                ((di if a else 1.0 - di) * (dj if b else 1.0 - dj))[:, None]
+                * self.coefficients[
+                    np.minimum(i + a, len(self.redshift) - 1), np.minimum(j + b, len(self.log_mstar) - 1)
+                ]
+                for a, b in corners
+            ],
+            axis=0,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it in plain types; see `from_json`."""
+        return {
+            "redshift": self.redshift.tolist(),
+            "log_mstar": self.log_mstar.tolist(),
+            "statistics": list(choice.STATISTICS),
+            "coefficients": self.coefficients.tolist(),
+            "residual": self.residual.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> Balance:
+        """Return what `as_json` made plain."""
+        return cls(*(np.array(stored[name], float) for name in ("redshift", "log_mstar", "coefficients", "residual")))
+
+
+def of_run(
+    cloud: Cloud, search: Search, redshift: Sequence[float], log_mstar: Sequence[float],
+    progress: Progress | None = None,
+) -> Balance:  # fmt: skip
+    """Return the balance for the galaxies of a run.
+
+    Parameters
+    ----------
+    cloud : Cloud
+        The star-forming points.
+    search : Search
+        How galaxies are searched for.
+    redshift, log_mstar : pairs of float
+        Limits of the galaxies; nodes are those around them.
+    progress : Progress, optional
+        Told of the nodes that are done.
+
+    """
+    redshifts, log_mstars = grid(redshift, log_mstar)
+    uniform = _uniforms(N_GALAXIES)
+    shape = (len(redshifts), len(log_mstars), len(choice.STATISTICS))
+    coefficients, residual = np.empty(shape), np.empty(shape)
+    with threadpool_limits(1, "blas"):  # with more threads, products of matrices differ in their last bits
+        for i, z in enumerate(redshifts):
+            for j, mass in enumerate(log_mstars):
+                log_weight, statistics = _of_node(cloud, search, uniform, float(z), float(mass))
+                found = solve(log_weight, statistics)
+                coefficients[i, j] = np.round(found, _DIGITS)
+                residual[i, j] = np.round(means(log_weight, statistics, coefficients[i, j]), _DIGITS)
+                if progress:
+                    progress.update(1)
+    return Balance(redshifts, log_mstars, coefficients, residual)
+
+
+def _uniforms(n: int) -> dict[str, Array]:
+    """Return evenly spread cumulative probabilities of what is drawn, in the same order for all nodes."""
+    from scipy.stats import qmc  # takes most of a second to import, and one job needs it
+
+    names = draw.ASKED["star_forming"]
+    points = np.clip(qmc.Sobol(len(names), seed=0).random(n), 1e-9, 1.0 - 1e-9)
+    return dict(zip(names, points.T, strict=True))
+
+
+def _of_node(
+    cloud: Cloud, search: Search, uniform: dict[str, Array], redshift: float, log_mstar: float
+) -> choice.Score:
+    """Return the weights and statistics of the candidates of galaxies of one redshift and mass."""
+    from mocksed.search import neighbours
+
+    n = len(next(iter(uniform.values())))
+    z, mass = np.full(n, redshift), np.full(n, log_mstar)
+    limit = np.maximum(age_max(search.cosmo, z), AGE_MARGIN)
+    asked = draw.star_forming(uniform, mass, z, search.scatter)
+    targets = cloud.metric.coordinates({**asked, "log_mstar": mass, "redshift": z})
+    k = min(search.k, sum(tree.n_points for tree in cloud.trees))
+    nearest = neighbours.find(cloud.trees, targets, k, limit)
+    nearest.n_found[nearest.n_found == 0] = 1
+    found = neighbours.candidates(cloud.trees, cloud.metric, nearest, mass)
+    prior = search.prior["star_forming"]
+    return choice.star_forming(found, mass, z, t_univ(search.cosmo, z), scatter=search.scatter, prior=prior)
+
+
+def means(log_weight: Array, statistics: NDArray, coefficients: Array) -> Array:
+    """Return the weighted means of statistics, shape (n_statistic, ); arguments as in `solve`."""
+    return np.asarray(np.einsum("gc,gck->k", _weights(log_weight, statistics, coefficients)[1], statistics)) / len(
+        log_weight
+    )
+
+
+def _weights(log_weight: Array, statistics: NDArray, coefficients: Array) -> tuple[float, Array]:
+    """Return the mean logarithm of the total weights of galaxies, and the weights that sum to 1."""
+    exponent = log_weight + statistics @ coefficients
+    highest = exponent.max(axis=1, keepdims=True)
+    weight = np.exp(exponent - highest)
+    total = weight.sum(axis=1, keepdims=True)
+    return float(np.mean(highest + np.log(total))), weight / total
+
+
+def solve(log_weight: Array, statistics: NDArray) -> Array:
+    """Return the coefficients of statistics for which their weighted means are about 0.
+
+    The mean over galaxies of the logarithms of their total weights, plus half of `SOFTNESS` times the squares of the
+    coefficients, is convex and has its minimum where each mean is -`SOFTNESS` times the coefficient: Newton's steps,
+    halved until they gain.
+
+    Parameters
+    ----------
+    log_weight : ndarray of shape (n, k)
+        Logarithms of the weights of candidates, -inf for none.
+    statistics : ndarray of shape (n, k, n_statistic)
+        Of the candidates.
+
+    Returns
+    -------
+    ndarray of shape (n_statistic, )
+
+    """
+    statistics = statistics.astype(np.float64)
+    n, _, size = statistics.shape
+
+    def value(coefficients: Array) -> tuple[float, Array]:
+        mean_log, weight = _weights(log_weight, statistics, coefficients)
+        return mean_log + 0.5 * SOFTNESS * float(np.sum(coefficients**2)), weight
+
+    coefficients = np.zeros(size)
+    lowest, weight = value(coefficients)
+    for _ in range(_NEWTON_STEPS):
+        mean = np.einsum("gc,gck->gk", weight, statistics)
+        gradient = mean.mean(axis=0) + SOFTNESS * coefficients
+        off = ((statistics - mean[:, None]) * np.sqrt(weight)[..., None]).reshape(-1, size)
+        step = np.linalg.solve(off.T @ off / n + SOFTNESS * np.eye(size), gradient)
+        if np.sum(gradient * step) < 1e-8:
+            break
+        for _ in range(_NEWTON_STEPS):
+            reached, there = value(coefficients - step)
+            if reached < lowest:
+                break
+            step *= 0.5
+        coefficients, lowest, weight = coefficients - step, reached, there
+    return coefficients
+
+
+def _between(nodes: Array, values: Array) -> tuple[NDArray[np.int64], Array]:
+    """Return the nodes below values and the fractions of the way to the next; beyond the nodes, the outermost one."""
+    at = np.interp(values, nodes, np.arange(len(nodes)))
+    below = np.minimum(at.astype(np.int64), max(len(nodes) - 2, 0))
+    return below, at - below

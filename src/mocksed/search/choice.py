@@ -1,0 +1,253 @@
+"""Which of the models near a draw is taken: importance resampling with balanced weights.
+
+The points nearest to what was drawn for a galaxy (`mocksed.search.draw`) are real models, each with an M_UV, an age and
+a slope of the attenuation curve of its own. One is taken, with a probability that goes with
+
+* the likelihood of its M_UV under the relation, and that of its UV slope given this M_UV over that of drawing it
+  (importance resampling: Rubin 1988), for star-forming galaxies;
+* a normal distribution of its distance from the draw, `KERNEL` wide;
+* priors on its age, as a fraction of the age of the universe, and on the slope of its attenuation curve, which are what
+  is believed of galaxies beside the relations (`Prior`);
+* the exponential of a sum over `STATISTICS`, whose coefficients make the population follow each relation and its
+  scatter (`mocksed.search.balance`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import atan, erfc, exp, sqrt, tanh
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from mocksed import relations as rel
+from mocksed.relations import Gaussian, Relations, StudentT
+
+Array = NDArray[np.float64]
+
+KERNEL = {"star_forming": 0.3, "quiescent": 0.25}
+"""Distance from the draw, in units of the metric, at which a point has exp(-1/2) of the weight of one that is there."""
+
+STATISTICS = (
+    "log_sfr_side", "muv_side", "beta_side", "log_zmet_side",
+    "log_sfr_spread", "muv_spread", "beta_spread", "log_zmet_spread",
+    "muv_beta",
+)  # fmt: skip
+"""What is balanced: for each quantity on which side of the median a galaxy lies and how far out, and how the residuals
+of M_UV and slope go together. In terms of the cumulative probability u of a quantity under its relation they are
+tanh(8 (u - 1/2)), 24 (u - 1/2)^2 - 2 and 24 (u_muv - 1/2) (u_beta - 1/2), with a mean of 0 where the relations hold."""
+
+_SHARPNESS = 8.0  # of the statistic that counts galaxies on either side: a step, but for the tenth around the median
+_LEAST = 0.05  # dex or mag: what counts as scatter where a config asks for none
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Normal distributions of what the relations leave open, each mean and standard deviation, or None.
+
+    Attributes
+    ----------
+    age_fraction : tuple of float, optional
+        Of the age as a fraction of the age of the universe.
+    dust_index : tuple of float, optional
+        Of the slope of the attenuation curve, where that is free.
+
+    """
+
+    age_fraction: tuple[float, float] | None = None
+    dust_index: tuple[float, float] | None = None
+
+    @classmethod
+    def from_config(cls, prior: Mapping[str, Sequence[float] | None]) -> Prior:
+        """Return the prior of the config's ``assignment.prior`` of a class."""
+        return cls(**{name: None if value is None else (value[0], value[1]) for name, value in prior.items()})
+
+
+class Candidates(NamedTuple):
+    """The models among which galaxies choose, arrays of shape (n, k) but for ``n_found``.
+
+    Attributes
+    ----------
+    n_found : ndarray of shape (n, )
+        How many there are; what is beyond has no meaning.
+    distance : ndarray
+        From the draw, in the metric.
+    age : ndarray
+        Age [Gyr].
+    log_sfr, log_zmet, beta, muv, dust_index : ndarrays
+        Of the galaxy's mass; the last three are of no meaning for quiescent galaxies.
+
+    """
+
+    n_found: NDArray[np.int64]
+    distance: Array
+    age: Array
+    log_sfr: Array
+    log_zmet: Array
+    beta: Array
+    muv: Array
+    dust_index: Array
+
+
+class Score(NamedTuple):
+    """How candidates weigh, see the module.
+
+    Attributes
+    ----------
+    log_weight : ndarray of shape (n, k)
+        Logarithm of the weight; -inf where there is no candidate.
+    statistics : ndarray of float32 of shape (n, k, n_statistic)
+        `STATISTICS`, of shape (0, 0, 0) where they were not asked for.
+
+    """
+
+    log_weight: Array
+    statistics: NDArray[np.float32]
+
+
+def star_forming(
+    candidates: Candidates, log_mstar: Array, redshift: Array, t_univ: Array, *,
+    scatter: Relations, prior: Prior, coefficients: Array | None = None,
+) -> Score:  # fmt: skip
+    """Return the weights of the candidates of star-forming galaxies.
+
+    Parameters
+    ----------
+    candidates : Candidates
+        The models.
+    log_mstar, redshift, t_univ : ndarrays of shape (n, )
+        log10 of the mass [Msun], redshift and age of the universe [Gyr].
+    scatter : Relations
+        Scatter of the relations.
+    prior : Prior
+        What is believed beside them.
+    coefficients : ndarray of shape (n, n_statistic), optional
+        Of the statistics; without them the weights are not balanced and the statistics are returned.
+
+    """
+    mass, z = log_mstar[:, None], redshift[:, None]
+    mean_muv = rel.muv(log_mstar, redshift)
+    means = (
+        rel.log_sfr_star_forming(log_mstar, redshift), mean_muv, rel.beta(mean_muv, redshift),
+        rel.beta(candidates.muv, z), rel.log_zmet(mass, candidates.log_sfr),
+    )  # fmt: skip
+    laws = [_law(of) for of in (scatter.log_sfr_star_forming, scatter.muv, scatter.beta, scatter.log_zmet)]
+    shape = candidates.distance.shape
+    log_weight = np.empty(shape)
+    statistics = np.empty((*shape, len(STATISTICS)) if coefficients is None else (0, 0, 0), np.float32)
+    own = np.zeros((len(log_mstar), len(STATISTICS))) if coefficients is None else coefficients
+    _score(candidates, *means, np.array(laws), own, log_weight, statistics)
+    return Score(log_weight + _common(candidates, t_univ, prior, KERNEL["star_forming"]), statistics)
+
+
+def quiescent(candidates: Candidates, t_univ: Array, *, prior: Prior) -> Score:
+    """Return the weights of the candidates of quiescent galaxies; arguments as in `star_forming`."""
+    return Score(_common(candidates, t_univ, prior, KERNEL["quiescent"]), np.empty((0, 0, 0), np.float32))
+
+
+def take(log_weight: Array, uniform: Array) -> NDArray[np.int64]:
+    """Return which candidate each galaxy takes, by a random number of its own, shape (n, )."""
+    taken = np.empty(len(uniform), np.int64)
+    _take(log_weight, uniform, taken)
+    return taken
+
+
+def _common(candidates: Candidates, t_univ: Array, prior: Prior, kernel: float) -> Array:
+    """Return the logarithms of the weights that both classes have."""
+    log_weight = -0.5 * (candidates.distance / kernel) ** 2
+    for of, values in (
+        (prior.age_fraction, candidates.age / t_univ[:, None]),
+        (prior.dust_index, candidates.dust_index),
+    ):
+        if of is not None and values.size:
+            log_weight -= 0.5 * ((values - of[0]) / of[1]) ** 2
+    log_weight[np.arange(log_weight.shape[1]) >= candidates.n_found[:, None]] = -np.inf
+    return log_weight
+
+
+def _law(scatter: Gaussian | StudentT) -> tuple[float, float, float, bool]:
+    """Return a scatter as the kernel wants it: scale, limits, and whether it is a Student t of three degrees."""
+    heavy = isinstance(scatter, StudentT)
+    if isinstance(scatter, StudentT) and scatter.nu != 3.0:
+        raise ValueError(f"a Student t of {scatter.nu} degrees of freedom; only 3 has been written down")
+    return max(scatter.scale, _LEAST), *scatter.limits, heavy
+
+
+@numba.njit(inline="always")
+def _normal_cdf(x):  # type: ignore[no-untyped-def]
+    return 0.5 * erfc(-x / sqrt(2.0))
+
+
+@numba.njit(inline="always")
+def _student3_cdf(x):  # type: ignore[no-untyped-def]
+    """Return the cumulative probability of Student's t with three degrees of freedom (Student 1908)."""
+    y = x / sqrt(3.0)
+    return 0.5 + (y / (1.0 + y * y) + atan(y)) / np.pi
+
+
+@numba.njit(inline="always")
+def _cumulative(value, mean, law):  # type: ignore[no-untyped-def]
+    """Return the cumulative probability of a value in a distribution that is cut to limits; see `_law`."""
+    scale, low, high = law[0], law[1], law[2]
+    x = (min(max(value, low), high) - mean) / scale
+    first, last = (low - mean) / scale, (high - mean) / scale
+    sign = 1.0
+    if first > 0.0:  # in the upper tail differences are those of what is above
+        x, first, last, sign = -x, -last, -first, -1.0
+    if law[3]:
+        below, at, above = _student3_cdf(first), _student3_cdf(x), _student3_cdf(last)
+    else:
+        below, at, above = _normal_cdf(first), _normal_cdf(x), _normal_cdf(last)
+    if above <= below:
+        return 0.5
+    u = (at - below) / (above - below)
+    return u if sign > 0.0 else 1.0 - u
+
+
+@numba.njit(cache=True, parallel=True)
+def _score(  # type: ignore[no-untyped-def]
+    candidates, mean_log_sfr, mean_muv, mean_beta, own_beta, own_log_zmet, laws, coefficients, log_weight, statistics
+) -> None:
+    of_sfr, of_muv, of_beta, of_zmet = laws[0], laws[1], laws[2], laws[3]
+    for g in numba.prange(len(mean_muv)):
+        u, own = np.empty(4), np.empty(9)
+        for c in range(candidates.n_found[g]):
+            muv, beta = candidates.muv[g, c], candidates.beta[g, c]
+            total = -0.5 * ((muv - mean_muv[g]) / of_muv[0]) ** 2
+            total += 0.5 * ((beta - mean_beta[g]) / of_beta[0]) ** 2  # the slope was drawn around this
+            total -= 0.5 * ((beta - own_beta[g, c]) / of_beta[0]) ** 2
+            u[0] = _cumulative(candidates.log_sfr[g, c], mean_log_sfr[g], of_sfr)
+            u[1] = _cumulative(muv, mean_muv[g], of_muv)
+            u[2] = _cumulative(beta, own_beta[g, c], of_beta)
+            u[3] = _cumulative(candidates.log_zmet[g, c], own_log_zmet[g, c], of_zmet)
+            for i in range(4):
+                off = u[i] - 0.5
+                own[i], own[4 + i] = tanh(_SHARPNESS * off), 24.0 * off * off - 2.0
+            own[8] = 24.0 * (u[1] - 0.5) * (u[2] - 0.5)
+            for i in range(9):
+                total += coefficients[g, i] * own[i]
+            if statistics.size:
+                statistics[g, c] = own
+            log_weight[g, c] = total
+        log_weight[g, candidates.n_found[g] :] = 0.0
+        if statistics.size:
+            statistics[g, candidates.n_found[g] :] = 0.0
+
+
+@numba.njit(cache=True, parallel=True)
+def _take(log_weight, uniform, taken) -> None:  # type: ignore[no-untyped-def]
+    for g in numba.prange(len(uniform)):
+        highest, total = -np.inf, 0.0
+        for c in range(log_weight.shape[1]):
+            highest = max(highest, log_weight[g, c])
+        cumulative = np.empty(log_weight.shape[1])
+        for c in range(log_weight.shape[1]):
+            total += exp(log_weight[g, c] - highest)
+            cumulative[c] = total
+        chosen = 0
+        while cumulative[chosen] < uniform[g] * total:
+            chosen += 1
+        taken[g] = chosen

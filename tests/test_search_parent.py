@@ -1,0 +1,345 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import stats
+
+from mocksed import mapped, parent, storage
+from mocksed import relations as rel
+from mocksed.cosmology import AGE_MARGIN, Cosmology, age_max, t_univ
+from mocksed.errors import UserError
+from mocksed.relations import Relations
+from mocksed.sps.weights import psi_n
+
+COSMO, SCATTER = Cosmology(), Relations()
+IDS = np.arange(20_000)
+DEFAULT = parent.PRESETS["star_forming"]["default"]
+
+
+def sample(sampling, ids=IDS, *, quiescent=False, seed=3, scatter=SCATTER):
+    return parent.sample(ids, sampling, quiescent=quiescent, seed=seed, cosmo=COSMO, scatter=scatter)
+
+
+def assert_uniform(probabilities):
+    """The values of a cumulative distribution at what was drawn from it are uniform."""
+    assert stats.kstest(probabilities, "uniform").pvalue > 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "distribution", "reference"),
+    [
+        ("log_mstar", {"uniform": (6.0, 11.0)}, stats.uniform(6.0, 5.0)),
+        ("tau", {"log_uniform": (0.1, 100.0)}, stats.loguniform(0.1, 100.0)),
+        ("dust2", {"normal": (0.5, 0.4)}, stats.norm(0.5, 0.4)),
+        ("dust2", {"normal": (0.0, 1.0, 0.0, 4.0)}, stats.truncnorm(0.0, 4.0)),
+        ("dust2", {"normal": (0.0, 0.01, 0.5, 4.0)}, stats.truncnorm(50.0, 400.0, 0.0, 0.01)),
+    ],
+)
+def test_shape_and_limits_of_a_distribution(name, distribution, reference):
+    drawn = sample({**DEFAULT, name: distribution})[name]
+    assert_uniform(reference.cdf(drawn))
+    low, high = reference.support()
+    assert np.all((drawn >= low) & (drawn <= high))
+
+
+def test_uniform_in_scale_factor():
+    redshift = sample({**DEFAULT, "redshift": {"uniform_in_scale_factor": (1.0, 12.0)}})["redshift"]
+    assert_uniform(stats.uniform(1 / 13, 1 / 2 - 1 / 13).cdf(1.0 / (1.0 + redshift)))
+
+
+def test_a_constant_is_constant():
+    assert np.all(sample({**DEFAULT, "dust2": {"constant": 0.3}})["dust2"] == 0.3)
+
+
+def test_ages_uniform_in_the_logarithm_up_to_the_age_of_the_universe():
+    drawn = sample({**DEFAULT, "age": {"log_uniform_to_t_univ": 0.01}})
+    assert_uniform(np.log(drawn["age"] / 0.01) / np.log(age_max(COSMO, drawn["redshift"]) / 0.01))
+
+
+def test_ages_as_fractions_of_the_age_of_the_universe():
+    drawn = sample({**DEFAULT, "age": {"fraction_of_t_univ": (0.2, 0.7)}})
+    assert_uniform((drawn["age"] / t_univ(COSMO, drawn["redshift"]) - 0.2) / 0.5)
+
+
+@pytest.mark.parametrize("redshift", [0.0, 2.0, 12.0])
+@pytest.mark.parametrize(("mean", "sigma"), [(6.0, 2.0), (10.0, 2.0), (6.0, 0.1)])
+def test_normal_ages_are_cut_to_what_is_allowed(redshift, mean, sigma):
+    """Also where the whole allowed range lies many standard deviations below the mean."""
+    drawn = sample({**DEFAULT, "redshift": {"constant": redshift}, "age": {"normal": (mean, sigma)}})
+    low, high = ((limit - mean) / sigma for limit in (AGE_MARGIN, age_max(COSMO, redshift)))
+    assert_uniform(stats.truncnorm(low, high, mean, sigma).cdf(drawn["age"]))
+
+
+@pytest.mark.parametrize("quiescent", [False, True])
+def test_metallicity_from_its_relation(quiescent):
+    drawn = sample({**DEFAULT, "log_zmet": {"relation": True}}, quiescent=quiescent)
+    log_sfr = rel.log_sfr_quiescent if quiescent else rel.log_sfr_star_forming
+    mean = rel.log_zmet(drawn["log_mstar"], log_sfr(drawn["log_mstar"], drawn["redshift"]))
+    assert_student(drawn["log_zmet"], mean, rel.LOG_ZMET_RANGE)
+
+
+def test_ionisation_parameter_from_its_relation():
+    drawn = sample(DEFAULT)
+    assert_student(drawn["log_us"], rel.log_us(drawn["log_zmet"]), rel.LOG_US_RANGE)
+
+
+def assert_student(drawn, mean, limits):
+    scatter = stats.t(3, mean, 0.3)
+    low, high = (scatter.cdf(limit) for limit in limits)
+    assert_uniform((scatter.cdf(drawn) - low) / (high - low))
+
+
+def test_without_scatter_the_relations_themselves():
+    exact = Relations.from_config(dict.fromkeys(Relations.__dataclass_fields__, 0.0))
+    drawn = sample({**DEFAULT, "log_zmet": {"relation": True}, "log_mstar": {"uniform": (8.0, 9.0)}}, scatter=exact)
+    log_sfr = rel.log_sfr_star_forming(drawn["log_mstar"], drawn["redshift"])
+    assert_allclose(drawn["log_zmet"], rel.log_zmet(drawn["log_mstar"], log_sfr), rtol=1e-14)
+    assert_allclose(drawn["log_us"], rel.log_us(drawn["log_zmet"]), rtol=1e-14)
+
+
+@given(
+    redshift=st.floats(0.0, 12.0),
+    uniform=st.floats(2.0**-53, 1.0 - 2.0**-53),
+    distribution=st.one_of(
+        st.tuples(st.floats(1e-3, 30.0), st.floats(1e-2, 10.0)).map(lambda value: {"normal": value}),
+        st.tuples(st.floats(0.0, 0.5), st.floats(0.5, 1.0)).map(lambda value: {"fraction_of_t_univ": value}),
+        st.tuples(st.floats(1e-3, 1.0), st.floats(1.0, 20.0)).map(lambda value: {"uniform": value}),
+        st.floats(1e-3, 1.0).map(lambda value: {"log_uniform_to_t_univ": value}),
+        st.floats(1e-3, 20.0).map(lambda value: {"constant": value}),
+    ),
+)
+def test_ages_are_always_allowed(redshift, uniform, distribution):
+    redshift = np.array([redshift])
+    age = parent.draw("age", distribution, np.array([uniform]), {"redshift": redshift}, False, COSMO, SCATTER)
+    assert AGE_MARGIN <= age[0] <= age_max(COSMO, redshift)[0]
+
+
+def test_presets_are_those_of_drakos_et_al():
+    half_normal = {"normal": (0.0, 1.0, 0.0, 4.0)}
+    a = {"log_mstar": {"uniform": (5, 12)}, "redshift": {"uniform": (0, 12)}, "log_zmet": {"relation": True},
+         "log_us": {"relation": True}, "dust2": half_normal, "age": {"log_uniform_to_t_univ": 1e-3},
+         "tau": {"log_uniform": (0.1, 100)}}  # fmt: skip
+    b = {**a, "redshift": {"uniform_in_scale_factor": (0, 12)}, "dust2": {"normal": (0.0, 0.5, 0.0, 4.0)},
+         "age": {"normal": (6, 2)}, "tau": {"uniform": (0.1, 100)}}  # fmt: skip
+    assert parent.PRESETS["star_forming"]["drakos2021a"] == a
+    assert parent.PRESETS["star_forming"]["drakos2021b"] == b
+    no_dust = {"dust2": {"constant": 0}}
+    assert parent.PRESETS["quiescent"]["drakos2021a"] == {**a, **no_dust}
+    assert parent.PRESETS["quiescent"]["drakos2021b"] == {
+        **b, **no_dust, "age": {"normal": (10, 2)}, "tau": {"uniform": (0.1, 10)},
+    }  # fmt: skip
+
+
+def test_sampling_by_name_or_as_it_is():
+    own = {**DEFAULT, "dust2": {"constant": 1.0}}
+    assert parent.sampling_of("drakos2021b", "quiescent") is parent.PRESETS["quiescent"]["drakos2021b"]
+    assert parent.sampling_of(own, "quiescent") is own
+
+
+@pytest.mark.parametrize("kind", parent.PRESETS)
+@pytest.mark.parametrize("preset", ["default", "drakos2021a", "drakos2021b"])
+def test_the_same_points_however_they_are_sharded(kind, preset, engine):
+    sampling, quiescent = parent.PRESETS[kind][preset], kind == "quiescent"
+
+    def shard(ids):
+        return parent.evaluate(sample(sampling, ids, quiescent=quiescent), engine, quiescent=quiescent)
+
+    whole, parts = shard(IDS[:600]), [shard(ids) for ids in (IDS[:1], IDS[1:101], IDS[101:600])]
+    for name in parent.COLUMNS:
+        assert whole[name].tobytes() == np.concatenate([part[name] for part in parts]).tobytes()
+    assert np.all((whole["age"] >= AGE_MARGIN) & (whole["age"] <= age_max(COSMO, whole["redshift"])))
+
+
+def test_seeds_and_classes_differ():
+    drawn = [sample(DEFAULT, seed=1), sample(DEFAULT, seed=2), sample(DEFAULT, seed=1, quiescent=True)]
+    for one, other in ((0, 1), (0, 2)):
+        assert abs(np.corrcoef(drawn[one]["log_mstar"], drawn[other]["log_mstar"])[0, 1]) < 0.02
+    assert abs(np.corrcoef(drawn[0]["log_mstar"], drawn[0]["redshift"])[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("name", "distribution"),
+    [
+        ("age", {"fraction_of_t_univ": (0.1, 0.9)}),
+        ("age", {"normal": (10.0, 2.0)}),
+        ("age", {"normal": (3.0, 2.0, 0.5, 9.0)}),
+        ("age", {"log_uniform_to_t_univ": 1e-3}),
+        ("age", {"uniform": (0.1, 5.0)}),
+        ("age", {"log_uniform": (0.1, 20.0)}),
+        ("log_zmet", {"relation": True}),
+        ("log_zmet", {"uniform": (-1.0, 0.0)}),
+        ("dust2", {"normal": (0.0, 0.3, 0.0, 1.0)}),
+        ("dust2", {"normal": (5.0, 0.1, 0.0, 1.0)}),
+    ],
+)
+def test_cumulative_probabilities_are_the_inverse_of_draws(name, distribution):
+    rng = np.random.default_rng(8)
+    given = {"redshift": rng.uniform(0.0, 8.0, 300), "log_mstar": rng.uniform(7.0, 12.0, 300)}
+    uniform = rng.uniform(size=300)
+    args = (given, True, COSMO, Relations())
+    drawn = parent.draw(name, distribution, uniform, *args)
+    order = np.argsort(drawn)
+    found = parent.cumulative(name, distribution, drawn[order], *args)
+    assert_allclose(found[order, np.arange(300)], uniform[order], rtol=1e-6, atol=1e-12)
+    assert np.all(np.diff(found, axis=1) >= -1e-15)
+    assert np.all((found >= 0.0) & (found <= 1.0))
+
+
+def test_the_cumulative_probability_of_a_constant_is_a_step():
+    given = {"redshift": np.array([0.0, 3.0]), "log_mstar": np.full(2, 10.0)}
+    args = (given, True, COSMO, Relations())
+    found = parent.cumulative("dust2", {"constant": 0.3}, np.array([0.0, 0.3, 0.5]), *args)
+    assert found.tolist() == [[0.0, 1.0, 1.0]] * 2
+    found = parent.cumulative("age", {"constant": 10.0}, np.array([2.0, 9.0, 11.0]), *args)
+    assert found.tolist() == [[0.0, 0.0, 1.0], [0.0, 1.0, 1.0]]  # ages end with the universe, at z = 3 at 2.15 Gyr
+
+
+@pytest.mark.parametrize("quiescent", [False, True])
+def test_evaluate(engine, quiescent):
+    drawn = sample(DEFAULT, IDS[:500], quiescent=quiescent)
+    made = parent.evaluate(drawn, engine, quiescent=quiescent)
+    assert made.keys() == set(parent.COLUMNS)
+    low, high = engine.table.log_zmet_range
+    assert np.any(drawn["log_zmet"] < low)
+    assert np.any(drawn["log_zmet"] > high)
+    assert_array_equal(made["log_zmet"], np.clip(drawn["log_zmet"], low, high))
+    for name in set(parent.PARAMETERS) - {"log_zmet"}:
+        assert_array_equal(made[name], drawn[name])
+    fsps = [made[name] for name in ("age", "tau", "log_zmet", "log_us", "dust2")]
+    derived = engine.derived(*fsps, nebular=not quiescent)
+    assert_array_equal(made["log_sfr"], derived.log_ssfr + drawn["log_mstar"])
+    assert_array_equal(made["muv"], derived.muv - 2.5 * drawn["log_mstar"])
+    for name in ("mass_fraction", "beta", "uv", "vj"):
+        assert_array_equal(made[name], getattr(derived, name))
+    sfr = 10.0 ** drawn["log_mstar"] / made["mass_fraction"] * psi_n(drawn["age"], drawn["tau"]) * 1e-9
+    assert_allclose(made["log_sfr"], np.log10(sfr), rtol=1e-12, atol=1e-12)
+
+
+def test_points_without_light_are_refused(engine):
+    """Nothing is left behind so much dust; a coordinate that is no number would spoil the search for neighbours."""
+    drawn = sample(parent.PRESETS["star_forming"]["default"], np.arange(20), quiescent=False)
+    drawn["dust2"][[4, 9]] = 300.0
+    with pytest.raises(UserError, match=r"muv of 2 of 20 parent points .* dust2 300.*parent\.star_forming\.sampling"):
+        parent.evaluate(drawn, engine, quiescent=False)
+
+
+TABLE = "resources/ssp_padova_kurucz_chabrier.h5"
+
+
+def make_recipe(root, **changes):
+    options = {
+        "kind": "star_forming",
+        "n": 1000,
+        "sampling": "default",
+        "seed": 3,
+        "cosmology": {"H0": 67.66, "Om0": 0.3111},
+        "scatter": dict.fromkeys(Relations.__dataclass_fields__, 0.3),
+        "sps": {"table": str(root / TABLE), "sfh": "delayed_tau"},
+    }
+    return parent.recipe(**options | changes)
+
+
+@pytest.fixture
+def recipe(root):
+    return make_recipe(root)
+
+
+def write_shards(folder, recipe, engine, n_shards):
+    paths = [folder / str(n_shards) / f"{i:04d}.h5" for i in range(n_shards)]
+    for path, (start, stop) in zip(paths, storage.shard_bounds(recipe["n"], n_shards), strict=True):
+        parent.write(path, start, stop, recipe, engine, {"run": "test"})
+    return paths
+
+
+@pytest.fixture
+def shards(tmp_path, recipe, engine):
+    return write_shards(tmp_path, recipe, engine, 3)
+
+
+def test_any_number_of_shards_holds_the_same_points(tmp_path, recipe, engine, monkeypatch):
+    one = parent.open_shards(write_shards(tmp_path, recipe, engine, 1), recipe)
+    monkeypatch.setattr(parent, "BLOCK", 70)
+    many = parent.open_shards(write_shards(tmp_path, recipe, engine, 7), recipe)
+    expected = parent.evaluate(sample(DEFAULT, np.arange(1000)), engine, quiescent=False)
+    for name in parent.COLUMNS:
+        for catalogue in (one, many):
+            assert_array_equal(catalogue.column(name, 0, 1000), expected[name].astype(np.float32))
+    assert one.metadata == many.metadata
+    assert one.metadata["run"] == "test"
+
+
+def test_a_quiescent_catalogue(tmp_path, root, engine):
+    recipe = make_recipe(root, kind="quiescent", n=300)
+    catalogue = parent.open_shards(write_shards(tmp_path, recipe, engine, 2), recipe)
+    dust2 = catalogue.column("dust2", 0, 300)
+    assert np.all((dust2 > 0.0) & (dust2 < 1.0))
+    assert_allclose(np.median(dust2), 0.3 * stats.norm.ppf(0.75), atol=0.05)
+
+
+def test_rows_in_any_order_and_shape(shards, recipe):
+    catalogue = parent.open_shards(shards, recipe)
+    rows = np.random.default_rng(0).integers(0, 1000, (50, 4))
+    for name, taken in catalogue.take(("age", "beta"), rows).items():
+        assert_array_equal(taken, catalogue.column(name, 0, 1000)[rows])
+    assert catalogue.take(("age",), rows[:0])["age"].shape == (0, 4)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 1000), (0, 333), (400, 500), (333, 666), (332, 334), (10, 10)])
+def test_a_stretch_of_a_column(shards, recipe, start, stop):
+    catalogue = parent.open_shards(shards, recipe)
+    assert_array_equal(catalogue.column("age", start, stop), catalogue.column("age", 0, 1000)[start:stop])
+    assert isinstance(catalogue.column("age", 0, 333), np.memmap)
+
+
+def test_some_of_the_shards(shards, recipe):
+    some = parent.open_shards(shards[1:], recipe)
+    assert some.bounds.tolist() == [333, 666, 1000]
+    assert_array_equal(some.column("tau", 400, 800), parent.open_shards(shards, recipe).column("tau", 400, 800))
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"seed": 4}, "seed is 3, expected 4"),
+        ({"n": 1001}, "n is 1000"),
+        ({"sampling": "drakos2021b"}, "sampling"),
+        ({"sps": {"table": TABLE, "sfh": "tau"}}, "sps_model"),
+        ({"cosmology": {"H0": 70.0, "Om0": 0.3}}, "cosmology"),
+    ],
+)
+def test_a_parent_of_another_config_is_named(shards, root, monkeypatch, changes, word):
+    monkeypatch.chdir(root)
+    with pytest.raises(
+        UserError, match=f"0000.h5 was made with another configuration: {word}.*Remove it and run again"
+    ):
+        parent.open_shards(shards, make_recipe(root, **changes))
+
+
+def test_a_parent_of_another_ssp_table_is_named(shards, root, tmp_path):
+    (tmp_path / "other.h5").write_bytes(b"other")
+    with pytest.raises(UserError, match="ssp_table_sha256"):
+        parent.open_shards(shards, make_recipe(root, sps={"table": str(tmp_path / "other.h5")}))
+
+
+def test_missing_truncated_damaged_foreign_and_mixed_shards_are_named(shards, recipe, engine):
+    with pytest.raises(UserError, match=r"0002\.h5 holds the rows \[666, 1000\], expected were those from 333"):
+        parent.open_shards([shards[0], shards[2]], recipe)
+    content = shards[1].read_bytes()
+    shards[1].write_bytes(content[:-5])
+    with pytest.raises(UserError, match=r"cannot read .*0001\.h5"):
+        parent.open_shards(shards, recipe)
+    shards[1].unlink()
+    with pytest.raises(UserError, match=r"cannot read .*0001\.h5"):
+        parent.open_shards(shards, recipe)
+    shards[1].write_bytes(content)
+    catalogue = parent.open_shards(shards, recipe)
+    catalogue.check()
+    where = catalogue.tables[1].offset["beta"]
+    shards[1].write_bytes(content[:where] + bytes([content[where] ^ 1]) + content[where + 1 :])
+    with pytest.raises(UserError, match=r"0001\.h5 is damaged: column 'beta'"):
+        parent.open_shards(shards, recipe).check()
+    with mapped.writing(shards[1], parent.COLUMNS, 333) as append:
+        append(dict.fromkeys(parent.COLUMNS, np.ones(333)))
+    with pytest.raises(UserError, match=r"0001\.h5 does not say from what it was made"):
+        parent.open_shards(shards, recipe)

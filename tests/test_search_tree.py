@@ -1,0 +1,162 @@
+import json
+import mmap
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from mocksed import mapped, parent, storage, tree
+from mocksed.errors import UserError
+from mocksed.neighbours import METRICS
+
+METRIC, RECIPE = METRICS["default"], {"n": 50, "seed": 1}
+
+
+@pytest.fixture
+def columns():
+    rng = np.random.default_rng(0)
+    return {name: rng.uniform(0.1, 5.0, 50).astype(np.float32) for name in parent.COLUMNS}
+
+
+@pytest.fixture
+def shards(tmp_path, columns):
+    """Three shards of the columns; the names are not in the order of the rows, and one is empty."""
+    paths = [tmp_path / "parent" / f"{name}.h5" for name in ("b", "a", "c")]
+    for path, (start, stop) in zip(paths, ((0, 20), (20, 20), (20, 50)), strict=True):
+        with mapped.writing(path, parent.COLUMNS, stop - start, {"recipe": RECIPE, "rows": [start, stop]}) as append:
+            append({name: values[start:stop] for name, values in columns.items()})
+    return paths
+
+
+@pytest.fixture
+def files(tmp_path):
+    return tmp_path / "tree" / "0000.npy", tmp_path / "tree" / "0000.json"
+
+
+def write(shards, files, start=0, stop=50, metric=METRIC):
+    tree.write(parent.open_shards(shards, RECIPE), metric, start, stop, *files)
+
+
+def read(files, start=0, stop=50, metric=METRIC, recipe=RECIPE):
+    return tree.read(*files, metric, start, stop, recipe)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 50), (0, 10), (15, 30), (20, 50)])
+@pytest.mark.parametrize("preset", METRICS)
+def test_what_is_read_finds_the_rows_of_the_parent(shards, columns, files, start, stop, preset, monkeypatch):
+    monkeypatch.setattr(tree, "_BLOCK", 7)
+    monkeypatch.setattr(tree, "_LEAVES", 1)
+    write(shards, files, start, stop, METRICS[preset])
+    search, about = read(files, start, stop, METRICS[preset]), storage.read_json(files[1])
+    doubles = {name: values.astype(float) for name, values in columns.items()}
+    coordinates = METRICS[preset].coordinates(doubles)[start:stop]
+    rows, distance = search.nearest(coordinates, 1)
+    assert_array_equal(rows[:, 0], np.arange(start, stop))
+    assert not distance.any()
+    _, _, found = search.nearest_allowed(coordinates[:1], 1, np.full(1, np.nextafter(about["youngest_age"], 0.0)))
+    assert not found.any()
+    assert about["youngest_age"] == columns["age"][start:stop].min()
+    assert about["recipe"] == RECIPE
+
+
+def test_leaves_are_mapped_and_cannot_be_changed(shards, files):
+    write(shards, files)
+    leaves = read(files).leaves
+    assert not leaves.flags.writeable
+    memory = leaves
+    while isinstance(memory, np.ndarray):
+        memory = memory.base
+    assert isinstance(memory, mmap.mmap)
+
+
+def test_the_metric_needs_no_other_columns(columns):
+    for metric in METRICS.values():
+        metric.coordinates({name: columns[name] for name in metric.columns})
+
+
+def test_only_the_shards_that_hold_the_rows_are_needed(shards, files):
+    write(shards[2:], files, 25, 50)
+    with pytest.raises(UserError, match=r"rows 15 to 50 of the parent are asked for; .*c\.h5 .* hold 20 to 50"):
+        write(shards[2:], files, 15, 50)
+
+
+def test_the_same_parent_gives_the_same_bytes(shards, files, tmp_path):
+    again = tmp_path / "p.npy", tmp_path / "q.json"
+    write(shards, files)
+    write(shards, again)
+    assert [path.read_bytes() for path in files] == [path.read_bytes() for path in again]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"metric": METRICS["drakos2021a"]}, "metric is"),
+        ({"start": 1}, r"rows is \[0, 50\], expected \[1, 50\]"),
+        ({"recipe": {"n": 50, "seed": 2}}, "another configuration: seed is 1, expected 2"),
+    ],
+)
+def test_a_tree_of_another_search_is_named(shards, files, changes, words):
+    write(shards, files)
+    with pytest.raises(UserError, match=rf"0000\.json .*{words}.*run again"):
+        read(files, **changes)
+
+
+def test_files_of_two_trees_do_not_mix(shards, files, tmp_path, columns):
+    other = tmp_path / "p.npy", tmp_path / "q.json"
+    write(shards, files)
+    write(shards, other, metric=METRICS["drakos2021a"])
+    with pytest.raises(UserError, match=r"p\.npy has float32 of shape \(2, 9, 32\), expected float32 of \(2, 7, 32\)"):
+        read((other[0], files[1]))
+    leaves = np.load(files[0])
+    leaves[0, 2, 7] += 1.0
+    np.save(files[0], leaves)
+    with pytest.raises(UserError, match=r"0000\.npy is damaged: it has another checksum than .*0000\.json says"):
+        read(files)
+
+
+@pytest.mark.parametrize("damaged", [0, 1])
+@pytest.mark.parametrize("n_bytes", [0, 20, 500, None])
+def test_missing_and_truncated_files(shards, files, damaged, n_bytes):
+    write(shards, files)
+    if n_bytes is None:
+        files[damaged].unlink()
+    else:
+        content = files[damaged].read_bytes()
+        files[damaged].write_bytes(content[: min(n_bytes, len(content) - 2)])
+    with pytest.raises(UserError, match=rf"cannot read .*{files[damaged].name}.*run again"):
+        read(files)
+
+
+def test_json_of_something_else(shards, files):
+    write(shards, files)
+    files[1].write_text(json.dumps({"recipe": RECIPE}))
+    with pytest.raises(UserError, match=r"0000\.json does not describe a tree shard"):
+        read(files)
+
+
+@pytest.mark.parametrize("problem", ["missing", "truncated", "damaged", "no column", "another config"])
+def test_a_bad_parent_leaves_nothing(shards, files, columns, problem):
+    last, recipe = shards[-1], RECIPE
+    content, table = last.read_bytes(), mapped.read(last)
+    if problem == "missing":
+        last.unlink()
+    elif problem == "truncated":
+        last.write_bytes(content[:-50])
+    elif problem == "damaged":  # in a column that is no coordinate
+        where = table.offset["vj"] + 3
+        last.write_bytes(content[:where] + bytes([content[where] ^ 1]) + content[where + 1 :])
+    else:
+        names = [name for name in parent.COLUMNS if problem != "no column" or name != "beta"]
+        recipe = RECIPE if problem == "no column" else RECIPE | {"seed": 2}
+        with mapped.writing(last, names, 30, {"recipe": recipe, "rows": [20, 50]}) as append:
+            append({name: columns[name][20:] for name in names})
+    with pytest.raises(UserError, match=r"c\.h5.*[Rr]emove"):
+        write(shards, files)
+    assert not files[0].parent.exists() or list(files[0].parent.iterdir()) == []
+
+
+def test_the_json_can_be_read_by_anyone(shards, files):
+    write(shards, files, 10, 30)
+    about = storage.read_json(files[1])
+    assert about["rows"] == [10, 30]
+    assert about["metric"]["scales"] == METRIC.scales
