@@ -25,7 +25,7 @@ PARENTS = ["0000.h5", "0001.h5"]
 SPECTRA = ("results/tiny/spectra/0000.parquet", "results/tiny/spectra/0001.parquet")
 
 VARIANTS = ("tiny", "tiny-drakos2021a", "tiny-drakos2021b")
-STAGES = ("galaxies", "proposals", "neighbours", "assign", "quiescent", "catalog", "spectra")
+STAGES = ("galaxies", "neighbours", "assign", "catalog", "spectra")
 
 
 class Workflow:
@@ -43,13 +43,13 @@ class Workflow:
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config))
 
     def cut_tree(self) -> int:
-        """Have as few tree shards as there can be but one; return their number."""
+        """Have as few tree shards of star-forming points as there can be but one; return their number."""
         complete = configuration.load(self.config, self.root / "workflow/schemas/config.schema.yaml")
         found = {}
         for max_memory_gb in np.arange(0.5, 3.0, 0.001).round(3).tolist():
             limited = complete | {"neighbours": complete["neighbours"] | {"max_memory_gb": max_memory_gb}}
             with suppress(UserError):  # too little for any tree
-                found[max_memory_gb] = resources.tree_shards(limited)
+                found[max_memory_gb] = resources.tree_shards(limited, "star_forming")
         max_memory_gb, shards = min((item for item in found.items() if item[1] > 1), key=lambda item: item[1])
         self.change(neighbours={"max_memory_gb": max_memory_gb})
         return shards
@@ -84,9 +84,10 @@ class Workflow:
         return said
 
     def take_parents(self, finished: "Workflow") -> None:
-        """Copy the parent catalogues and the tree of a run whose parents have the same configuration."""
+        """Copy the parent catalogues, trees and balance of a run whose parents have the same configuration."""
         for stage in ("parent", "tree"):
             shutil.copytree(finished.path(stage), self.path(stage))
+        shutil.copy2(finished.path("balance.json"), self.path("balance.json"))
 
     def path(self, *parts: str) -> Path:
         return self.folder.joinpath("results", str(self.config["run"]), *parts)

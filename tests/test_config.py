@@ -65,7 +65,7 @@ def test_given_values_stay_and_the_source_is_not_changed(project, schema):
     loaded = config.load(raw, schema)
     assert raw == before
     assert loaded["parent"]["star_forming"] == before["parent"]["star_forming"]
-    assert loaded["parent"]["quiescent"]["n"] == 20000
+    assert loaded["parent"]["quiescent"]["n"] == 200000
     loaded["galaxies"]["lightcone"]["redshift"][0] = 3.0
     assert config.load(raw, schema)["galaxies"]["lightcone"]["redshift"][0] == 0.0
 
@@ -394,7 +394,9 @@ def test_defaults_of_the_schema_are_those_of_the_library(schema):
 
 def test_the_options_of_the_stellar_population_model_are_those_of_the_library(schema):
     options = yaml.safe_load(schema.read_text())["properties"]["sps"]["properties"]
-    assert {field.name: options[field.name]["default"] for field in fields(Model)} == asdict(Model())
+    assert {field.name: options[field.name]["default"] for field in fields(Model)} == asdict(
+        Model(dust_type="kriek_conroy")
+    )
     assert options["sfh"]["enum"] == list(SFH)
     assert options["dust_type"]["enum"] == list(DUST_TYPE)
     assert {name: (options[name]["minimum"], options[name]["maximum"]) for name in LIMITS} == LIMITS
@@ -427,9 +429,8 @@ def test_a_preset_sets_what_makes_the_method(project, schema, preset):
     assert loaded["parent"]["star_forming"]["sampling"] == loaded["parent"]["quiescent"]["sampling"] == preset
     assert loaded["neighbours"]["metric"] == preset
     assert not loaded["neighbours"]["allowed_ages_only"]
-    assert (loaded["assignment"]["proposals"], loaded["assignment"]["method"]) == ("independent", "weighted_mean")
-    quiescent = {name: loaded["quiescent"][name] for name in ("sfr", "proposal", "max_tries")}
-    assert quiescent == {"sfr": "relation", "proposal": "prior", "max_tries": 10}
+    assert (loaded["assignment"]["method"], loaded["sps"]["dust_type"]) == ("weighted_mean", "calzetti")
+    assert not loaded["parent"]["quiescent"]["in_box_only"]
     assert config.load(loaded, schema) == loaded
 
 
@@ -459,7 +460,7 @@ def test_presets_are_those_of_sampling_and_metric_and_set_known_keys(schema):
 
 def test_a_variant_differs_in_its_name_and_its_preset_alone(project, schema):
     neighbours = {"scales": {"beta": 0.5}, "threads": 2}
-    raw = {"run": "mine", "seed": 7, "neighbours": neighbours, "quiescent": {"max_tries": 9}}
+    raw = {"run": "mine", "seed": 7, "neighbours": neighbours, "sps": {"dust_type": "smc"}}
     own = config.load(raw, schema)
     before = copy.deepcopy(own)
     other = config.load(config.variant(own, "drakos2021a", schema), schema)
@@ -469,3 +470,33 @@ def test_a_variant_differs_in_its_name_and_its_preset_alone(project, schema):
     assert other == config.load(plain, schema)
     back = config.load(config.variant(other, "default", schema), schema)
     assert back == config.load({"run": "mine-drakos2021a-default", "seed": 7, "neighbours": {"threads": 2}}, schema)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"assignment": {"proposals": "joint"}}, "assignment.proposals: this key is no more; leave it out"),
+        ({"quiescent": {"max_tries": 10}}, "quiescent.max_tries: this key is no more; leave it out; parent.quiescent"),
+        ({"diagnostics": {"max_searched": 50}}, "diagnostics.max_searched: this key is no more"),
+        ({"neighbours": {"metric": "drakos2021a"}}, "assignment.method: choose is not allowed with neighbours.metric"),
+        (
+            {"assignment": {"prior": {"quiescent": {"age_fraction": [0.5, 0.0]}}}},
+            "assignment.prior.quiescent.age_fraction: [0.5, 0.0] is not allowed; expected a standard deviation",
+        ),
+        (
+            {"diagnostics": {"triangle_redshift": [0.3, 0.0]}},
+            "diagnostics.triangle_redshift: [0.3, 0.0] is not allowed",
+        ),
+        (
+            {
+                "sps": {"dust_type": "smc"},
+                "parent": {"star_forming": {"sampling": SAMPLING | {"dust_index": {"constant": 0}}}},
+            },
+            "parent.star_forming.sampling.dust_index: not used with sps.dust_type smc",
+        ),
+    ],
+)
+def test_what_the_search_cannot_take_is_said(project, schema, changes, expected):
+    with pytest.raises(UserError) as error:
+        config.load({"run": "test"} | changes, schema)
+    assert expected in str(error.value)

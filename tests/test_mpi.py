@@ -18,8 +18,8 @@ import pytest
 from mocksed import config as configuration
 from mocksed import launch, stages
 from mocksed.errors import UserError
-from mocksed.kdtree import KDTree
 from mocksed.launch import Work
+from mocksed.search.kdtree import KDTree, Nearest
 from tests import slurm_cluster
 from tests.runs import PATIENCE_S, SPECTRA, STAGES, Workflow, wait_for
 
@@ -197,12 +197,18 @@ def test_a_tree_is_passed_on_without_its_leaves(tmp_path):
     rng = np.random.default_rng(3)
     whole = KDTree.of(rng.random((5000, 3), np.float32), rng.random(5000))
     np.save(tmp_path / "leaves.npy", whole.leaves)
-    mapped = KDTree(np.load(tmp_path / "leaves.npy", mmap_mode="r"))
+    mapped = KDTree(np.load(tmp_path / "leaves.npy", mmap_mode="r"), 3)
     targets = rng.random((100, 3), np.float32)
-    expected = whole.nearest(targets, 4)
+
+    def nearest(tree: KDTree) -> Nearest:
+        found = Nearest.none(len(targets), 4)
+        tree.search(targets, np.full(len(targets), 1.0), found)
+        return found
+
+    expected = nearest(whole)
     assert len(pickle.dumps(mapped)) < 0.5 * whole.leaves.nbytes < len(pickle.dumps(whole))
     for tree in (mapped, whole):
-        for one, other in zip(pickle.loads(pickle.dumps(tree)).nearest(targets, 4), expected, strict=True):
+        for one, other in zip(nearest(pickle.loads(pickle.dumps(tree))), expected, strict=True):
             assert np.array_equal(one, other)
 
 
@@ -292,20 +298,10 @@ def ranked(root, tmp_path_factory):
 def test_a_run_with_ranks_is_the_same(tiny, ranked):
     found, expected = results(ranked), results(tiny)
     assert found.items() <= expected.items()
-    assert {Path(name).parts[2] for name in found} == {"parent", "tree", *STAGES}
+    assert {Path(name).parts[2] for name in found} == {"parent", "tree", "balance.json", *STAGES}
     for rule in RULES:
         assert (ranked.folder / f"logs/tiny/{rule}/all.log").read_text().count("done in") == 2
         assert (ranked.folder / f"benchmarks/tiny/{rule}/all.tsv").read_text().count("\n") == 2
-
-
-def test_with_several_trees_each_pair_is_searched(root, tmp_path):
-    small = {"parent": {"star_forming": {"n": 1_000_000}}, "galaxies": {"shards": 3}}
-    workflow = Workflow(root, tmp_path, mpi={"tasks": 2}, **small)
-    n = workflow.cut_tree()
-    said = workflow.succeed("-n", "results/tiny/neighbours/0000.parquet")
-    assert re.search(r"^merge +1$", said, re.MULTILINE), said
-    assert re.search(r"^neighbours +1$", said, re.MULTILINE)
-    assert len(set(re.findall(r"neighbours/parts/(\d{4}-\d{4}).parquet", said))) == 3 * n
 
 
 @pytest.mark.parametrize("launcher", [SRUN], indirect=True)

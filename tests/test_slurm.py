@@ -25,7 +25,7 @@ from tests import slurm_cluster
 from tests.runs import PATIENCE_S, cloned, merge, same
 
 CONFIG = "config/test/tiny.yaml"
-TOO_LITTLE = ["parent:mem_mb=400*attempt", "quiescent:runtime=attempt"]
+TOO_LITTLE = ["parent:mem_mb=400*attempt", "assign:runtime=attempt"]
 """Requests that grow: of memory which Snakemake and the SSP table exceed, of a minute that a job is made to exceed."""
 
 
@@ -226,7 +226,7 @@ def troubled(cluster, copy) -> Run:
     run = Run(copy("troubled"), "snakemake", *spectra, *profile, "--set-resources", *TOO_LITTLE)
     try:
         slurm_cluster.ask("scancel", next(iter(run.wait_for(lambda: slurm_cluster.running("lightcone")))))
-        run.wait_for(lambda: script_of("quiescent", "0000")).suspend()
+        run.wait_for(lambda: script_of("assign", "0000")).suspend()
         slurm_cluster.kill("slurmd")
         time.sleep(2)
         slurm_cluster.start_node()
@@ -268,7 +268,7 @@ def test_a_job_over_its_memory_is_killed_and_gets_more(troubled):
 @pytest.mark.slurm
 @pytest.mark.slow
 def test_a_job_past_its_walltime_is_killed_and_gets_more(troubled):
-    first, second = (slurm_cluster.ended()[job] for job in troubled.submitted()["quiescent/0000"])
+    first, second = (slurm_cluster.ended()[job] for job in troubled.submitted()["assign/0000"])
     assert (first["JobState"], first["TimeLimit"]) == ("TIMEOUT", "1")
     assert (second["JobState"], second["TimeLimit"]) == ("COMPLETED", "2")
 
@@ -286,7 +286,7 @@ def test_neither_controller_nor_node_daemon_take_jobs_with_them(troubled):
     """Only a job that was just being started may have to be repeated."""
     jobs = troubled.submitted()
     assert all(states(troubled, what)[-1] == "COMPLETED" for what in jobs)
-    others = [ids for what, ids in jobs.items() if not what.startswith(("parent", "lightcone", "quiescent"))]
+    others = [ids for what, ids in jobs.items() if not what.startswith(("parent", "lightcone", "assign"))]
     assert sum(map(len, others)) <= len(others) + 2
 
 
@@ -297,7 +297,7 @@ def test_a_killed_snakemake_is_taken_over_from(cluster, copy, tiny):
     folder = copy("killed", galaxies={"shards": 1}, parent={"shards": 1})
     command = ["make", "-o", ".venv/.installed", "run", "PROFILE=slurm", f"CONFIG={CONFIG}"]
     first = Run(folder, *command)
-    first.wait_for(lambda: script_of("propose", "0000")).suspend()  # else it might end before it is looked for
+    first.wait_for(lambda: script_of("neighbours", "0000")).suspend()  # else it might end before it is looked for
     first.kill()
     left = set(slurm_cluster.ask("squeue", "--noheader", "--format=%i").split())
     assert left
@@ -341,7 +341,7 @@ def test_a_bare_restart_is_told_of_the_lock_and_unlocked_by_one_command(cluster,
 def test_what_a_cancelled_job_removes_is_made_again(cluster, copy):
     """A job that is cancelled between its last line and its end takes with it a file that was there before."""
     folder = copy("removed")
-    made, wanted = (f"results/tiny/{stage}/0001.parquet" for stage in ("galaxies", "proposals"))
+    made, wanted = (f"results/tiny/{stage}/0001.parquet" for stage in ("galaxies", "neighbours"))
     command = ["--profile", "slurm", "--configfile", CONFIG]
     first = Run(folder, "snakemake", made, *command)
     script = first.wait_for(lambda: script_of("lightcone", "0001"))
@@ -357,7 +357,7 @@ def test_what_a_cancelled_job_removes_is_made_again(cluster, copy):
     second.wait_for(lambda: "are cancelled" in second.said())
     said = second.succeed()
     assert (folder / wanted).exists()
-    assert [len(second.submitted()[f"{rule}/0001"]) for rule in ("lightcone", "propose")] == [1, 1], said
+    assert [len(second.submitted()[f"{rule}/0001"]) for rule in ("lightcone", "neighbours")] == [1, 1], said
 
 
 @pytest.mark.slow

@@ -19,11 +19,12 @@ from mocksed import __version__, diagnostics, mapped, resources, storage
 from mocksed import config as configuration
 from mocksed.columns import COLUMNS
 from mocksed.cosmology import Cosmology, age_max
+from mocksed.search import KINDS
 from tests.runs import PARENTS, STAGES, VARIANTS, Workflow
 
 pytestmark = pytest.mark.slow
 
-DIAGNOSTICS = ("muv", "sfr_mass", "mass_metallicity", "triangle", "uvj", "assignment", "yardstick", "ages")
+DIAGNOSTICS = ("muv", "sfr_mass", "mass_metallicity", "triangle", "uvj", "assignment", "ages")
 
 
 def test_every_file_is_there(tiny):
@@ -31,7 +32,7 @@ def test_every_file_is_there(tiny):
         assert [path.name for path in sorted(tiny.path(stage).iterdir())] == ["0000.parquet", "0001.parquet"], stage
     for kind in ("star_forming", "quiescent"):
         assert [path.name for path in sorted(tiny.path("parent", kind).iterdir())] == PARENTS
-    assert [path.name for path in sorted(tiny.path("tree").iterdir())] == ["0000.json", "0000.npy"]
+        assert [path.name for path in sorted(tiny.path("tree", kind).iterdir())] == ["0000.json", "0000.npy"]
     for name in DIAGNOSTICS:
         assert tiny.path("plots", f"{name}.png").stat().st_size > 5_000
         assert tiny.path("plots", f"{name}.pdf").read_bytes().startswith(b"%PDF")
@@ -43,7 +44,7 @@ def test_nothing_else_is_left(tiny):
 
 
 def test_every_job_has_a_log_and_a_benchmark(tiny):
-    for rule in ("lightcone", "parent", "tree", "propose", *STAGES[2:], "plot"):
+    for rule in ("lightcone", "parent", "tree", "balance", *STAGES[1:], "plot"):
         logs = sorted(tiny.folder.glob(f"logs/tiny/{rule}/*.log"))
         assert logs, rule
         assert all("done in" in path.read_text() for path in logs)
@@ -55,7 +56,19 @@ def test_the_catalogue_keeps_its_contract(tiny):
     expected = [
         *("galaxy_id", "redshift", "log_mstar", "quiescent", "prop_log_sfr", "prop_log_zmet", "prop_log_us"),
         *("prop_muv", "prop_beta", "age", "tau", "dust2", "log_zmet", "log_us", "log_sfr", "muv", "muv_intrinsic"),
-        *("beta", "uv", "vj", "mass_fraction", "distance", "flags", "mag_jwst_f115w", "mag_jwst_f277w", "ra", "dec"),
+        *(
+            "dust_index",
+            "beta",
+            "uv",
+            "vj",
+            "mass_fraction",
+            "distance",
+            "flags",
+            "mag_jwst_f115w",
+            "mag_jwst_f277w",
+            "ra",
+            "dec",
+        ),
         *("absmag_bessell_U", "absmag_bessell_V", "absmag_twomass_J", "line_halpha_6563", "line_oiii_5007"),
     ]
     assert set(catalogue.column_names) == set(expected)
@@ -69,8 +82,9 @@ def test_the_catalogue_keeps_its_contract(tiny):
     quiescent = columns["quiescent"]
     assert np.array_equal(columns["galaxy_id"], np.arange(600))
     for name in expected:
-        absent = ("prop_log_zmet", "prop_log_us", "prop_muv", "prop_beta", "log_us", "distance")
-        if name in absent or name.startswith("line_"):
+        if name == "prop_muv":  # it is not drawn: its relation decides between models
+            assert np.isnan(columns[name]).all()
+        elif name in ("prop_log_us", "prop_beta", "log_us") or name.startswith("line_"):
             assert np.array_equal(np.isnan(columns[name]), quiescent), name
         elif columns[name].dtype.kind == "f":
             assert not np.isnan(columns[name]).any(), name
@@ -94,10 +108,11 @@ def test_every_file_says_where_its_numbers_come_from(tiny):
         elif path.suffix == ".pdf":
             assert b"/Subject ({" in path.read_bytes()
     said[tiny.path("summary.json")] = json.loads(tiny.path("summary.json").read_text())["provenance"]
-    said[tiny.path("tree", "0000.json")] = json.loads(tiny.path("tree", "0000.json").read_text())
+    for path in (*(tiny.path("tree", kind, "0000.json") for kind in KINDS), tiny.path("balance.json")):
+        said[path] = json.loads(path.read_text())
     table = said[tiny.path("catalog", "0000.parquet")]["ssp_table"]
     assert table["sha256"] == hashlib.sha256(Path(tiny.config["sps"]["table"]).read_bytes()).hexdigest()
-    assert len(said) == 2 * (len(STAGES) + 2) + len(DIAGNOSTICS) + 2
+    assert len(said) == 2 * (len(STAGES) + 2) + len(DIAGNOSTICS) + 4
     for path, about in said.items():
         assert about["mocksed_version"] == __version__, path
         assert (about["run"], about["seed"], about["cosmology"]["H0"]) == ("tiny", 42, 67.66), path
@@ -170,7 +185,7 @@ def test_other_realisations_need_no_other_parent_or_tree(tiny):
     said = tiny.succeed("-n", "--config", "realisations=2")
     listed = dict(re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE))
     assert (listed["lightcone"], listed["spectra"]) == ("2", "2")
-    assert not {"parent", "tree"} & listed.keys()
+    assert not {"parent", "tree", "balance"} & listed.keys()
 
 
 def test_without_spectra_none_are_written(root, tmp_path):

@@ -38,7 +38,12 @@ def test_the_first_realisation_is_the_catalogue_without_realisations(three, tiny
         about = storage.metadata(three.path(stage, "0001.parquet"))
         assert about.pop("realisations") == [0, 1, 2]
         assert about == storage.metadata(tiny.path(stage, "0001.parquet"))
-    for part in ("parent/star_forming/0001.h5", "parent/quiescent/0000.h5", "tree/0000.npy", "tree/0000.json"):
+    for part in (
+        "parent/star_forming/0001.h5",
+        "parent/quiescent/0000.h5",
+        "tree/star_forming/0000.npy",
+        "balance.json",
+    ):
         assert three.path(part).read_bytes() == tiny.path(part).read_bytes()
 
 

@@ -175,7 +175,8 @@ def make_balance(
         found = balance.of_run(
             trees.clouds["star_forming"], search_of(params), limits["redshift"], limits["log_mstar"], bar
         )
-    storage.write_json(output, params["about"] | {"of": trees.behind(params)} | found.as_json())
+    about = params["about"] | provenance.of_file(files["star_forming"]["about"][0])
+    storage.write_json(output, provenance.stamped(about) | {"of": trees.behind(params)} | found.as_json())
 
 
 def read_balance(path: str, of: Mapping[str, Any]) -> Balance:
@@ -291,6 +292,7 @@ def assign_shard(params: Params, files: Mapping[str, Any], output: str) -> None:
             of_class, own, own["limit"], parents.take,
             metric=metric_of(kind, **params["metric"]), method=params["assignment"]["method"], seed=params["seed"],
         )  # fmt: skip
+    del classes["quiescent"]["log_us"]  # they have no gas
     kept = {name: values for name, values in found.items() if name.startswith("prop_")}
     columns = realisations.keys(galaxies) | kept | _together(galaxies["quiescent"], classes)
     storage.write_table(output, columns, provenance.of_file(files["neighbours"]))
