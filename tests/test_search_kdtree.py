@@ -1,3 +1,4 @@
+import pickle
 from itertools import pairwise
 
 import numpy as np
@@ -7,19 +8,22 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.distance import cdist
 
-from mocksed import assign, kdtree, parent
 from mocksed.cosmology import Cosmology, age_max
-from mocksed.kdtree import KDTree
-from mocksed.neighbours import METRICS
 from mocksed.relations import Relations
+from mocksed.search import draw, kdtree, parent
+from mocksed.search.kdtree import KDTree, Nearest
+from mocksed.search.metric import METRICS
+from mocksed.search.neighbours import find
 
 COSMO = Cosmology()
 K = 10
+METRIC = METRICS["default"]["star_forming"]
+ALL = [pytest.param(preset[kind], id=f"{name} {kind}") for name, preset in METRICS.items() for kind in preset]
 
 
 @pytest.fixture(scope="module")
 def points(engine):
-    sampling = parent.PRESETS["star_forming"]["default"]
+    sampling = {**parent.PRESETS["star_forming"]["default"], "dust_index": {"constant": 0.0}}
     ids = np.arange(20_000)
     drawn = parent.sample(ids, sampling, quiescent=False, seed=1, cosmo=COSMO, scatter=Relations())
     return {name: values.astype(np.float32) for name, values in parent.evaluate(drawn, engine, quiescent=False).items()}
@@ -27,9 +31,15 @@ def points(engine):
 
 @pytest.fixture(scope="module")
 def galaxies():
-    rng = np.random.default_rng(5)
+    rng, ids = np.random.default_rng(5), np.arange(2000)
     own = {"redshift": rng.uniform(0.0, 12.0, 2000), "log_mstar": rng.uniform(7.0, 11.5, 2000)}
-    return own | assign.propose(np.arange(2000), **own, seed=1, scatter=Relations())
+    uniform = draw.numbers("star_forming", ids, 1)
+    return own | draw.independent(uniform, **own, scatter=Relations())
+
+
+def anywhere(n):
+    """Limits that leave every age."""
+    return np.full(n, np.inf)
 
 
 def brute_force(points, targets, k, allowed=None):
@@ -45,38 +55,77 @@ def brute_force(points, targets, k, allowed=None):
     return rows, np.take_along_axis(distance, rows, 1)
 
 
-@pytest.mark.parametrize("preset", METRICS)
-def test_nearest_are_those_of_brute_force(points, galaxies, preset):
-    metric = METRICS[preset]
+@pytest.mark.parametrize("metric", ALL)
+@pytest.mark.parametrize("limited", [False, True])
+def test_nearest_are_those_of_brute_force(points, galaxies, metric, limited):
+    limit = age_max(COSMO, galaxies["redshift"]) if limited else anywhere(2000)
     coordinates, targets = metric.coordinates(points), metric.coordinates(galaxies)
-    rows, distance = KDTree.of(coordinates, points["age"]).nearest(targets, K)
-    expected_rows, expected_distance = brute_force(coordinates, targets, K)
-    assert_array_equal(rows, expected_rows)
-    assert_allclose(distance, expected_distance, rtol=1e-12)
-
-
-@pytest.mark.parametrize("preset", METRICS)
-def test_nearest_allowed_are_those_of_brute_force(points, galaxies, preset):
-    metric, limit = METRICS[preset], age_max(COSMO, galaxies["redshift"])
-    coordinates, targets = metric.coordinates(points), metric.coordinates(galaxies)
-    rows, distance, found = KDTree.of(coordinates, points["age"]).nearest_allowed(targets, K, limit)
+    nearest = find([KDTree.of(coordinates, points["age"])], targets, K, limit)
     allowed = points["age"] <= limit[:, None]
+    assert allowed.all() != limited
     expected_rows, expected_distance = brute_force(coordinates, targets, K, allowed)
-    assert found.all()
-    assert np.all(points["age"][rows] <= limit[:, None])
-    assert_array_equal(rows, expected_rows)
-    assert_allclose(distance, expected_distance, rtol=1e-12)
+    assert np.all(nearest.n_found == K)
+    assert np.all(points["age"][nearest.rows] <= limit[:, None])
+    assert_array_equal(nearest.rows, expected_rows)
+    assert_allclose(nearest.distance, expected_distance, rtol=1e-12)
 
 
 def test_few_points_are_allowed_far_from_the_targets(points, galaxies):
-    metric, age = METRICS["default"], points["age"][:4000]
+    age = points["age"][:4000]
     limit = np.full(50, np.sort(age)[25])
-    coordinates, targets = metric.coordinates(points)[:4000], metric.coordinates(galaxies)[:50]
-    rows, distance, found = KDTree.of(coordinates, age).nearest_allowed(targets, K, limit)
+    coordinates, targets = METRIC.coordinates(points)[:4000], METRIC.coordinates(galaxies)[:50]
+    nearest = find([KDTree.of(coordinates, age)], targets, K, limit)
     expected_rows, expected_distance = brute_force(coordinates, targets, K, age <= limit[:, None])
-    assert found.all()
-    assert_array_equal(rows, expected_rows)
-    assert_allclose(distance, expected_distance, rtol=1e-12)
+    assert np.all(nearest.n_found == K)
+    assert_array_equal(nearest.rows, expected_rows)
+    assert_allclose(nearest.distance, expected_distance, rtol=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 10, 64])
+@pytest.mark.parametrize("cuts", [(0, 20_000), (0, 5, 20_000), (0, 7000, 7001, 13_000, 20_000)])
+def test_several_trees_find_what_one_of_all_points_does(points, galaxies, cuts, k):
+    coordinates, targets = METRIC.coordinates(points), METRIC.coordinates(galaxies)
+    payload = METRIC.carried(points)
+    limit = np.minimum(age_max(COSMO, galaxies["redshift"]), np.geomspace(1e-3, 20.0, 2000))  # some have few or none
+    one = find([KDTree.of(coordinates, points["age"], payload)], targets, k, limit)
+    parts = [(slice(first, last), first) for first, last in pairwise(cuts)]
+    trees = [
+        KDTree(kdtree.leaves(coordinates[part], points["age"][part], payload[part], kdtree.order(coordinates[part]),
+                             first), 3)
+        for part, first in parts
+    ]  # fmt: skip
+    for order in (trees, trees[::-1]):
+        several = find(order, targets, k, limit)
+        assert several.n_found.tobytes() == one.n_found.tobytes()
+        there = np.arange(k) < one.n_found[:, None]
+        for name in ("rows", "distance"):
+            assert getattr(several, name)[there].tobytes() == getattr(one, name)[there].tobytes()
+    assert one.n_found.min() < min(k, 5) or k == 1
+
+
+def test_a_search_goes_on_where_another_ended(points, galaxies):
+    """Points of the other tree that are further stay out, whichever was searched first."""
+    coordinates, targets = METRIC.coordinates(points)[:200], METRIC.coordinates(galaxies)[:20]
+    near, far = (
+        KDTree(kdtree.leaves(values, np.ones(200), np.empty((200, 0), np.float32), kdtree.order(values), first), 3)
+        for values, first in ((coordinates, 0), (coordinates + 1e4, 200))
+    )
+    for trees in ([near, far], [far, near]):
+        nearest = find(trees, targets, K, anywhere(20))
+        assert np.all(nearest.rows < 200)
+        assert_array_equal(nearest.rows, brute_force(coordinates, targets, K)[0])
+
+
+def test_the_payload_is_that_of_the_points(points, galaxies):
+    coordinates, payload = METRIC.coordinates(points), METRIC.carried(points)
+    assert payload.shape == (20_000, 2)
+    tree = KDTree.of(coordinates, points["age"], payload)
+    nearest = find([tree], METRIC.coordinates(galaxies), K, anywhere(2000))
+    carried = tree.carried(nearest.place)
+    assert carried.shape == (2000, K, 6)
+    assert_array_equal(carried[..., :3], coordinates[nearest.rows])
+    assert_array_equal(carried[..., 3], points["age"][nearest.rows])
+    assert_array_equal(carried[..., 4:], payload[nearest.rows])
 
 
 def test_ties_are_in_the_order_of_rows():
@@ -84,14 +133,17 @@ def test_ties_are_in_the_order_of_rows():
     distinct = rng.normal(size=(60, 3)).astype(np.float32)
     points = rng.permutation(np.repeat(distinct, 6, axis=0))
     targets = np.concatenate([distinct[:10], rng.normal(size=(40, 3)).astype(np.float32)])
-    rows, distance, _ = KDTree.of(points, np.ones(len(points))).nearest_allowed(targets, K, np.ones(50))
     expected_rows, expected_distance = brute_force(points, targets, K)
-    assert_allclose(distance, expected_distance, rtol=1e-12)
-    assert_array_equal(rows, expected_rows)
-    rows, distance = KDTree.of(points, np.ones(len(points))).nearest(targets, K)
-    assert_allclose(distance, expected_distance, rtol=1e-12)
-    same = np.diff(distance) == 0.0
-    assert np.all(np.diff(rows)[same] > 0)
+    nothing = np.empty((180, 0), np.float32)
+    halves = [
+        KDTree(kdtree.leaves(half, np.ones(180), nothing, kdtree.order(half), first), 3)
+        for half, first in ((points[:180], 0), (points[180:], 180))
+    ]
+    for trees in ([KDTree.of(points, np.ones(len(points)))], halves, halves[::-1]):
+        nearest = find(trees, targets, K, np.ones(50))
+        assert_allclose(nearest.distance, expected_distance, rtol=1e-12)
+        assert_array_equal(nearest.rows, expected_rows)
+    assert np.any(np.diff(expected_distance) == 0.0)
 
 
 @given(
@@ -102,56 +154,53 @@ def test_ties_are_in_the_order_of_rows():
 )
 def test_few_points(n, k, seed, limit):
     rng = np.random.default_rng(seed)
-    points, age = rng.normal(size=(n, 2)).astype(np.float32), rng.random(n)
+    points, age = rng.normal(size=(n, 2)).astype(np.float32), rng.random(n).astype(np.float32)
     targets = rng.normal(size=(3, 2)).astype(np.float32)
-    rows, distance, found = KDTree.of(points, age).nearest_allowed(targets, k, np.full(3, limit))
-    assert rows.shape == distance.shape == (3, min(k, n))
+    nearest = find([KDTree.of(points, age)], targets, k, np.full(3, limit))
+    assert nearest.rows.shape == nearest.distance.shape == (3, k)
     allowed = np.flatnonzero(age <= limit)
-    assert np.all(found == (len(allowed) > 0))
-    for target, row in zip(targets, rows, strict=True):
-        if len(allowed):
-            nearest = allowed[np.argsort(np.linalg.norm(points[allowed] - target, axis=1))][:k].tolist()
-            expected = nearest + nearest[-1:] * (min(k, n) - len(nearest))
-        else:
-            expected = [np.argmin(age)] * min(k, n)
-        assert row.tolist() == expected
-    exact = np.linalg.norm(points[rows].astype(float) - targets[:, None].astype(float), axis=2)
-    assert_allclose(distance, exact, rtol=1e-12)
+    n_found = min(k, len(allowed))
+    assert np.all(nearest.n_found == n_found)
+    for i, target in enumerate(targets):
+        exact = np.linalg.norm(points[allowed].astype(float) - target.astype(float), axis=1)
+        order = np.argsort(exact)[:k]
+        assert nearest.rows[i, :n_found].tolist() == allowed[order].tolist()
+        assert_allclose(nearest.distance[i, :n_found], exact[order], rtol=1e-12)
 
 
 def test_fewer_points_than_asked_for():
     points = np.array([[0.0], [2.0], [1.0]], np.float32)
-    rows, distance = KDTree.of(points, np.ones(3)).nearest(np.array([[-1.0]], np.float32), 5)
-    assert rows.tolist() == [[0, 2, 1]]
-    assert distance.tolist() == [[1.0, 2.0, 3.0]]
+    nearest = find([KDTree.of(points, np.ones(3))], np.array([[-1.0]], np.float32), 5, anywhere(1))
+    assert nearest.n_found.tolist() == [3]
+    assert nearest.rows[:, :3].tolist() == [[0, 2, 1]]
+    assert nearest.distance[:, :3].tolist() == [[1.0, 2.0, 3.0]]
 
 
 def test_no_targets():
     search = KDTree.of(np.zeros((4, 2), np.float32), np.ones(4))
-    rows, distance, found = search.nearest_allowed(np.empty((0, 2), np.float32), 3, np.empty(0))
-    assert (rows.shape, distance.shape, found.shape) == ((0, 3), (0, 3), (0,))
+    nearest = find([search], np.empty((0, 2), np.float32), 3, np.empty(0))
+    assert (nearest.rows.shape, nearest.distance.shape, nearest.n_found.shape) == ((0, 3), (0, 3), (0,))
 
 
-def test_the_batch_and_the_threads_do_not_matter(points, galaxies, set_threads, monkeypatch):
-    metric, limit = METRICS["default"], age_max(COSMO, galaxies["redshift"])
-    coordinates, targets = metric.coordinates(points), metric.coordinates(galaxies)
+def test_the_batch_and_the_threads_do_not_matter(points, galaxies, set_threads):
+    limit = age_max(COSMO, galaxies["redshift"])
+    coordinates, targets = METRIC.coordinates(points), METRIC.coordinates(galaxies)
 
     def found(cuts, n_threads):
         set_threads(n_threads)
         search = KDTree.of(coordinates, points["age"])
-        parts = [search.nearest_allowed(targets[i:j], K, limit[i:j]) for i, j in pairwise(cuts)]
+        parts = [find([search], targets[i:j], K, limit[i:j]) for i, j in pairwise(cuts)]
         return [np.concatenate(column).tobytes() for column in zip(*parts, strict=True)]
 
     expected = found((0, 2000), 1)
     assert found((0, 2000), 2) == expected
     assert found((0, 1, 1000, 2000), 2) == expected
-    monkeypatch.setattr(kdtree, "_BLOCK", 100)
-    assert found((0, 2000), 1) == expected
+    assert found((0, 100, 130, 2000), 1) == expected
 
 
 @pytest.mark.parametrize("n", [1, 31, 32, 33, 1000, 20_000])
 def test_the_order_is_of_all_rows_and_the_same_for_any_threads(points, n, set_threads):
-    coordinates = METRICS["default"].coordinates(points)[:n]
+    coordinates = METRIC.coordinates(points)[:n]
     orders = []
     for n_threads in (1, 2):
         set_threads(n_threads)
@@ -162,33 +211,96 @@ def test_the_order_is_of_all_rows_and_the_same_for_any_threads(points, n, set_th
 
 def test_leaves_are_compact(points):
     """The boxes of the leaves hold a part of the space of about the part that they hold of the points."""
-    coordinates = METRICS["default"].coordinates(points)[:, :2]
-    leaves = kdtree.leaves(coordinates, points["age"], kdtree.order(coordinates))[:-1, :2]
+    coordinates = METRIC.coordinates(points)[:, :2]
+    nothing = np.empty((len(coordinates), 0), np.float32)
+    leaves = kdtree.leaves(coordinates, points["age"], nothing, kdtree.order(coordinates))[:-1, :2]
     side = np.ptp(leaves, axis=2)
     whole = np.ptp(np.percentile(coordinates, [1, 99], axis=0), axis=0)
     assert np.median(side / whole) < 3.0 / np.sqrt(len(leaves))
 
 
-def test_leaves_hold_every_point_with_its_age_and_name(points):
-    coordinates, age = METRICS["default"].coordinates(points)[:1001], points["age"][:1001].astype(np.float32)
+def test_leaves_hold_every_point_with_its_age_name_and_payload(points):
+    some = {name: values[:1001] for name, values in points.items()}
+    coordinates, age, payload = METRIC.coordinates(some), some["age"], METRIC.carried(some)
     rows = kdtree.order(coordinates)
-    leaves = kdtree.leaves(coordinates, age, rows, first=7000)
+    leaves = kdtree.leaves(coordinates, age, payload, rows, first=7000)
     assert leaves.shape == (32, 7, kdtree.LEAF)
     flat = leaves.transpose(0, 2, 1).reshape(-1, 7)
-    assert np.isnan(flat[1001:, :6]).all()
-    names = np.ascontiguousarray(flat[:1001, 6]).view(np.uint32).astype(int) - 7000
+    assert np.isnan(flat[1001:, [0, 1, 2, 3, 5, 6]]).all()
+    names = np.ascontiguousarray(flat[:1001, 4]).view(np.uint32).astype(int) - 7000
     assert_array_equal(names, rows)
-    assert_array_equal(flat[:1001, :5], coordinates[names])
-    assert_array_equal(flat[:1001, 5], age[names])
-    halves = [kdtree.leaves(coordinates, age, part, first=7000) for part in (rows[:320], rows[320:])]
+    assert_array_equal(flat[:1001, :3], coordinates[names])
+    assert_array_equal(flat[:1001, 3], age[names])
+    assert_array_equal(flat[:1001, 5:], payload[names])
+    halves = [kdtree.leaves(coordinates, age, payload, part, first=7000) for part in (rows[:320], rows[320:])]
     assert np.concatenate(halves).tobytes() == leaves.tobytes()
 
 
 def test_coordinates_equal_in_all_points_end_the_splitting():
     points = np.zeros((500, 3), np.float32)
-    rows, distance = KDTree.of(points, np.ones(500)).nearest(points[:5], K)
-    assert_array_equal(rows, np.tile(np.arange(K), (5, 1)))
-    assert not distance.any()
+    nearest = find([KDTree.of(points, np.ones(500))], points[:5], K, anywhere(5))
+    assert_array_equal(nearest.rows, np.tile(np.arange(K), (5, 1)))
+    assert not nearest.distance.any()
+
+
+@pytest.mark.parametrize("n", [1, 40, 3000])
+def test_the_youngest_point(n):
+    rng = np.random.default_rng(n)
+    points, age = rng.normal(size=(n, 2)).astype(np.float32), rng.uniform(1.0, 2.0, n).astype(np.float32)
+    lowest = age.min()
+    again = rng.integers(0, n, 3)
+    age[again] = lowest  # several, of which the first row counts
+    tree = KDTree(kdtree.leaves(points, age, age[:, None], kdtree.order(points), first=500), 2)
+    youngest, row, place = tree.youngest()
+    assert (youngest, row) == (lowest, 500 + np.argmin(age))
+    assert_array_equal(tree.carried(np.array([place], np.uint32))[0], [*points[row - 500], lowest, lowest])
+
+
+@pytest.fixture
+def stored(points, tmp_path):
+    """A tree whose leaves are mapped, and the same in memory."""
+    coordinates = METRIC.coordinates(points)
+    leaves = kdtree.leaves(coordinates, points["age"], METRIC.carried(points), kdtree.order(coordinates))
+    np.save(tmp_path / "leaves.npy", leaves)
+    return KDTree(np.load(tmp_path / "leaves.npy", mmap_mode="r"), 3), KDTree(leaves, 3)
+
+
+def resident(tree):
+    """Return how much of the leaves is in the memory of this process [kB]."""
+    address, size = f"{tree.leaves.ctypes.data & ~0xFFF:x}-", None
+    with open("/proc/self/smaps") as lines:
+        for line in lines:
+            if size is None and line.startswith(address):
+                size = 0
+            elif size is not None and line.startswith("Rss:"):
+                return int(line.split()[1])
+    raise AssertionError("the leaves are not mapped")
+
+
+def test_leaves_that_were_released_are_found_again(stored, galaxies):
+    mapped, in_memory = stored
+    targets, limit = METRIC.coordinates(galaxies), age_max(COSMO, galaxies["redshift"])
+    expected = find([in_memory], targets, K, limit)
+    first = find([mapped], targets, K, limit)
+    before = resident(mapped)
+    mapped.release()
+    assert resident(mapped) < 0.1 * before
+    in_memory.release()  # there is nothing to give back
+    again = find([mapped], targets, K, limit)
+    for name in Nearest._fields:
+        assert getattr(again, name).tobytes() == getattr(first, name).tobytes() == getattr(expected, name).tobytes()
+    assert mapped.carried(first.place).tobytes() == in_memory.carried(first.place).tobytes()
+
+
+def test_a_tree_travels_without_its_mapped_leaves(stored, galaxies):
+    targets, limit = METRIC.coordinates(galaxies), age_max(COSMO, galaxies["redshift"])
+    expected = find([stored[1]], targets, K, limit)
+    sizes = []
+    for tree in stored:
+        sizes.append(len(pickle.dumps(tree)))
+        again = find([pickle.loads(pickle.dumps(tree))], targets, K, limit)
+        assert [values.tobytes() for values in again] == [values.tobytes() for values in expected]
+    assert sizes[0] < 0.2 * sizes[1]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -197,9 +309,6 @@ def test_what_is_not_finite_is_refused(bad):
     points[37, 1] = bad
     with pytest.raises(ValueError, match="not finite"):
         kdtree.order(points)
-    search = KDTree.of(np.zeros((100, 2), np.float32), np.ones(100))
-    with pytest.raises(ValueError, match="not finite"):
-        search.nearest(points, 3)
 
 
 def test_an_age_that_is_no_number_is_refused():
@@ -211,14 +320,7 @@ def test_an_age_that_is_no_number_is_refused():
         KDTree.of(np.zeros((0, 2), np.float32), np.zeros(0))
 
 
-def test_progress_counts_every_target(points, galaxies):
-    class Told:
-        done = 0
-
-        def update(self, amount):
-            self.done += amount
-
-    told, metric = Told(), METRICS["default"]
-    search = KDTree.of(metric.coordinates(points), points["age"])
-    search.nearest_allowed(metric.coordinates(galaxies), K, age_max(COSMO, galaxies["redshift"]), told)
-    assert told.done == 2000
+def test_rows_beyond_what_a_tree_can_name_are_refused():
+    points = np.zeros((3, 2), np.float32)
+    with pytest.raises(ValueError, match="a tree knows"):
+        kdtree.leaves(points, np.ones(3), np.empty((3, 0), np.float32), kdtree.order(points), first=(1 << 32) - 2)

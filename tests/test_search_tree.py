@@ -5,11 +5,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from mocksed import mapped, parent, storage, tree
+from mocksed import mapped, storage
 from mocksed.errors import UserError
-from mocksed.neighbours import METRICS
+from mocksed.search import parent, tree
+from mocksed.search.metric import METRICS
+from mocksed.search.neighbours import find
 
-METRIC, RECIPE = METRICS["default"], {"n": 50, "seed": 1}
+METRIC, RECIPE = METRICS["default"]["star_forming"], {"n": 50, "seed": 1}
+APRIL = METRICS["drakos2021a"]["star_forming"]
+ALL = [pytest.param(preset[kind], id=f"{name} {kind}") for name, preset in METRICS.items() for kind in preset]
 
 
 @pytest.fixture
@@ -42,21 +46,44 @@ def read(files, start=0, stop=50, metric=METRIC, recipe=RECIPE):
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 50), (0, 10), (15, 30), (20, 50)])
-@pytest.mark.parametrize("preset", METRICS)
-def test_what_is_read_finds_the_rows_of_the_parent(shards, columns, files, start, stop, preset, monkeypatch):
+@pytest.mark.parametrize("metric", ALL)
+def test_what_is_read_finds_the_rows_of_the_parent(shards, columns, files, start, stop, metric, monkeypatch):
     monkeypatch.setattr(tree, "_BLOCK", 7)
     monkeypatch.setattr(tree, "_LEAVES", 1)
-    write(shards, files, start, stop, METRICS[preset])
-    search, about = read(files, start, stop, METRICS[preset]), storage.read_json(files[1])
+    write(shards, files, start, stop, metric)
+    search, about = read(files, start, stop, metric), storage.read_json(files[1])
     doubles = {name: values.astype(float) for name, values in columns.items()}
-    coordinates = METRICS[preset].coordinates(doubles)[start:stop]
-    rows, distance = search.nearest(coordinates, 1)
-    assert_array_equal(rows[:, 0], np.arange(start, stop))
-    assert not distance.any()
-    _, _, found = search.nearest_allowed(coordinates[:1], 1, np.full(1, np.nextafter(about["youngest_age"], 0.0)))
-    assert not found.any()
-    assert about["youngest_age"] == columns["age"][start:stop].min()
+    coordinates, n = metric.coordinates(doubles)[start:stop], stop - start
+    nearest = find([search], coordinates, 1, np.full(n, np.inf))
+    assert_array_equal(nearest.rows[:, 0], np.arange(start, stop))
+    assert not nearest.distance.any()
+    carried = search.carried(nearest.place[:, 0])
+    assert_array_equal(carried[:, : search.n_quantity], coordinates)
+    assert_array_equal(carried[:, search.n_quantity], columns["age"][start:stop])
+    assert_array_equal(carried[:, search.n_quantity + 1 :], metric.carried(doubles)[start:stop])
+    age, row, _ = search.youngest()
+    assert (age, row) == (columns["age"][start:stop].min(), start + np.argmin(columns["age"][start:stop]))
+    assert search.n_points == n
     assert about["recipe"] == RECIPE
+
+
+def test_shards_of_the_tree_find_what_the_whole_does(shards, files, tmp_path, columns):
+    write(shards, files)
+    whole = read(files)
+    bounds = ((0, 10), (10, 33), (33, 50))
+    parts = []
+    for i, (start, stop) in enumerate(bounds):
+        part = tmp_path / f"{i}.npy", tmp_path / f"{i}.json"
+        write(shards, part, start, stop)
+        parts.append(read(part, start, stop))
+    targets = np.random.default_rng(3).uniform(-9.0, 9.0, (200, 3)).astype(np.float32)
+    limit = np.random.default_rng(4).uniform(0.0, 5.0, 200)
+    one, several = (find(trees, targets, 12, limit) for trees in ([whole], parts))
+    assert one.n_found.tobytes() == several.n_found.tobytes()
+    assert one.n_found.min() < 12
+    there = np.arange(12) < one.n_found[:, None]
+    for name in ("rows", "distance"):
+        assert getattr(several, name)[there].tobytes() == getattr(one, name)[there].tobytes()
 
 
 def test_leaves_are_mapped_and_cannot_be_changed(shards, files):
@@ -67,11 +94,6 @@ def test_leaves_are_mapped_and_cannot_be_changed(shards, files):
     while isinstance(memory, np.ndarray):
         memory = memory.base
     assert isinstance(memory, mmap.mmap)
-
-
-def test_the_metric_needs_no_other_columns(columns):
-    for metric in METRICS.values():
-        metric.coordinates({name: columns[name] for name in metric.columns})
 
 
 def test_only_the_shards_that_hold_the_rows_are_needed(shards, files):
@@ -90,7 +112,7 @@ def test_the_same_parent_gives_the_same_bytes(shards, files, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"metric": METRICS["drakos2021a"]}, "metric is"),
+        ({"metric": APRIL}, "metric is"),
         ({"start": 1}, r"rows is \[0, 50\], expected \[1, 50\]"),
         ({"recipe": {"n": 50, "seed": 2}}, "another configuration: seed is 1, expected 2"),
     ],
@@ -104,7 +126,7 @@ def test_a_tree_of_another_search_is_named(shards, files, changes, words):
 def test_files_of_two_trees_do_not_mix(shards, files, tmp_path, columns):
     other = tmp_path / "p.npy", tmp_path / "q.json"
     write(shards, files)
-    write(shards, other, metric=METRICS["drakos2021a"])
+    write(shards, other, metric=APRIL)
     with pytest.raises(UserError, match=r"p\.npy has float32 of shape \(2, 9, 32\), expected float32 of \(2, 7, 32\)"):
         read((other[0], files[1]))
     leaves = np.load(files[0])

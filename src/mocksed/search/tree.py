@@ -1,6 +1,6 @@
 """The parent as the neighbour search wants it: k-d trees of coordinates in the metric, in one or more tree shards.
 
-A tree shard is a range of rows of the parent catalogue of a class: the leaves of a k-d tree (see `mocksed.kdtree`),
+A tree shard is a range of rows of the parent catalogue of a class: the leaves of a k-d tree (see `mocksed.search.kdtree`),
 which all threads and processes of a node map, and a JSON file that says what is in it.
 """
 
@@ -41,7 +41,7 @@ def write(
 
     Parameters
     ----------
-    catalogue : mocksed.parent.Catalogue
+    catalogue : mocksed.search.parent.Catalogue
         The shards of the parent that hold these rows.
     metric : Metric
         The metric of the search.
