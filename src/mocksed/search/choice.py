@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import atan, erfc, exp, sqrt, tanh
+from math import atan, erfc, exp, sqrt
 from typing import NamedTuple
 
 import numba
@@ -31,16 +31,24 @@ Array = NDArray[np.float64]
 KERNEL = {"star_forming": 0.3, "quiescent": 0.25}
 """Distance from the draw, in units of the metric, at which a point has exp(-1/2) of the weight of one that is there."""
 
-STATISTICS = (
-    "log_sfr_side", "muv_side", "beta_side", "log_zmet_side",
-    "log_sfr_spread", "muv_spread", "beta_spread", "log_zmet_spread",
-    "muv_beta",
-)  # fmt: skip
-"""What is balanced: for each quantity on which side of the median a galaxy lies and how far out, and how the residuals
-of M_UV and slope go together. In terms of the cumulative probability u of a quantity under its relation they are
-tanh(8 (u - 1/2)), 24 (u - 1/2)^2 - 2 and 24 (u_muv - 1/2) (u_beta - 1/2), with a mean of 0 where the relations hold."""
+BALANCED = ("log_sfr", "muv", "beta", "log_zmet")
+"""Quantities whose distribution around their relation is balanced."""
 
-_SHARPNESS = 8.0  # of the statistic that counts galaxies on either side: a step, but for the tenth around the median
+N_MOMENTS = 4
+"""Moments of each that are."""
+
+N_TOGETHER = 3
+"""Moments of M_UV with which the UV slope must not go."""
+
+STATISTICS = (
+    *(f"{name}_{n + 1}" for name in BALANCED for n in range(N_MOMENTS)),
+    *(f"beta_1_muv_{n + 1}" for n in range(N_TOGETHER)),
+)
+"""What is balanced: in terms of the cumulative probability u of a quantity under its relation, the Legendre polynomials
+of 2 u - 1 - which, with means of 0, leave u even in its median, its width and its shape - and the products of the first
+one of the slope with those of M_UV, which leave the slope on its relation whatever the residual of M_UV. All have a
+mean of 0 and a variance of 1 where the relations hold."""
+
 _LEAST = 0.05  # dex or mag: what counts as scatter where a config asks for none
 
 
@@ -207,13 +215,24 @@ def _cumulative(value, mean, law):  # type: ignore[no-untyped-def]
     return u if sign > 0.0 else 1.0 - u
 
 
+@numba.njit(inline="always")
+def _moments(u, out):  # type: ignore[no-untyped-def]
+    """Fill ``out`` with the first Legendre polynomials of 2 u - 1, of variance 1 where u is even."""
+    t = 2.0 * u - 1.0
+    t2 = t * t
+    out[0] = sqrt(3.0) * t
+    out[1] = sqrt(5.0) * 0.5 * (3.0 * t2 - 1.0)
+    out[2] = sqrt(7.0) * 0.5 * t * (5.0 * t2 - 3.0)
+    out[3] = 3.0 * 0.125 * ((35.0 * t2 - 30.0) * t2 + 3.0)
+
+
 @numba.njit(cache=True, parallel=True)
 def _score(  # type: ignore[no-untyped-def]
     candidates, mean_log_sfr, mean_muv, mean_beta, own_beta, own_log_zmet, laws, coefficients, log_weight, statistics
 ) -> None:
     of_sfr, of_muv, of_beta, of_zmet = laws[0], laws[1], laws[2], laws[3]
     for g in numba.prange(len(mean_muv)):
-        u, own = np.empty(4), np.empty(9)
+        u, own = np.empty(4), np.empty(len(coefficients[g]))
         for c in range(candidates.n_found[g]):
             muv, beta = candidates.muv[g, c], candidates.beta[g, c]
             total = -0.5 * ((muv - mean_muv[g]) / of_muv[0]) ** 2
@@ -224,10 +243,10 @@ def _score(  # type: ignore[no-untyped-def]
             u[2] = _cumulative(beta, own_beta[g, c], of_beta)
             u[3] = _cumulative(candidates.log_zmet[g, c], own_log_zmet[g, c], of_zmet)
             for i in range(4):
-                off = u[i] - 0.5
-                own[i], own[4 + i] = tanh(_SHARPNESS * off), 24.0 * off * off - 2.0
-            own[8] = 24.0 * (u[1] - 0.5) * (u[2] - 0.5)
-            for i in range(9):
+                _moments(u[i], own[4 * i : 4 * i + 4])
+            for i in range(3):
+                own[16 + i] = own[8] * own[4 + i]
+            for i in range(len(own)):
                 total += coefficients[g, i] * own[i]
             if statistics.size:
                 statistics[g, c] = own
