@@ -32,7 +32,6 @@ rule compare:
         run=shards_of("catalog"),
         drakos2021a=drakos2021a.shards_of("catalog"),
         drakos2021b=drakos2021b.shards_of("catalog"),
-        ssp_table=SSP_TABLE,
     output:
         png=[
             report(

@@ -9,20 +9,15 @@ PLOTS = [
     "triangle",
     "uvj",
     "assignment",
-    "yardstick",
     "ages",
 ]
 NEED_PARENT = ["triangle"]
-NEED_MODEL = ["uvj", "yardstick"]
 
 DIAGNOSTIC_SETTINGS = {
     **cfg["diagnostics"],
     "uvj_box": cfg["quiescent"]["uvj_box"],
     "cosmology": cfg["cosmology"],
-    "sps": cfg["sps"],
-    "metric": METRIC,
     "scatter": cfg["relations"]["scatter"],
-    "quiescent_sampling": cfg["parent"]["quiescent"]["sampling"],
 }
 
 
@@ -34,7 +29,6 @@ rule plot:
     input:
         catalog=shards_of("catalog"),
         star_forming=lambda wildcards: parents_of("star_forming") if wildcards.diagnostic in NEED_PARENT else [],
-        ssp_table=lambda wildcards: SSP_TABLE if wildcards.diagnostic in NEED_MODEL else [],
     output:
         png=report(
             f"{R}/plots/{{diagnostic}}.png",
@@ -66,7 +60,6 @@ rule summary:
     input:
         catalog=shards_of("catalog"),
         star_forming=parents_of("star_forming"),
-        ssp_table=SSP_TABLE,
     output:
         report(
             f"{R}/summary.json",

@@ -8,15 +8,13 @@ from mocksed.jobs import job
 
 with job(snakemake.log[0]):
     params, files, output = snakemake.params, snakemake.input, snakemake.output
-    runs, best = {}, None
+    runs = {}
     for variant, settings_of_run in params.settings.items():
         settings = diagnostics.Settings(**settings_of_run)
         galaxies = catalogue.read(files[variant], comparison.COLUMNS, settings.max_galaxies)
         sample = catalogue.Sample(galaxies, n_catalogue=catalogue.count_rows(files[variant]))
-        if best is None:  # the galaxies are the same in all runs
-            best = comparison.best_offsets(sample.star_forming, settings)
         measured = comparison.measure_plots(sample, settings)
-        rows = comparison.measure(sample, settings, best, measured["uvj"])
+        rows = comparison.measure(sample, settings, measured)
         name = storage.metadata(files[variant][0])["run"]
         runs[name] = comparison.Run(sample, settings, measured, rows)
     about = provenance.stamped(provenance.of_file(files.run[0]))

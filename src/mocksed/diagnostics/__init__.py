@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from matplotlib.figure import Figure
 
-from mocksed.diagnostics import ages, assignment, bins, mass_metallicity, muv, sfr_mass, triangle, uvj, yardstick
+from mocksed.diagnostics import ages, assignment, bins, mass_metallicity, muv, sfr_mass, triangle, uvj
 from mocksed.diagnostics.catalogue import Sample, count_rows, read
 from mocksed.diagnostics.settings import Settings
 from mocksed.diagnostics.style import save
@@ -45,7 +45,6 @@ DIAGNOSTICS: dict[str, Diagnostic] = {
     "triangle": triangle,
     "uvj": uvj,
     "assignment": assignment,
-    "yardstick": yardstick,
     "ages": ages,
 }
 """Every diagnostic by the name of its plot."""

@@ -15,7 +15,7 @@ from mocksed.diagnostics.catalogue import Arrays, Sample, thin
 from mocksed.diagnostics.settings import Settings
 from mocksed.realisations import COLUMN
 
-COLUMNS = ("redshift", "quiescent", "age", "tau", "flags")
+COLUMNS = ("redshift", "quiescent", "age", "tau", "dust_index", "flags")
 PARENT_COLUMNS: tuple[str, ...] = ()
 
 FLAG_NAMES = {value: name for name, value in vars(Flag).items() if name.isupper()}
@@ -23,6 +23,7 @@ FLAG_NAMES = {value: name for name, value in vars(Flag).items() if name.isupper(
 
 _FRACTION_EDGES = np.linspace(0.0, 1.0, 41)
 _LOG_TAU_EDGES = np.linspace(-1.0, 2.0, 31)
+_SLOPE_EDGES = np.linspace(-1.6, 0.4, 41)
 _MAX_POINTS = 5000  # of quiescent galaxies drawn one by one
 
 
@@ -35,9 +36,10 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
         ``star_forming`` and ``quiescent``, each with
 
         ``n`` : number of galaxies; ``older_than_universe`` : those of them whose age is above that of the universe;
-        ``age_fraction``, ``log_tau`` : {``count``, ``median``, ``p16``, ``p84``} of age / t_univ(z) and of log tau
-        [Gyr], of realisations with ``median_spread`` (see `mocksed.diagnostics.bins.spread`), with ``edges`` and
-        ``counts`` of the histogram; values beyond the edges count in the outermost bins;
+        ``age_fraction``, ``log_tau``, ``dust_index`` : {``count``, ``median``, ``p16``, ``p84``} of age / t_univ(z),
+        of log tau [Gyr] and of the slope of the attenuation curve, of realisations with ``median_spread`` (see
+        `mocksed.diagnostics.bins.spread`), with ``edges`` and ``counts`` of the histogram; values beyond the edges
+        count in the outermost bins;
         ``age_fraction_by_redshift`` : list of the same numbers with ``low`` and ``high``;
         ``flags`` : number of galaxies with each bit set, by name (`FLAG_NAMES`).
 
@@ -65,6 +67,8 @@ def _of_class(galaxies: Arrays, settings: Settings) -> dict[str, Any]:
             for low, high, inside in bins.slices(redshift, settings.redshift_bins)
         ],
         "log_tau": bins.percentiles(log_tau, realisation) | _histogram(log_tau, _LOG_TAU_EDGES),
+        "dust_index": bins.percentiles(galaxies["dust_index"], realisation)
+        | _histogram(galaxies["dust_index"], _SLOPE_EDGES),
         "flags": flag_counts(galaxies["flags"]),
     }
 
@@ -76,13 +80,16 @@ def _histogram(values: NDArray, edges: NDArray) -> dict[str, Any]:
 
 @style.styled
 def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure:
-    """Draw age against redshift, the histograms of age / t_univ and log tau, and the fraction of each flag."""
-    drawn = style.figure(10.5, 7.4)
-    (ages, fractions), (taus, flags) = drawn.subplots(2, 2)
+    """Draw age against redshift, histograms of age / t_univ, log tau and dust_index, and the fraction of each flag."""
+    drawn = style.figure(13.5, 7.4)
+    grid = drawn.add_gridspec(2, 6)
+    cells = [grid[0, :3], grid[0, 3:], grid[1, :2], grid[1, 2:4], grid[1, 4:]]
+    ages, flags, fractions, taus, slopes = (drawn.add_subplot(cell) for cell in cells)
     _draw_ages(ages, sample, settings)
     for axes, key, xlabel in (
         (fractions, "age_fraction", r"age / $t_\mathrm{univ}(z)$"),
         (taus, "log_tau", style.LABELS["log_tau"]),
+        (slopes, "dust_index", style.LABELS["dust_index"]),
     ):
         for name, colour in style.CLASS_COLOURS.items():
             _draw_histogram(axes, measured[name][key], colour)

@@ -1,4 +1,4 @@
-"""What was proposed for each star-forming galaxy against what it was given."""
+"""What was drawn for each galaxy against what it was given, and how residuals from the relations go together."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,39 +7,56 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mocksed.diagnostics import bins, style
-from mocksed.diagnostics.catalogue import Arrays, Sample
+from mocksed import relations as rel
+from mocksed.diagnostics import bins, residuals, style
+from mocksed.diagnostics.catalogue import Arrays, Sample, thin
 from mocksed.diagnostics.settings import Settings
 from mocksed.realisations import COLUMN
 
-QUANTITIES = ("log_sfr", "muv", "beta", "log_zmet", "log_us")
-COLUMNS = ("redshift", "log_mstar", "quiescent", "distance", *QUANTITIES, *(f"prop_{name}" for name in QUANTITIES))
+DRAWN = {"star_forming": ("log_sfr", "log_zmet", "beta", "muv"), "quiescent": ("log_sfr", "log_zmet")}
+"""What is drawn for each class, and comes out of the model that it is given. M_UV is by some methods alone."""
+
+_NAMES = tuple(dict.fromkeys(name for names in DRAWN.values() for name in names))
+COLUMNS = ("redshift", "log_mstar", "quiescent", "distance", *_NAMES, *(f"prop_{name}" for name in _NAMES))
 PARENT_COLUMNS: tuple[str, ...] = ()
 
 _DISTANCE_EDGES = np.logspace(-3, 2, 51)
-_UNITS = {"log_sfr": " dex", "muv": " mag", "beta": "", "log_zmet": " dex", "log_us": " dex"}
+_UNITS = {"log_sfr": " dex", "muv": " mag", "beta": "", "log_zmet": " dex"}
+_MAX_POINTS = 3000  # of quiescent galaxies drawn one by one
 
 
 def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
-    """Return the offsets, final less proposed, of star-forming galaxies, and the distances in the run's metric.
+    """Return the offsets of what galaxies were given from what was drawn, and the distances in the run's metric.
 
     Returns
     -------
     dict
-        For each of `QUANTITIES` a dict with ``overall`` : {``count``, ``median``, ``p16``, ``p84``} of the offset;
-        ``by_redshift`` : list of the same with ``low`` and ``high`` and with ``by_mass``, statistics in bins of log
-        mass as in `mocksed.diagnostics.bins.statistics` with ``edges``. With realisations, medians come with their
-        ``median_spread`` (see `mocksed.diagnostics.bins.spread`).
-        ``distance`` : the same four numbers, with ``edges`` and ``counts`` of the histogram and the number ``below``
-        its first edge; distances beyond the last edge are counted in the last bin.
+        ``star_forming`` and ``quiescent`` : dict with, for each quantity of `DRAWN` that was drawn, ``overall`` :
+        {``count``, ``median``, ``p16``, ``p84``} of the offset, and ``by_redshift`` : list of the same with ``low``
+        and ``high`` and with ``by_mass``, statistics in bins of log mass as in `mocksed.diagnostics.bins.statistics`
+        with ``edges``; with realisations, medians come with their ``median_spread`` (see
+        `mocksed.diagnostics.bins.spread`);
+        and ``distance`` : the same four numbers, with ``edges`` and ``counts`` of the histogram and the number
+        ``below`` its first edge; distances beyond the last edge are counted in the last bin.
+        ``correlations`` : see `mocksed.diagnostics.residuals.correlations`; ``mean_correlation`` : their mean, each
+        bin with the number of its galaxies, NaN for none.
 
     """
-    galaxies = sample.star_forming
-    mass_edges = bins.edges(galaxies["log_mstar"], settings.mass_bin)
+    classes = {"star_forming": sample.star_forming, "quiescent": sample.quiescent}
+    edges = bins.edges(sample.galaxies["log_mstar"], settings.mass_bin)
     few = settings.min_count * sample.n_realisations
-    offsets = {name: _offsets(galaxies, name, mass_edges, settings.redshift_bins, few) for name in QUANTITIES}
+    found: dict[str, Any] = {name: _of_class(own, name, edges, settings, few) for name, own in classes.items()}
+    rows = residuals.correlations(sample.star_forming, settings)
+    counts = [row["count"] for row in rows]
+    mean = float(np.average([row["correlation"] for row in rows], weights=counts)) if rows else np.nan
+    return found | {"correlations": rows, "mean_correlation": mean}
+
+
+def _of_class(galaxies: Arrays, kind: str, edges: np.ndarray, settings: Settings, few: int) -> dict[str, Any]:
+    drawn = [name for name in DRAWN[kind] if np.isfinite(galaxies[f"prop_{name}"]).any()]
     distance = galaxies["distance"]
     histogram = {"edges": _DISTANCE_EDGES.tolist()} | bins.counts_above(distance, _DISTANCE_EDGES)
+    offsets = {name: _offsets(galaxies, name, edges, settings.redshift_bins, few) for name in drawn}
     return offsets | {"distance": bins.percentiles(distance, galaxies.get(COLUMN)) | histogram}
 
 
@@ -61,24 +78,34 @@ def _offsets(
 
 @style.styled
 def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure:
-    """Draw final against proposed, a panel per quantity, and the histogram of the distance."""
-    galaxies = sample.star_forming
-    drawn = style.figure(10.5, 6.8)
-    cells = drawn.subplots(2, 3).ravel()
-    for axes, name in zip(cells, QUANTITIES, strict=False):
-        _draw_quantity(axes, galaxies, name, measured[name]["overall"])
-    _draw_distance(cells[-1], measured["distance"])
+    """Draw given against drawn, a panel per quantity, the distances, and the residuals of M_UV and UV slope."""
+    names = [name for name in DRAWN["star_forming"] if name in measured["star_forming"]] or ["log_sfr"]
+    n_panels = len(names) + 2
+    rows = -(-n_panels // 3)
+    drawn = style.figure(10.5, 3.4 * rows)
+    cells = drawn.subplots(rows, 3).ravel()
+    for axes in cells[n_panels:]:
+        axes.remove()
+    for axes, name in zip(cells, names, strict=False):
+        _draw_quantity(axes, sample, name, measured)
+    _draw_distances(cells[len(names)], measured)
+    _draw_residuals(cells[len(names) + 1], sample.star_forming, measured)
     style.legend_below(drawn)
     return drawn
 
 
-def _draw_quantity(axes: Axes, galaxies: Arrays, name: str, offset: dict[str, float]) -> None:
-    proposed, final = galaxies[f"prop_{name}"], galaxies[name]
-    range_ = style.limits(proposed, final)
-    style.density(axes, proposed, final, range_, range_, "galaxies")
+def _draw_quantity(axes: Axes, sample: Sample, name: str, measured: dict[str, Any]) -> None:
+    galaxies, drawn = sample.star_forming, f"prop_{name}"
+    range_ = style.limits(sample.galaxies[drawn], sample.galaxies[name])
+    style.density(axes, galaxies[drawn], galaxies[name], range_, range_, "star-forming")
+    if name in DRAWN["quiescent"]:
+        some = thin({key: sample.quiescent[key] for key in (drawn, name)}, _MAX_POINTS)
+        axes.plot(some[drawn], some[name], ".", ms=3, mew=0, alpha=0.4, color=style.QUIESCENT, rasterized=True)
+        axes.plot([], [], ".", ms=8, color=style.QUIESCENT, label="quiescent")
     axes.plot(range_, range_, "--", color=style.RELATION, lw=1, label="1:1")
-    axes.set(xlabel=f"proposed {style.LABELS[name]}", ylabel=f"final {style.LABELS[name]}", xlim=range_, ylim=range_)
-    style.note(axes, _offset_note(offset, _UNITS[name]))
+    axes.set(xlabel=f"drawn {style.LABELS[name]}", ylabel=f"given {style.LABELS[name]}", xlim=range_, ylim=range_)
+    if name in measured["star_forming"]:
+        style.note(axes, _offset_note(measured["star_forming"][name]["overall"], _UNITS[name]))
 
 
 def _offset_note(offset: dict[str, float], unit: str) -> str:
@@ -89,11 +116,25 @@ def _offset_note(offset: dict[str, float], unit: str) -> str:
     return rf"offset ${offset['median']:+.3f}^{{+{up:.3f}}}_{{-{down:.3f}}}$" + unit + spread
 
 
-def _draw_distance(axes: Axes, distance: dict[str, Any]) -> None:
-    edges = distance["edges"]
-    style.histograms_of_distances(axes, edges, (distance, {"color": style.STAR_FORMING, "fill": True, "alpha": 0.5}))
-    if distance["count"]:
-        axes.set_xlim(right=3.0 * edges[np.flatnonzero([1, *distance["counts"]])[-1]])
-        axes.axvline(distance["median"], color=style.STAR_FORMING, ls="-.", lw=1.2)
-        below = 100.0 * distance["below"] / distance["count"]
-        style.note(axes, f"median {distance['median']:.2g}\n{below:.3g} % below {edges[0]:g}", x=0.96)
+def _draw_distances(axes: Axes, measured: dict[str, Any]) -> None:
+    looks = {name: {"color": colour, "fill": True, "alpha": 0.4} for name, colour in style.CLASS_COLOURS.items()}
+    distances = {name: measured[name]["distance"] for name in looks if measured[name]["distance"]["count"]}
+    edges = measured["star_forming"]["distance"]["edges"]
+    style.histograms_of_distances(axes, edges, *((found, looks[name]) for name, found in distances.items()))
+    for name, found in distances.items():
+        axes.axvline(found["median"], color=style.CLASS_COLOURS[name], ls="-.", lw=1.2)
+    highest = max((np.flatnonzero([1, *found["counts"]])[-1] for found in distances.values()), default=-1)
+    axes.set_xlim(right=3.0 * edges[highest])
+    medians = [f"{style.CLASS_NAMES[name]}: median {found['median']:.2g}" for name, found in distances.items()]
+    style.note(axes, "\n".join(medians) or "no galaxies", x=0.96)
+
+
+def _draw_residuals(axes: Axes, galaxies: Arrays, measured: dict[str, Any]) -> None:
+    muv = galaxies["muv"] - rel.muv(galaxies["log_mstar"], galaxies["redshift"])
+    beta = galaxies["beta"] - rel.beta(galaxies["muv"], galaxies["redshift"])
+    style.density(axes, muv, beta, style.limits(muv), style.limits(beta), "star-forming")
+    axes.axhline(0.0, color=style.RELATION, ls=":", lw=1)
+    axes.axvline(0.0, color=style.RELATION, ls=":", lw=1)
+    axes.set(xlabel=f"{style.LABELS['muv']} less relation", ylabel=f"{style.LABELS['beta']} less relation")
+    if np.isfinite(measured["mean_correlation"]):
+        style.note(axes, f"correlation at fixed $z$ and mass {measured['mean_correlation']:+.2f}")

@@ -1,16 +1,17 @@
 """Several runs of the same galaxies side by side: how close each comes to the relations, against targets.
 
-A `Row` is one number of one bin with its target. What is asked: medians on the relations, and no further off than the
-best that models can do (`mocksed.diagnostics.yardstick`); the scatter of the relations; assignments as near to their
-proposals as models come; quiescent galaxies with the SFR of their relation and the colours of the UVJ box wherever a
-model has both; ages that the universe allows, and no pile-up of ages or e-folding times.
+A `Row` is one number of one bin with its target. What is asked: medians on the relations and the scatter of these;
+residuals of M_UV and UV slope that do not go together, so that the slope is on its relation at any M_UV; quiescent
+galaxies with the SFR of their relation and the colours of the UVJ box; ages that the universe allows, and no pile-up of
+ages, e-folding times or slopes of the attenuation curve.
 """
 
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,40 +21,40 @@ from numpy.typing import NDArray
 
 from mocksed import relations as rel
 from mocksed.cosmology import Cosmology, t_univ
-from mocksed.diagnostics import bins, mass_metallicity, muv, panels, sfr_mass, style, uvj, yardstick
-from mocksed.diagnostics.catalogue import Arrays, Sample, select, thin
+from mocksed.diagnostics import bins, mass_metallicity, muv, panels, residuals, sfr_mass, style, uvj
+from mocksed.diagnostics.catalogue import Arrays, Sample, select
 from mocksed.diagnostics.settings import Settings
 
 Range = tuple[float, float]
 
 COLUMNS = tuple(
     dict.fromkeys(
-        ["galaxy_id", "age", "tau"]
-        + [name for module in (yardstick, sfr_mass, uvj) for name in module.COLUMNS if name != "distance"]
+        ["galaxy_id", "age", "tau", "dust_index"]
+        + [name for module in (residuals, sfr_mass, uvj) for name in module.COLUMNS]
     )
 )
 
 MIN_COUNT = 100
 """Galaxies that a bin must have for a verdict."""
 
-OFFSET_LIMITS = {"muv": 0.30, "beta": 0.18, "log_sfr": 0.12, "log_zmet": 0.05, "log_us": 0.05}
+OFFSET_LIMITS = {"muv": 0.08, "beta": 0.05, "log_sfr": 0.03, "log_zmet": 0.03, "log_us": 0.03}
 """How far medians may be from the relations [mag, -, dex, dex, dex]."""
 
-BETA_OUT_OF_REACH = -2.1
-"""No verdict on the UV slope of bins whose relation is bluer than this."""
+MUV_LIMIT_AT_LOW_MASS = 0.25
+"""The same of M_UV where models of the SFR are hardly bright enough, between 1e8 Msun and the mass of `residuals`."""
 
-BEYOND_BEST = 0.03
-"""How much further than the best models the medians may be from the relations, in the units of each quantity."""
+LEAST_LOG_MSTAR = 8.0
+"""No verdict on star-forming galaxies of less mass: there relations are extrapolated."""
 
+_BETA_AT_MUV = 0.1  # how far the median slope in bins of M_UV may be
+_CORRELATION = 0.3
+_QUIESCENT_SFR, _LEAST_QUIESCENT, _Z_SFR = 0.05, 9.0, 5.0  # dex, log mass, redshift of the bins that are judged
 _UNITS = {"muv": "mag", "beta": "", "log_sfr": "dex", "log_zmet": "dex", "log_us": "dex"}
 _HALF_WIDTHS = {"muv": "muv", "log_sfr": "log_sfr_star_forming", "log_zmet": "log_zmet", "log_us": "log_us"}
 _SIGMA = (0.15865525393145707, 0.8413447460685429)  # cumulative probabilities at -1 and +1 standard deviation
-_DISTANCE: Mapping[str, Any] = {"metric": "default", "scales": {}}  # in units of the relations' scatters, for all runs
-_MAX_SEARCHED = 1000  # galaxies of a run, for their own proposals: 6 ms each
-_MAX_OF_BIN, _MAX_OF_BINS = 200, 6000  # galaxies of a bin, and of all, for the best models
 _INTERVALS = 50  # of 2 %
 _CROWDED = 20  # galaxies of an interval; with fewer, chance alone makes three times
-_Z_FULL, _Z_SFR = 3.0, 8.0  # below: all quiescents in the box; their SFR on its relation
+_Z_FULL = 5.0  # below it quiescent colours are possible for all
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,12 @@ class Row:
     log_mstar: Range | None = None
     """The bin; None for all galaxies."""
     interval: Range | None = None
-    """The interval of the quantity that the value is of (`pile_up`)."""
+    """The interval of the quantity that the value is of (`pile_up`), of M_UV for the slope."""
 
     @property
     def where(self) -> str:
         """The bin or interval in words."""
-        named = {"z": self.redshift, "log M": self.log_mstar, "x": self.interval}
+        named = {"z": self.redshift, "log M": self.log_mstar, "M_UV" if self.quantity == "beta" else "x": self.interval}
         return ", ".join(f"{own[0]:.4g} < {name} < {own[1]:.4g}" for name, own in named.items() if own)
 
     @property
@@ -126,59 +127,26 @@ def _below(value: float, limit: float) -> float:
 
 CHECKS: dict[str, Check] = {
     "offset": Check("Star-forming: median less relation", "|offset| at most {limit:g}", _magnitude),
-    "beyond best": Check(
-        "Star-forming: |median less relation|, less that of the best models", "at most {limit:g}", _above
-    ),
     "half-width": Check(
         "Star-forming: 16-84 % half-width over that asked for, less 1", "within {limit:.0%}", _magnitude
     ),
-    "excess median": Check("Distance to the proposal, less the best: median", "at most {limit:g} scatters", _above),
-    "excess 99 %": Check("Distance to the proposal, less the best: 99 %", "at most {limit:g} scatters", _above),
+    "correlation": Check(
+        "Star-forming: correlation of the residuals of M_UV and UV slope", "at most {limit:g}", _above
+    ),
+    "beta at M_UV": Check(
+        "Star-forming: median UV slope in bins of M_UV less relation", "|offset| at most {limit:g}", _magnitude
+    ),
     "quiescent SFR": Check(
         "Quiescent: median SFR less relation", "|offset| at most {limit:g}", _magnitude, by_bin=True
     ),
-    "in box": Check(
-        "Quiescent: fraction in the UVJ box", "1 at z < 3, beyond what is within reach", _below, 1, by_bin=True
-    ),
+    "in box": Check("Quiescent: fraction in the UVJ box", "1 at z < 5", _below, 1, by_bin=True),
     "ages": Check("Ages outside (0, age of the universe)", "none", _above, min_count=1),
     "pile-up": Check("Fullest 2 % interval over its neighbours", "at most {limit:g} times", _above),
 }
 """Every check, in the order of the table."""
 
 
-def best_offsets(galaxies: Arrays, settings: Settings) -> list[Arrays]:
-    """Return how far from the relations the models nearest to independent proposals are, of each bin.
-
-    Parameters
-    ----------
-    galaxies : dict of str to ndarray of shape (n, )
-        Star-forming galaxies, of which an even sample of each bin (`_bins`) is searched for.
-    settings : Settings
-        Of a run; its metric plays no part.
-
-    Returns
-    -------
-    list of dict of str to ndarray
-        For each bin the offsets of `yardstick.QUANTITIES`, NaN without a model to search.
-
-    """
-    members = [inside for _, inside in _bins(galaxies, settings)]
-    if not members:
-        return []
-    per_bin = min(_MAX_OF_BIN, _MAX_OF_BINS // len(members))
-    some = [thin(select(galaxies, inside), per_bin) for inside in members]
-    together = {name: np.concatenate([part[name] for part in some]) for name in galaxies}
-    proposal = yardstick.independent_proposals(together, settings)
-    best = yardstick.search_best(together, proposal, replace(settings, metric=_DISTANCE))
-    reached = {name: proposal[name] + best[f"d_{name}"] for name in yardstick.QUANTITIES}
-    offsets = yardstick.offsets_from_relations(together, reached)
-    stops = np.cumsum([len(part["redshift"]) for part in some])
-    return [select(offsets, slice(stop - len(part["redshift"]), stop)) for part, stop in zip(some, stops, strict=True)]
-
-
-def measure(
-    sample: Sample, settings: Settings, best: Sequence[Arrays], box: Mapping[str, Any] | None = None
-) -> list[Row]:
+def measure(sample: Sample, settings: Settings, measured: Mapping[str, Any] | None = None) -> list[Row]:
     """Return every number of a run.
 
     Parameters
@@ -187,18 +155,17 @@ def measure(
         The galaxies, with `COLUMNS`.
     settings : Settings
         Of the run.
-    best : sequence
-        Result of `best_offsets` for the same galaxies.
-    box : mapping, optional
-        Result of `uvj.measure`, if it is known.
+    measured : mapping, optional
+        Result of `measure_plots`, if it is known.
 
     """
-    star_forming = sample.star_forming
+    star_forming, plots = sample.star_forming, measured or measure_plots(sample, settings)
     return [
-        *_of_relations(star_forming, settings, best),
-        *_of_distances(star_forming, settings),
+        *_of_relations(star_forming, settings),
+        *_of_residuals(star_forming, settings),
+        *_of_slopes(plots["muv"]["beta"]),
         *_of_quiescent(sample.quiescent, settings),
-        *_of_box((box or uvj.measure(sample, settings))["quiescent"]["by_redshift"]),
+        *_of_box(plots["uvj"]["quiescent"]["by_redshift"]),
         *_of_ages(star_forming, settings, "star-forming"),
         *_of_ages(sample.quiescent, settings, "quiescent"),
     ]
@@ -223,24 +190,40 @@ def _median(values: NDArray) -> tuple[float, float]:
     return float(np.median(values)), float(1.2533 * 0.5 * (high - low) / np.sqrt(len(values)))
 
 
-def _of_relations(galaxies: Arrays, settings: Settings, best: Sequence[Arrays]) -> Iterator[Row]:
-    offsets = yardstick.offsets_from_relations(galaxies, galaxies)
-    scatter = rel.Relations.from_config(dict(settings.scatter)) if settings.scatter else rel.Relations()
-    for (where, inside), reached in zip(_bins(galaxies, settings), best, strict=True):
-        own, n = select(galaxies, inside), int(np.count_nonzero(inside))
-        blue = rel.beta(rel.muv(own["log_mstar"], own["redshift"]), own["redshift"]).mean() < BETA_OUT_OF_REACH
+def _of_relations(galaxies: Arrays, settings: Settings) -> Iterator[Row]:
+    scatter = settings.relations
+    offsets, means = residuals.from_relations(galaxies, scatter), residuals.means(galaxies)
+    for where, inside in _bins(galaxies, settings):
+        n, lowest = int(np.count_nonzero(inside)), where["log_mstar"][0]
         for name, limit in OFFSET_LIMITS.items():
-            limit = np.nan if name == "beta" and blue else limit
             value, error = _median(offsets[name][inside])
-            yield Row("offset", name, n, value, error, limit, **where)
-            nearest, its_error = _median(reached[name])
-            further, error = abs(value) - abs(nearest), float(np.hypot(error, its_error))
-            yield Row("beyond best", name, n, further, error, BEYOND_BEST, **where)
+            if name == "muv" and lowest < residuals.LEAST_LOG_MSTAR:
+                limit = MUV_LIMIT_AT_LOW_MASS
+            judged = limit if lowest >= LEAST_LOG_MSTAR else np.nan
+            yield Row("offset", name, n, value, error, judged, **where)
             if name in _HALF_WIDTHS:
                 low, high = np.nanpercentile(offsets[name][inside], [16, 84])
-                asked = _half_width(getattr(scatter, _HALF_WIDTHS[name]), galaxies[name] - offsets[name], inside)
+                asked = _half_width(getattr(scatter, _HALF_WIDTHS[name]), means[name], inside)
                 ratio = 0.5 * (high - low) / asked if asked else np.nan
-                yield Row("half-width", name, n, ratio - 1.0, 1.3 * ratio / np.sqrt(n), 0.15, **where)
+                judged = 0.1 if lowest >= LEAST_LOG_MSTAR else np.nan
+                yield Row("half-width", name, n, ratio - 1.0, 1.3 * ratio / np.sqrt(n), judged, **where)
+
+
+def _of_residuals(galaxies: Arrays, settings: Settings) -> Iterator[Row]:
+    for row in residuals.correlations(galaxies, settings):
+        r, n, where = row["correlation"], row["count"], (tuple(row["redshift"]), tuple(row["log_mstar"]))
+        yield Row("correlation", "M_UV, beta", n, r, (1.0 - r * r) / np.sqrt(n), _CORRELATION, *where)
+
+
+def _of_slopes(panels_of_beta: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
+    """Yield the offset of the slope in bins of M_UV that the least mass of the catalogue does not cut."""
+    for panel in panels_of_beta:
+        bins_of_panel = zip(panel["count"], panel["offset"], panel["p16"], panel["p84"], panel["cut"], strict=True)
+        for at, (n, offset, low, high, cut) in zip(pairwise(panel["edges"]), bins_of_panel, strict=True):
+            if not cut and n >= MIN_COUNT:
+                error = 1.2533 * 0.5 * (high - low) / np.sqrt(n)
+                where = (panel["low"], panel["high"])
+                yield Row("beta at M_UV", "beta", n, offset, error, _BETA_AT_MUV, where, None, at)
 
 
 def _half_width(scatter: rel.Scatter, mean: NDArray, inside: NDArray[np.bool_]) -> float:
@@ -249,31 +232,17 @@ def _half_width(scatter: rel.Scatter, mean: NDArray, inside: NDArray[np.bool_]) 
     return float(np.mean(0.5 * (high - low)))
 
 
-def _of_distances(galaxies: Arrays, settings: Settings) -> Iterator[Row]:
-    """Yield how much further from its proposal a galaxy is than the best model, in units of the relations' scatters."""
-    from mocksed.neighbours import metric_of
-
-    some = thin(galaxies, _MAX_SEARCHED)
-    proposal = {name: some[f"prop_{name}"] for name in yardstick.QUANTITIES}
-    best = yardstick.search_best(some, proposal, replace(settings, metric=_DISTANCE))
-    excess = metric_of(**_DISTANCE).distance(some, some | proposal) - best["distance"]
-    excess = excess[np.isfinite(excess)]
-    n = len(excess)
-    yield Row("excess median", "distance", n, *_median(excess), 0.02)
-    yield Row("excess 99 %", "distance", n, float(np.percentile(excess, 99.0)) if n else np.nan, 0.0, 0.3)
-
-
 def _of_quiescent(galaxies: Arrays, settings: Settings) -> Iterator[Row]:
-    offset = galaxies["log_sfr"] - rel.log_sfr_quiescent(galaxies["log_mstar"], galaxies["redshift"])
-    for low, high, inside in bins.slices(galaxies["redshift"], settings.redshift_bins):
-        limit = 0.1 if high <= _Z_SFR else np.nan
+    massive = select(galaxies, galaxies["log_mstar"] >= _LEAST_QUIESCENT)
+    offset = massive["log_sfr"] - rel.log_sfr_quiescent(massive["log_mstar"], massive["redshift"])
+    for low, high, inside in bins.slices(massive["redshift"], settings.redshift_bins):
+        limit = _QUIESCENT_SFR if high <= _Z_SFR else np.nan
         yield Row("quiescent SFR", "log_sfr", int(inside.sum()), *_median(offset[inside]), limit, (low, high))
 
 
 def _of_box(by_redshift: Sequence[Mapping[str, float]]) -> Iterator[Row]:
-    """Yield fractions in the box against 1, or beyond `_Z_FULL` against the fraction for which that is possible."""
     for row in by_redshift:
-        limit = 1.0 if row["high"] <= _Z_FULL else row["reachable"]
+        limit = 1.0 if row["high"] <= _Z_FULL else np.nan
         yield Row("in box", "U-V, V-J", int(row["n"]), row["in_box"], 0.0, limit, (row["low"], row["high"]))
 
 
@@ -281,8 +250,13 @@ def _of_ages(galaxies: Arrays, settings: Settings, name: str) -> Iterator[Row]:
     fraction = galaxies["age"] / t_univ(Cosmology(**settings.cosmology), galaxies["redshift"])
     n = len(fraction)
     yield Row("ages", name, n, float(np.count_nonzero(~((fraction > 0.0) & (fraction < 1.0)))), 0.0, 0.0)
-    for quantity, values, limits in (("age / t_univ", fraction, (0.0, 1.0)),
-                                     ("log tau", np.log10(galaxies["tau"]), (-1.0, 2.0))):  # fmt: skip
+    for quantity, values, limits in (
+        ("age / t_univ", fraction, (0.0, 1.0)),
+        ("log tau", np.log10(galaxies["tau"]), (-1.0, 2.0)),
+        ("dust_index", galaxies["dust_index"], (-1.6, 0.4)),
+    ):
+        if quantity == "dust_index" and n and np.ptp(values) == 0.0:
+            continue  # one attenuation curve for all
         ratio, error, at = pile_up(values, *limits)
         yield Row("pile-up", f"{quantity}, {name}", n, ratio, error, 3.0, interval=at)
 
@@ -359,7 +333,7 @@ def as_html(runs: Mapping[str, Sequence[Row]]) -> str:
 _NOTE = (
     f"Of bins, the value that is worst, with its statistical error, and how many of those with at least {MIN_COUNT} "
     "galaxies meet the target. Green: met everywhere; yellow: missed by at most two errors; red: missed; white: no "
-    "target, or too few galaxies. Distances are in units of the relations' scatters."
+    "target, or too few galaxies."
 )
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Comparison</title><style>
@@ -383,7 +357,7 @@ def _line(row: Row) -> tuple[str, str, str]:
 
 
 def _target(row: Row) -> str:
-    unit = _UNITS.get(row.quantity, "") if row.check in ("offset", "beyond best", "quiescent SFR") else ""
+    unit = _UNITS.get(row.quantity, "") if row.check in ("offset", "quiescent SFR") else ""
     return f"{CHECKS[row.check].target.format(limit=row.limit)} {unit}".strip()
 
 
@@ -397,8 +371,7 @@ def _cell(rows: Sequence[Row]) -> str:
         met = sum(row.verdict == VERDICTS[0] for row in judged)
         text += f" ({worst.where}); {met} of {len(judged)} bins"
     elif CHECKS[worst.check].by_bin:
-        reach = f" of {worst.limit:.3g}" if worst.check == "in box" else ""
-        text += f"{reach} ({worst.count} galaxies)"
+        text += f" ({worst.count} galaxies)"
     elif worst.where:
         text += f" ({worst.where})"
     colour = worst.verdict.split(" ")[0]
@@ -510,7 +483,7 @@ def _draw_offsets(runs: Mapping[str, Run]) -> Figure:
     for axes, name in zip(cells, OFFSET_LIMITS, strict=False):
         _draw_bins(axes, runs, "offset", name, OFFSET_LIMITS[name])
         axes.set_ylabel(f"offset of {style.LABELS[name]}")
-    _draw_bins(cells[-1], runs, "quiescent SFR", "log_sfr", 0.1)
+    _draw_bins(cells[-1], runs, "quiescent SFR", "log_sfr", _QUIESCENT_SFR)
     cells[-1].set_ylabel(f"quiescent: offset of {style.LABELS['log_sfr']}")
     style.legend_below(drawn)
     return drawn

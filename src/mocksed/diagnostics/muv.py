@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from mocksed import relations
 from mocksed.diagnostics import bins, panels, style
@@ -16,6 +18,9 @@ PARENT_COLUMNS: tuple[str, ...] = ()
 MUV_BIN = 1.0
 """Width of the bins in M_UV [mag]."""
 
+NEAR_LIMIT, SHARE_NEAR_LIMIT = 0.25, 0.15
+"""A bin of M_UV is cut by the least mass of the catalogue if more than this share of it is this near to it [dex]."""
+
 
 def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
     """Return M_UV in bins of log mass (``muv``) and beta in bins of M_UV (``beta``), for each redshift bin.
@@ -25,17 +30,44 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
     Returns
     -------
     dict of str to list of dict
-        See `mocksed.diagnostics.bins.relation_panels`; both lists have the same redshift bins.
+        See `mocksed.diagnostics.bins.relation_panels`; both lists have the same redshift bins. Those of beta also have
+        ``cut``: whether the least mass of the catalogue cuts a bin of M_UV, see `cut_bins`.
 
     """
     galaxies, z_bins, few = sample.star_forming, settings.redshift_bins, settings.min_count * sample.n_realisations
     z, log_mstar, muv, beta = (galaxies[name] for name in ("redshift", "log_mstar", "muv", "beta"))
     mass_edges, muv_edges = bins.edges(log_mstar, settings.mass_bin), bins.edges(muv, MUV_BIN)
     own = galaxies.get(COLUMN)
-    return {
-        "muv": bins.relation_panels(z, log_mstar, muv, z_bins, mass_edges, relations.muv, few, own),
-        "beta": bins.relation_panels(z, muv, beta, z_bins, muv_edges, relations.beta, few, own),
+    beta_panels = bins.relation_panels(z, muv, beta, z_bins, muv_edges, relations.beta, few, own)
+    lowest = float(log_mstar.min()) if len(log_mstar) else np.nan
+    for panel, (_, _, inside) in zip(beta_panels, bins.slices(z, z_bins), strict=True):
+        panel["cut"] = cut_bins(muv[inside], log_mstar[inside], muv_edges, lowest).tolist()
+    return {"muv": bins.relation_panels(z, log_mstar, muv, z_bins, mass_edges, relations.muv, few, own)} | {
+        "beta": beta_panels
     }
+
+
+def cut_bins(muv: NDArray, log_mstar: NDArray, muv_edges: NDArray, lowest: float) -> NDArray[np.bool_]:
+    """Return which bins of M_UV lack galaxies of less mass than the catalogue has.
+
+    Those are bins in which many galaxies are near the least mass: as bright ones of still less mass, which would have
+    other slopes, are missing there.
+
+    Parameters
+    ----------
+    muv, log_mstar : ndarrays of shape (n, )
+        Of the galaxies of a redshift bin.
+    muv_edges : ndarray of shape (n_bins + 1, )
+        Edges of the bins.
+    lowest : float
+        Least log mass of the catalogue.
+
+    """
+    near = log_mstar < lowest + NEAR_LIMIT
+    bin_of = np.searchsorted(muv_edges, muv, side="right") - 1
+    n_bins = max(len(muv_edges) - 1, 0)
+    of_all, of_near = (np.bincount(bin_of[rows], minlength=n_bins)[:n_bins] for rows in (near | True, near))
+    return of_near > SHARE_NEAR_LIMIT * of_all
 
 
 @style.styled
@@ -47,6 +79,7 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
     for (upper, lower), inside, muv, beta in zip(grid, members, measured["muv"], measured["beta"], strict=False):
         panels.draw(upper, muv, galaxies["log_mstar"][inside], galaxies["muv"][inside], style.STAR_FORMING)
         panels.draw(lower, beta, galaxies["muv"][inside], galaxies["beta"][inside], style.STAR_FORMING)
+        panels.shade(lower, beta["edges"], beta["cut"], "cut by the least mass of the catalogue")
         panels.title(upper, muv, "$z$")
     panels.label(grid, 0, style.LABELS["log_mstar"], style.LABELS["muv"])
     panels.label(grid, 1, style.LABELS["muv"], style.LABELS["beta"])

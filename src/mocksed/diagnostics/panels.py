@@ -1,5 +1,6 @@
 """Grids of panels, one per bin, with median, percentiles and relation."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,13 @@ def draw(axes: Axes, panel: dict[str, Any], x: NDArray, y: NDArray, colour: str,
         label = f"{prefix}spread of the median"
         axes.errorbar(centre, median, error, fmt="none", capsize=3, capthick=1, elinewidth=1, color=colour, label=label)
     axes.plot(panel["line_x"], panel["line_y"], ":", color=style.RELATION, lw=1.8, label="relation")
+
+
+def shade(axes: Axes, edges: Sequence[float], which: Sequence[bool], label: str) -> None:
+    """Shade some bins of the x axis, to say that nothing is to be read off them."""
+    for low, high, shaded in zip(edges, edges[1:], which, strict=False):
+        if shaded:
+            axes.axvspan(low, high, color="0.5", alpha=0.25, lw=0, zorder=3, label=label)
 
 
 def _in_sparse_bins(x: NDArray, edges: NDArray, median: NDArray) -> NDArray[np.bool_]:

@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from mocksed.errors import UserError
+from mocksed.relations import Relations
 from mocksed.uvj import WILLIAMS2009
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The config's ``diagnostics``, with what it says of the model and of quiescent galaxies.
+    """The config's ``diagnostics``, with what it says of the relations and of quiescent galaxies.
 
     Raises
     ------
@@ -29,20 +29,19 @@ class Settings:
     """Bins with fewer galaxies, on average over realisations, have no statistics."""
     max_galaxies: int = 2_000_000
     """Galaxies that are read, all realisations together; of more, an even sample."""
-    max_searched: int = 1000
-    """Galaxies whose best reachable models are searched, twice, at 6 ms; of more, an even sample."""
+    triangle_redshift: Sequence[float] | None = None
+    """Redshifts of the galaxies of the triangle plot, lowest and highest; None for all."""
     uvj_box: Mapping[str, float] = field(default_factory=lambda: dict(WILLIAMS2009))
     """Keyword arguments of the box, see `mocksed.uvj.in_box`."""
     cosmology: Mapping[str, float] = field(default_factory=dict)
     """Keyword arguments of `mocksed.cosmology.Cosmology`."""
-    sps: Mapping[str, Any] | None = None
-    """The config's ``sps``; without it, nothing is searched that takes a stellar population model."""
-    metric: Mapping[str, Any] = field(default_factory=lambda: {"metric": "default", "scales": {}})
-    """Keyword arguments of `mocksed.neighbours.metric_of`."""
     scatter: Mapping[str, float] | None = None
     """The config's ``relations.scatter``; that of the literature without it."""
-    quiescent_sampling: str | Mapping[str, Any] = "default"
-    """The config's ``parent.quiescent.sampling``."""
+
+    @property
+    def relations(self) -> Relations:
+        """The scatter of the relations."""
+        return Relations.from_config(dict(self.scatter)) if self.scatter else Relations()
 
     def __post_init__(self) -> None:
         if len(self.redshift_bins) < 2 or np.any(np.diff(self.redshift_bins) <= 0):

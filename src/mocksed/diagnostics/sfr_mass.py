@@ -65,7 +65,7 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
             )
     panels.label(grid, 0, style.LABELS["log_mstar"], style.LABELS["log_sfr"])
     first = grid[0][0]
-    first.set(xlim=style.limits(sample.galaxies["log_mstar"]), ylim=style.limits(sample.galaxies["log_sfr"]))
+    first.set(xlim=style.span(sample.galaxies["log_mstar"]), ylim=style.limits(sample.galaxies["log_sfr"]))
     if not occupied:
         style.note(first, "no galaxies")
     style.legend_below(drawn)

@@ -37,6 +37,7 @@ LABELS = {
     "age": "age [Gyr]",
     "log_tau": r"$\log\,\tau$ [Gyr]",
     "dust2": r"dust $\tau_V$",
+    "dust_index": "slope of attenuation",
     "uv": r"$U-V$ [AB mag]",
     "vj": r"$V-J$ [AB mag]",
 }
@@ -107,16 +108,21 @@ def save(drawn: Figure, png: Path | str, pdf: Path | str, about: Mapping[str, An
         drawn.savefig(temporary, dpi=150, metadata={"CreationDate": None, "Subject": said})
 
 
-def limits(*values: NDArray, pad: float = 0.04) -> tuple[float, float]:
-    """Return axis limits that enclose 99.8 % of the finite values, (0, 1) for none."""
+def limits(*values: NDArray, pad: float = 0.04, outside: float = 0.1) -> tuple[float, float]:
+    """Return axis limits that enclose the finite values but ``outside`` per cent at either end, (0, 1) for none."""
     together = np.concatenate([np.ravel(array) for array in values])
     together = together[np.isfinite(together)]
     if not together.size:
         return 0.0, 1.0
-    low, high = np.percentile(together, [0.1, 99.9])
+    low, high = np.percentile(together, [outside, 100.0 - outside])
     if high - low < 1e-6:
         return low - 0.5, high + 0.5
     return low - pad * (high - low), high + pad * (high - low)
+
+
+def span(*values: NDArray) -> tuple[float, float]:
+    """Return axis limits that enclose all finite values: of masses, of which the few largest matter."""
+    return limits(*values, outside=0.0)
 
 
 def density(

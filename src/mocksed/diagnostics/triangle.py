@@ -1,5 +1,6 @@
 """Triangle plot of the star-forming parent catalogue against the galaxies that were given its parameters."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import corner
@@ -9,7 +10,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from mocksed.diagnostics import bins, style
-from mocksed.diagnostics.catalogue import Arrays, Sample, thin
+from mocksed.diagnostics.catalogue import Arrays, Sample, select, thin
 from mocksed.diagnostics.settings import Settings
 
 PARENT_COLUMNS = (
@@ -22,6 +23,7 @@ PARENT_COLUMNS = (
     "log_sfr",
     "log_zmet",
     "dust2",
+    "dust_index",
     "log_us",
 )
 COLUMNS = (*PARENT_COLUMNS, "quiescent")
@@ -40,11 +42,20 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
         ``parent`` and ``catalogue``; then the quantity, see `QUANTITIES`; then the number.
 
     """
-    catalogues = {"parent": sample.parent, "catalogue": sample.star_forming}
+    catalogues = {"parent": sample.parent, "catalogue": _shown(sample, settings)}
     return {
         which: dict(zip(QUANTITIES, map(bins.percentiles, _points(arrays).T), strict=True))
         for which, arrays in catalogues.items()
     }
+
+
+def _shown(sample: Sample, settings: Settings) -> Arrays:
+    """Return the star-forming galaxies of the redshifts that are asked for."""
+    galaxies = sample.star_forming
+    if settings.triangle_redshift is None:
+        return galaxies
+    low, high = settings.triangle_redshift
+    return select(galaxies, (galaxies["redshift"] >= low) & (galaxies["redshift"] <= high))
 
 
 def _points(arrays: Arrays) -> NDArray[np.float64]:
@@ -60,15 +71,22 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
     """Draw the contours of both catalogues, with their medians in the legend's colours on the diagonal."""
     catalogues = {
         "parent": (_points(thin(sample.parent, MAX_POINTS)), style.PARENT),
-        "catalogue": (_points(thin(sample.star_forming, MAX_POINTS)), style.STAR_FORMING),
+        "catalogue": (_points(thin(_shown(sample, settings), MAX_POINTS)), style.STAR_FORMING),
     }
     n = len(QUANTITIES)
     drawn = Figure(figsize=(1.7 * n, 1.7 * n))
     drawn.subplots(n, n)
-    ranges = [style.limits(*(points[:, i] for points, _ in catalogues.values())) for i in range(n)]
+    ranges = [_range([points[:, i] for points, _ in catalogues.values()]) for i in range(n)]
     for which, (points, colour) in catalogues.items():
-        _draw_corner(drawn, points, colour, ranges)
+        constant = [i for i in range(n) if len(points) and np.ptp(points[:, i]) == 0.0]
+        _draw_corner(drawn, _spread_out(points, constant, ranges), colour, ranges)
+        for i in constant:  # what does not vary is drawn of the catalogue that comes next alone
+            for j in range(n):
+                for cell in {i * n + j, j * n + i}:
+                    drawn.axes[cell].cla()
         for i, quantity in enumerate(QUANTITIES):
+            if not len(points) or np.ptp(points[:, i]) == 0.0:
+                continue
             drawn.axes[i * (n + 1)].axvline(measured[which][quantity]["median"], color=colour, ls="--", lw=1)
     _finish(drawn, ranges)
     handles = [
@@ -78,6 +96,20 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
     handles.append(Line2D([], [], color="0.3", ls="--", lw=1, label="medians; contours hold 39 % and 86 %"))
     drawn.legend(handles=handles, loc="upper right", bbox_to_anchor=(0.96, 0.96), fontsize=18)
     return drawn
+
+
+def _range(values: Sequence[NDArray]) -> tuple[float, float]:
+    """Return the limits of an axis: those of 99 % of each catalogue in which the quantity varies."""
+    ends = [style.limits(own, outside=0.5) for own in values if len(own) and np.ptp(own) > 0.0]
+    return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else style.limits(*values)
+
+
+def _spread_out(points: NDArray, constant: list[int], ranges: list[tuple[float, float]]) -> NDArray[np.float64]:
+    """Return points with values all over the axis in place of those that are the same for all: contours need some."""
+    points = points.copy()
+    for i in constant:
+        points[:, i] = np.linspace(*ranges[i], len(points))
+    return points
 
 
 def _draw_corner(drawn: Figure, points: NDArray, colour: str, ranges: list[tuple[float, float]]) -> None:

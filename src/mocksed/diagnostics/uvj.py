@@ -8,19 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mocksed.columns import Flag
 from mocksed.diagnostics import bins, style
 from mocksed.diagnostics.catalogue import Arrays, Sample, select, thin
 from mocksed.diagnostics.settings import Settings
 from mocksed.realisations import COLUMN
-from mocksed.uvj import in_box
+from mocksed.uvj import depth, in_box
 
-COLUMNS = ("redshift", "quiescent", "uv", "vj", "log_mstar", "prop_log_sfr", "flags")
+COLUMNS = ("redshift", "quiescent", "uv", "vj")
 PARENT_COLUMNS: tuple[str, ...] = ()
 
 _MAX_POINTS = 5000  # of quiescent galaxies drawn one by one
-_MAX_SEARCHED = 50  # of the quiescent galaxies of a bin outside the box, for those that could be inside
-_SIGNIFICANT = 0.005  # mag: a point counts that lies deeper in the box than this
+_EDGE = 0.05  # mag
 
 
 def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
@@ -34,60 +32,26 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
         ``box`` : the limits of the box;
         ``star_forming``, ``quiescent`` : dict with ``overall`` : {``n``, ``in_box`` (a fraction), ``p16``, ``p84``}
         and ``by_redshift`` : list of the same with ``low`` and ``high``. p16 and p84 are the Wilson interval of the
-        fraction (Wilson 1927), with realisations also ``in_box_spread`` (see `mocksed.diagnostics.bins.spread`). For
-        quiescent galaxies by redshift also the fractions ``reachable``, those in the box and those outside for which a
-        dense search finds an allowed point inside at their SFR (NaN without a model to search with), ``sfr_redrawn``
-        and ``sfr_not_reached``, by their flags, and ``searched``, the number of galaxies behind the search.
+        fraction (Wilson 1927), with realisations also ``in_box_spread`` (see `mocksed.diagnostics.bins.spread`).
+        ``at_edge`` is the fraction within 0.05 mag of an edge of the box, on either side.
 
     """
     classes = {"star_forming": sample.star_forming, "quiescent": sample.quiescent}
-    return {"box": dict(settings.uvj_box)} | {
-        name: _of_class(arrays, settings, name == "quiescent") for name, arrays in classes.items()
-    }
+    return {"box": dict(settings.uvj_box)} | {name: _of_class(arrays, settings) for name, arrays in classes.items()}
 
 
-def _of_class(galaxies: Arrays, settings: Settings, quiescent: bool) -> dict[str, Any]:
+def _of_class(galaxies: Arrays, settings: Settings) -> dict[str, Any]:
     galaxies = select(galaxies, np.isfinite(galaxies["uv"]) & np.isfinite(galaxies["vj"]))
     inside, realisation = in_box(galaxies["uv"], galaxies["vj"], settings.uvj_box), galaxies.get(COLUMN)
-    members = list(bins.slices(galaxies["redshift"], settings.redshift_bins))
+    at_edge = np.abs(depth(galaxies["uv"], galaxies["vj"], settings.uvj_box)) < _EDGE
     by_redshift = [
-        {"low": low, "high": high} | _fraction(inside[rows], bins.rows_of(realisation, rows))
-        for low, high, rows in members
+        {"low": low, "high": high} | _fraction(inside[rows], at_edge[rows], bins.rows_of(realisation, rows))
+        for low, high, rows in bins.slices(galaxies["redshift"], settings.redshift_bins)
     ]
-    if quiescent:
-        outside = [thin(select(galaxies, rows & ~inside), _MAX_SEARCHED) for *_, rows in members]
-        for row, found, (*_, rows) in zip(by_redshift, _reachable(outside, settings), members, strict=True):
-            row["searched"] = len(found)
-            row["reachable"] = row["in_box"] + (1.0 - row["in_box"]) * (float(found.mean()) if len(found) else 0.0)
-            for name, bit in (("sfr_redrawn", Flag.SFR_REDRAWN), ("sfr_not_reached", Flag.SFR_NOT_REACHED)):
-                row[name] = float(np.mean(galaxies["flags"][rows].astype(np.int64) & bit > 0))
-    return {"overall": _fraction(inside, realisation), "by_redshift": by_redshift}
+    return {"overall": _fraction(inside, at_edge, realisation), "by_redshift": by_redshift}
 
 
-def _reachable(samples: list[Arrays], settings: Settings) -> list[NDArray[np.float64]]:
-    """Return for the galaxies of some samples whether an allowed point lies in the box: 1, 0, or NaN if unknown."""
-    sizes = [len(sample["redshift"]) for sample in samples]
-    if settings.sps is None or not sum(sizes):
-        return [np.full(n, np.nan) for n in sizes]
-    from mocksed import parent, quiescent, quiescent_search  # with numba and the SSP table they take seconds to load
-    from mocksed.cosmology import Cosmology
-    from mocksed.sps import engines
-
-    redshift, log_mstar, log_sfr = (
-        np.concatenate([sample[name] for sample in samples]) for name in ("redshift", "log_mstar", "prop_log_sfr")
-    )
-    found = quiescent_search.nearest(
-        log_sfr - log_mstar,
-        redshift,
-        settings.uvj_box,
-        engines.over_table(settings.sps),
-        Cosmology(**settings.cosmology),
-        quiescent.dust2_range(parent.sampling_of(settings.quiescent_sampling, "quiescent")),
-    )
-    return np.split((found.depth > _SIGNIFICANT).astype(float), np.cumsum(sizes)[:-1])
-
-
-def _fraction(inside: np.ndarray, realisation: bins.Realisation) -> dict[str, float]:
+def _fraction(inside: NDArray, at_edge: NDArray, realisation: bins.Realisation) -> dict[str, float]:
     from astropy.stats import binom_conf_interval  # other plots do without it
 
     n = len(inside)
@@ -96,6 +60,7 @@ def _fraction(inside: np.ndarray, realisation: bins.Realisation) -> dict[str, fl
         result = {"n": n, "in_box": float(inside.mean()), "p16": float(low), "p84": float(high)}
     else:
         result = {"n": 0, "in_box": np.nan, "p16": np.nan, "p84": np.nan}
+    result["at_edge"] = float(at_edge.mean()) if n else np.nan
     if realisation is not None:
         result["in_box_spread"] = float(bins.spread(lambda rows: inside[rows].mean(), realisation))
     return result
@@ -165,12 +130,6 @@ def draw_fractions(axes: Axes, measured: dict[str, Any], settings: Settings) -> 
             color=colour,
         )
         if name == "quiescent":
-            reachable = [row["reachable"] for row in rows]
-            axes.plot(
-                centre, reachable, "o", ms=10, mfc="none", color=style.RELATION, label="quiescent: box within reach"
-            )
-            redrawn = [row["sfr_redrawn"] for row in rows]
-            axes.plot(centre, redrawn, "x", ms=5, color=colour, label="quiescent: SFR drawn again")
             for row, x in zip(rows, centre, strict=True):
                 axes.text(x, 1.06, f"{row['n']}", rotation=90, ha="center", va="bottom", fontsize=8, color=colour)
     first, last = settings.redshift_bins[0], settings.redshift_bins[-1]

@@ -1,0 +1,81 @@
+"""Residuals of star-forming galaxies from their relations, and how those of M_UV and UV slope go together."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mocksed import relations as rel
+from mocksed.diagnostics import bins
+from mocksed.diagnostics.catalogue import Arrays
+from mocksed.diagnostics.settings import Settings
+
+QUANTITIES = ("muv", "beta", "log_sfr", "log_zmet", "log_us")
+COLUMNS = ("redshift", "log_mstar", "quiescent", *QUANTITIES)
+
+MIN_COUNT = 100
+"""Galaxies that a bin of redshift and mass must have for a correlation."""
+
+LEAST_LOG_MSTAR = 8.5
+"""Below it the relations ask for more UV light than models of the SFR have: residuals are not free of each other."""
+
+
+def from_relations(galaxies: Arrays, scatter: rel.Relations) -> Arrays:
+    """Return quantities of galaxies less the median of their relation, each given those that it depends on.
+
+    The median is that of the relation with its scatter, which is cut to the limits of the quantity.
+
+    Parameters
+    ----------
+    galaxies : dict of str to ndarray of shape (n, )
+        ``redshift``, ``log_mstar`` and `QUANTITIES`.
+    scatter : Relations
+        Scatter of the relations.
+
+    """
+    asked = means(galaxies)
+    laws = {name: getattr(scatter, "log_sfr_star_forming" if name == "log_sfr" else name) for name in QUANTITIES}
+    return {name: galaxies[name] - laws[name].draw(asked[name], 0.5) for name in QUANTITIES}
+
+
+def means(galaxies: Arrays) -> Arrays:
+    """Return the means of the relations, each given the galaxy's own values of what it depends on."""
+    z, mass = galaxies["redshift"], galaxies["log_mstar"]
+    return {
+        "muv": rel.muv(mass, z),
+        "beta": rel.beta(galaxies["muv"], z),
+        "log_sfr": rel.log_sfr_star_forming(mass, z),
+        "log_zmet": rel.log_zmet(mass, galaxies["log_sfr"]),
+        "log_us": rel.log_us(galaxies["log_zmet"]),
+    }
+
+
+def correlations(galaxies: Arrays, settings: Settings) -> list[dict[str, Any]]:
+    """Return the correlation of the residuals of M_UV and UV slope in bins of redshift and mass.
+
+    Returns
+    -------
+    list of dict
+        ``redshift`` and ``log_mstar`` : [low, high] of the bin; ``count``; ``correlation`` (Pearson's).
+
+    """
+    z, mass = galaxies["redshift"], galaxies["log_mstar"]
+    muv = galaxies["muv"] - rel.muv(mass, z)
+    beta = galaxies["beta"] - rel.beta(galaxies["muv"], z)
+    found = []
+    for z_low, z_high, in_redshift in bins.slices(z, settings.redshift_bins):
+        for low, high, in_mass in bins.slices(mass, bins.edges(mass, settings.mass_bin)):
+            inside = in_redshift & in_mass & np.isfinite(muv) & np.isfinite(beta)
+            if low >= LEAST_LOG_MSTAR and np.count_nonzero(inside) >= MIN_COUNT:
+                found.append({
+                    "redshift": [z_low, z_high],
+                    "log_mstar": [low, high],
+                    "count": int(np.count_nonzero(inside)),
+                    "correlation": _correlation(muv[inside], beta[inside]),
+                })  # fmt: skip
+    return found
+
+
+def _correlation(one: NDArray, other: NDArray) -> float:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.corrcoef(one, other)[0, 1])
