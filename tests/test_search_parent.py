@@ -5,16 +5,21 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from mocksed import mapped, parent, storage
+from mocksed import mapped, storage
 from mocksed import relations as rel
 from mocksed.cosmology import AGE_MARGIN, Cosmology, age_max, t_univ
 from mocksed.errors import UserError
 from mocksed.relations import Relations
+from mocksed.search import parent
+from mocksed.sps.engine import Engine
+from mocksed.sps.model import DUST_TYPE, LIMITS, SLOPED, Model
 from mocksed.sps.weights import psi_n
+from mocksed.uvj import WILLIAMS2009, in_box
 
 COSMO, SCATTER = Cosmology(), Relations()
 IDS = np.arange(20_000)
-DEFAULT = parent.PRESETS["star_forming"]["default"]
+NO_SLOPE = {"dust_index": {"constant": 0.0}}
+DEFAULT = {**parent.PRESETS["star_forming"]["default"], **NO_SLOPE}
 
 
 def sample(sampling, ids=IDS, *, quiescent=False, seed=3, scatter=SCATTER):
@@ -131,16 +136,43 @@ def test_presets_are_those_of_drakos_et_al():
     }  # fmt: skip
 
 
+def test_the_default_is_even_in_metallicity_age_and_e_folding_time():
+    for kind, ages, taus in (("star_forming", (1e-3, 13.8), (0.1, 100.0)), ("quiescent", (0.3, 13.8), (0.1, 10.0))):
+        sampling = {**parent.PRESETS[kind]["default"], **NO_SLOPE}
+        drawn = sample(sampling, quiescent=kind == "quiescent")
+        assert_uniform(stats.loguniform(ages[0], age_max(COSMO, 0.0)).cdf(drawn["age"]))
+        assert_uniform(stats.loguniform(*taus).cdf(drawn["tau"]))
+        assert_uniform(stats.uniform(-2.2, 2.44).cdf(drawn["log_zmet"]))
+        assert np.all(drawn["redshift"] == 0.0)
+        names = ("age", "tau", "log_zmet", "dust2")
+        correlation = np.corrcoef([stats.rankdata(drawn[name]) for name in names])
+        assert np.all(np.abs(correlation[np.triu_indices(4, 1)]) < 4.0 / np.sqrt(len(IDS)))
+
+
 def test_sampling_by_name_or_as_it_is():
     own = {**DEFAULT, "dust2": {"constant": 1.0}}
     assert parent.sampling_of("drakos2021b", "quiescent") is parent.PRESETS["quiescent"]["drakos2021b"]
     assert parent.sampling_of(own, "quiescent") is own
 
 
+@pytest.mark.parametrize("dust_type", DUST_TYPE)
+def test_the_slope_is_drawn_where_it_is_free_and_constant_elsewhere(dust_type):
+    free = parent.slope(Model(dust_type=dust_type))
+    drawn = sample({**DEFAULT, "dust_index": free})["dust_index"]
+    if dust_type in SLOPED:
+        low, high = parent.SLOPES[dust_type]
+        assert_uniform(stats.uniform(low, high - low).cdf(drawn))
+        assert LIMITS["dust_index"][0] <= low < high <= LIMITS["dust_index"][1]
+    else:
+        assert not drawn.any()
+    fixed = parent.slope(Model(dust_type=dust_type, dust_index=-0.7))
+    assert np.all(sample({**DEFAULT, "dust_index": fixed})["dust_index"] == -0.7)
+
+
 @pytest.mark.parametrize("kind", parent.PRESETS)
 @pytest.mark.parametrize("preset", ["default", "drakos2021a", "drakos2021b"])
 def test_the_same_points_however_they_are_sharded(kind, preset, engine):
-    sampling, quiescent = parent.PRESETS[kind][preset], kind == "quiescent"
+    sampling, quiescent = {**parent.PRESETS[kind][preset], **NO_SLOPE}, kind == "quiescent"
 
     def shard(ids):
         return parent.evaluate(sample(sampling, ids, quiescent=quiescent), engine, quiescent=quiescent)
@@ -155,49 +187,13 @@ def test_seeds_and_classes_differ():
     drawn = [sample(DEFAULT, seed=1), sample(DEFAULT, seed=2), sample(DEFAULT, seed=1, quiescent=True)]
     for one, other in ((0, 1), (0, 2)):
         assert abs(np.corrcoef(drawn[one]["log_mstar"], drawn[other]["log_mstar"])[0, 1]) < 0.02
-    assert abs(np.corrcoef(drawn[0]["log_mstar"], drawn[0]["redshift"])[0, 1]) < 0.02
-
-
-@pytest.mark.parametrize(
-    ("name", "distribution"),
-    [
-        ("age", {"fraction_of_t_univ": (0.1, 0.9)}),
-        ("age", {"normal": (10.0, 2.0)}),
-        ("age", {"normal": (3.0, 2.0, 0.5, 9.0)}),
-        ("age", {"log_uniform_to_t_univ": 1e-3}),
-        ("age", {"uniform": (0.1, 5.0)}),
-        ("age", {"log_uniform": (0.1, 20.0)}),
-        ("log_zmet", {"relation": True}),
-        ("log_zmet", {"uniform": (-1.0, 0.0)}),
-        ("dust2", {"normal": (0.0, 0.3, 0.0, 1.0)}),
-        ("dust2", {"normal": (5.0, 0.1, 0.0, 1.0)}),
-    ],
-)
-def test_cumulative_probabilities_are_the_inverse_of_draws(name, distribution):
-    rng = np.random.default_rng(8)
-    given = {"redshift": rng.uniform(0.0, 8.0, 300), "log_mstar": rng.uniform(7.0, 12.0, 300)}
-    uniform = rng.uniform(size=300)
-    args = (given, True, COSMO, Relations())
-    drawn = parent.draw(name, distribution, uniform, *args)
-    order = np.argsort(drawn)
-    found = parent.cumulative(name, distribution, drawn[order], *args)
-    assert_allclose(found[order, np.arange(300)], uniform[order], rtol=1e-6, atol=1e-12)
-    assert np.all(np.diff(found, axis=1) >= -1e-15)
-    assert np.all((found >= 0.0) & (found <= 1.0))
-
-
-def test_the_cumulative_probability_of_a_constant_is_a_step():
-    given = {"redshift": np.array([0.0, 3.0]), "log_mstar": np.full(2, 10.0)}
-    args = (given, True, COSMO, Relations())
-    found = parent.cumulative("dust2", {"constant": 0.3}, np.array([0.0, 0.3, 0.5]), *args)
-    assert found.tolist() == [[0.0, 1.0, 1.0]] * 2
-    found = parent.cumulative("age", {"constant": 10.0}, np.array([2.0, 9.0, 11.0]), *args)
-    assert found.tolist() == [[0.0, 0.0, 1.0], [0.0, 1.0, 1.0]]  # ages end with the universe, at z = 3 at 2.15 Gyr
+    assert abs(np.corrcoef(drawn[0]["log_mstar"], drawn[0]["age"])[0, 1]) < 0.02
 
 
 @pytest.mark.parametrize("quiescent", [False, True])
 def test_evaluate(engine, quiescent):
-    drawn = sample(DEFAULT, IDS[:500], quiescent=quiescent)
+    drawn = sample({**DEFAULT, "dust_index": {"uniform": (-1.2, 0.4)}}, IDS[:500], quiescent=quiescent)
+    engine = Engine(engine.table, Model(dust_type="kriek_conroy"))
     made = parent.evaluate(drawn, engine, quiescent=quiescent)
     assert made.keys() == set(parent.COLUMNS)
     low, high = engine.table.log_zmet_range
@@ -206,8 +202,10 @@ def test_evaluate(engine, quiescent):
     assert_array_equal(made["log_zmet"], np.clip(drawn["log_zmet"], low, high))
     for name in set(parent.PARAMETERS) - {"log_zmet"}:
         assert_array_equal(made[name], drawn[name])
-    fsps = [made[name] for name in ("age", "tau", "log_zmet", "log_us", "dust2")]
+    fsps = [made[name] for name in ("age", "tau", "log_zmet", "log_us", "dust2", "dust_index")]
     derived = engine.derived(*fsps, nebular=not quiescent)
+    grey = engine.derived(*fsps[:-1], np.full(500, 0.4), nebular=not quiescent)
+    assert np.mean(derived.beta != grey.beta) > 0.9
     assert_array_equal(made["log_sfr"], derived.log_ssfr + drawn["log_mstar"])
     assert_array_equal(made["muv"], derived.muv - 2.5 * drawn["log_mstar"])
     for name in ("mass_fraction", "beta", "uv", "vj"):
@@ -218,7 +216,7 @@ def test_evaluate(engine, quiescent):
 
 def test_points_without_light_are_refused(engine):
     """Nothing is left behind so much dust; a coordinate that is no number would spoil the search for neighbours."""
-    drawn = sample(parent.PRESETS["star_forming"]["default"], np.arange(20), quiescent=False)
+    drawn = sample(DEFAULT, np.arange(20))
     drawn["dust2"][[4, 9]] = 300.0
     with pytest.raises(UserError, match=r"muv of 2 of 20 parent points .* dust2 300.*parent\.star_forming\.sampling"):
         parent.evaluate(drawn, engine, quiescent=False)
@@ -269,12 +267,66 @@ def test_any_number_of_shards_holds_the_same_points(tmp_path, recipe, engine, mo
     assert one.metadata["run"] == "test"
 
 
-def test_a_quiescent_catalogue(tmp_path, root, engine):
-    recipe = make_recipe(root, kind="quiescent", n=300)
-    catalogue = parent.open_shards(write_shards(tmp_path, recipe, engine, 2), recipe)
-    dust2 = catalogue.column("dust2", 0, 300)
-    assert np.all((dust2 > 0.0) & (dust2 < 1.0))
-    assert_allclose(np.median(dust2), 0.3 * stats.norm.ppf(0.75), atol=0.05)
+def quiescent_recipe(root, **changes):
+    sps = {"table": str(root / TABLE), "dust_type": "kriek_conroy"}
+    return make_recipe(root, **{"kind": "quiescent", "n": 300, "uvj_box": dict(WILLIAMS2009), "sps": sps} | changes)
+
+
+def test_quiescent_points_are_all_in_the_box_and_the_same_for_any_shards(tmp_path, root, sloped, monkeypatch):
+    recipe = quiescent_recipe(root, sps={"table": str(root / TABLE), "dust_type": sloped.model.dust_type})
+    one = parent.open_shards(write_shards(tmp_path, recipe, sloped, 1), recipe)
+    monkeypatch.setattr(parent, "BLOCK", 37)
+    several = parent.open_shards(write_shards(tmp_path, recipe, sloped, 4), recipe)
+    for name in parent.COLUMNS:
+        assert one.column(name, 0, 300).tobytes() == several.column(name, 0, 300).tobytes()
+    assert np.all(in_box(one.column("uv", 0, 300), one.column("vj", 0, 300)))
+    drawn = [table.metadata["drawn"] for table in several.tables]
+    assert sum(drawn) == one.tables[0].metadata["drawn"]
+    assert 300 / 0.5 < sum(drawn) < 300 / 0.15  # about 30 % are kept
+    assert "drawn" not in several.metadata
+    slope = one.column("dust_index", 0, 300)
+    assert -1.6 <= slope.min() < slope.max() <= 0.4
+
+
+def test_what_is_drawn_again_is_what_would_be_drawn_without_a_box(root, sloped):
+    """Points that are kept at once do not change, and the others are those of later numbers of the same points."""
+    recipe = quiescent_recipe(root, sps={"table": str(root / TABLE), "dust_type": sloped.model.dust_type})
+    ids = np.arange(300)
+    kept, drawn = parent.points(ids, recipe, sloped)
+    everything, once = parent.points(ids, {**recipe, "uvj_box": None}, sloped)
+    inside = in_box(everything["uv"], everything["vj"])
+    assert once == 300
+    assert 0.15 < inside.mean() < 0.5
+    for name in parent.COLUMNS:
+        assert kept[name][inside].tobytes() == everything[name][inside].tobytes()
+    assert not np.any(np.isin(kept["age"][~inside], everything["age"]))
+    again = np.count_nonzero(~inside)
+    assert drawn >= 300 + again
+    assert len(np.unique(kept["age"])) == 300
+
+
+def test_points_of_2021_are_not_rejected(root, engine):
+    recipe = quiescent_recipe(root, sampling="drakos2021a", uvj_box=None, sps={"table": str(root / TABLE)})
+    columns, drawn = parent.points(np.arange(300), recipe, engine)
+    assert drawn == 300
+    assert not np.all(in_box(columns["uv"], columns["vj"]))
+    assert not columns["dust2"].any()
+    assert not columns["dust_index"].any()
+
+
+def test_a_box_out_of_reach_is_an_error(root, sloped, monkeypatch):
+    monkeypatch.setattr(parent, "MAX_DRAWS", 5)
+    recipe = quiescent_recipe(root, uvj_box=WILLIAMS2009 | {"uv_min": 4.0})
+    with pytest.raises(
+        UserError, match=r"5 draws of a quiescent parent point were all outside the UVJ box.*quiescent\.uvj_box"
+    ):
+        parent.points(np.arange(20), recipe, sloped)
+
+
+def test_dust_of_quiescent_points_is_a_half_normal(root, sloped):
+    recipe = quiescent_recipe(root, uvj_box=None)
+    columns, _ = parent.points(np.arange(2000), recipe, sloped)
+    assert_uniform(stats.truncnorm(0.0, 4.0 / 0.3, 0.0, 0.3).cdf(columns["dust2"]))
 
 
 def test_rows_in_any_order_and_shape(shards, recipe):
@@ -306,6 +358,7 @@ def test_some_of_the_shards(shards, recipe):
         ({"sampling": "drakos2021b"}, "sampling"),
         ({"sps": {"table": TABLE, "sfh": "tau"}}, "sps_model"),
         ({"cosmology": {"H0": 70.0, "Om0": 0.3}}, "cosmology"),
+        ({"uvj_box": dict(WILLIAMS2009)}, "uvj_box is None"),
     ],
 )
 def test_a_parent_of_another_config_is_named(shards, root, monkeypatch, changes, word):

@@ -1,0 +1,138 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy import stats
+
+from mocksed import relations as rel
+from mocksed.relations import Relations
+from mocksed.rng import Stage, uniforms
+from mocksed.search import KINDS, draw
+
+SCATTER = Relations()
+EXACT = Relations.from_config(dict.fromkeys(Relations.__dataclass_fields__, 0.0))
+N = 20_000
+IDS = np.arange(N)
+DRAWS = {
+    "star_forming": (draw.star_forming, "star_forming"),
+    "independent": (draw.independent, "star_forming"),
+    "quiescent": (draw.quiescent, "quiescent"),
+}
+
+
+def galaxies(n=N):
+    rng = np.random.default_rng(2)
+    return {"log_mstar": rng.uniform(7.0, 11.5, n), "redshift": rng.uniform(0.0, 12.0, n)}
+
+
+def drawn(which, own=None, ids=IDS, *, seed=4, scatter=SCATTER, realisation=0):
+    function, kind = DRAWS[which]
+    return function(draw.numbers(kind, ids, seed, realisation), **(own or galaxies()), scatter=scatter)
+
+
+def assert_uniform(probabilities):
+    """The values of a cumulative distribution at what was drawn from it are uniform."""
+    assert stats.kstest(probabilities, "uniform").pvalue > 0.01
+
+
+def cut(scatter, values, limits):
+    """The cumulative distribution of what was drawn from a distribution cut to limits."""
+    low, high = (scatter.cdf(limit) for limit in limits)
+    return (scatter.cdf(values) - low) / (high - low)
+
+
+def probabilities(which):
+    """Return the cumulative probabilities of what was drawn, each under its relation given those before."""
+    asked, (mass, z) = drawn(which), galaxies().values()
+    if which == "quiescent":
+        found = {"log_sfr": stats.norm(rel.log_sfr_quiescent(mass, z), 0.4).cdf(asked["log_sfr"])}
+    else:
+        found = {"log_sfr": stats.norm(rel.log_sfr_star_forming(mass, z), 0.3).cdf(asked["log_sfr"])}
+        mean_muv = rel.muv(mass, z) if which == "star_forming" else asked["muv"]
+        found["beta"] = cut(stats.norm(rel.beta(mean_muv, z), 0.35), asked["beta"], rel.BETA_RANGE)
+    metallicity = stats.t(3, rel.log_zmet(mass, asked["log_sfr"]), 0.3)
+    found["log_zmet"] = cut(metallicity, asked["log_zmet"], rel.LOG_ZMET_RANGE)
+    if which == "independent":
+        found["muv"] = stats.norm(rel.muv(mass, z), 0.7).cdf(asked["muv"])
+        found["log_us"] = cut(stats.t(3, rel.log_us(asked["log_zmet"]), 0.3), asked["log_us"], rel.LOG_US_RANGE)
+    assert found.keys() == asked.keys()
+    return found
+
+
+@pytest.mark.parametrize("which", DRAWS)
+def test_each_quantity_is_scattered_around_its_relation_given_those_before(which):
+    for values in probabilities(which).values():
+        assert_uniform(values)
+
+
+@pytest.mark.parametrize("which", DRAWS)
+def test_the_scatters_are_independent(which):
+    values = [*probabilities(which).values(), *galaxies().values()]
+    correlation = np.corrcoef(values)[np.triu_indices(len(values), 1)]
+    assert np.all(np.abs(correlation) < 4.0 / np.sqrt(N))
+
+
+@pytest.mark.parametrize("which", DRAWS)
+def test_medians_are_those_of_the_relations_with_their_limits(which):
+    for values in probabilities(which).values():
+        assert abs(np.mean(values > 0.5) - 0.5) < 4 * 0.5 / np.sqrt(N)
+
+
+def test_draws_stay_within_the_limits():
+    faint = drawn("independent", {"log_mstar": np.full(N, 5.0), "redshift": np.full(N, 12.0)})
+    assert np.all((faint["log_zmet"] >= -2.2) & (faint["log_zmet"] <= 0.24))
+    assert np.all((faint["log_us"] >= -4.0) & (faint["log_us"] <= -1.0))
+    assert np.all((faint["beta"] >= -2.6) & np.isfinite(faint["beta"]))
+
+
+def test_without_scatter_each_relation_takes_what_was_drawn_before():
+    own = galaxies(100) | {"log_mstar": np.linspace(8.0, 9.5, 100)}
+    mass, z = own["log_mstar"], own["redshift"]
+    asked = drawn("independent", own, IDS[:100], scatter=EXACT)
+    log_sfr = rel.log_sfr_star_forming(mass, z)
+    assert_array_equal(asked["log_sfr"], log_sfr)
+    assert_array_equal(asked["log_zmet"], rel.log_zmet(mass, log_sfr))
+    assert_array_equal(asked["log_us"], rel.log_us(asked["log_zmet"]))
+    assert_array_equal(asked["muv"], rel.muv(mass, z))
+    assert_array_equal(asked["beta"], np.maximum(rel.beta(asked["muv"], z), -2.6))
+    searched = drawn("star_forming", own, IDS[:100], scatter=EXACT)
+    for name in ("log_sfr", "log_zmet", "beta"):
+        assert_array_equal(searched[name], asked[name])
+    quiescent = drawn("quiescent", own, IDS[:100], scatter=EXACT)
+    assert_array_equal(quiescent["log_sfr"], rel.log_sfr_quiescent(mass, z))
+    assert_array_equal(quiescent["log_zmet"], rel.log_zmet(mass, quiescent["log_sfr"]))
+
+
+@pytest.mark.parametrize("which", DRAWS)
+def test_draws_do_not_depend_on_the_shard(which):
+    whole = drawn(which)
+    for rows in (slice(0, 1), slice(7, 1000), slice(N, 0, -3)):
+        part = drawn(which, {name: values[rows] for name, values in galaxies().items()}, IDS[rows])
+        assert part.keys() == whole.keys()
+        for name, values in part.items():
+            assert values.tobytes() == whole[name][rows].tobytes()
+    other = drawn(which, seed=5)
+    assert all(np.all(other[name] != whole[name]) for name in ("log_sfr", "log_zmet"))
+
+
+@pytest.mark.parametrize("which", DRAWS)
+def test_a_realisation_is_the_same_alone(which):
+    n = 500
+    own = {name: np.tile(values[:n], 3) for name, values in galaxies().items()}
+    together = drawn(which, own, np.tile(IDS[:n], 3), realisation=np.repeat([0, 1, 6], n))
+    few = {name: values[:n] for name, values in galaxies().items()}
+    for i, index in enumerate((0, 1, 6)):
+        alone = drawn(which, few, IDS[:n], realisation=index)
+        assert all(together[name][i * n : (i + 1) * n].tobytes() == values.tobytes() for name, values in alone.items())
+    whole = drawn(which)
+    assert all(together[name][:n].tobytes() == values[:n].tobytes() for name, values in whole.items())
+    relation = rel.log_sfr_quiescent if which == "quiescent" else rel.log_sfr_star_forming
+    scatter = np.split(together["log_sfr"] - relation(**own), 3)
+    assert np.all(np.abs(np.corrcoef(scatter)[np.triu_indices(3, 1)]) < 0.2)
+
+
+def test_classes_and_stages_have_numbers_of_their_own():
+    first = [draw.numbers(kind, IDS, 1)["log_sfr"] for kind in KINDS]
+    first += [uniforms(1, stage, IDS, 1)[:, 0] for stage in (Stage.ASSIGNMENT, Stage.PARENT_STAR_FORMING)]
+    assert np.all(np.abs(np.corrcoef(first)[np.triu_indices(4, 1)]) < 0.03)
+    assert tuple(draw.numbers("quiescent", IDS, 1)) == draw.ASKED["quiescent"]
+    assert tuple(draw.numbers("star_forming", IDS, 1)) == draw.ASKED["star_forming"]
