@@ -1,0 +1,255 @@
+import numba
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import special, stats
+
+from mocksed import relations as rel
+from mocksed.relations import Gaussian, Relations, StudentT
+from mocksed.search import choice
+from mocksed.search.choice import STATISTICS, Candidates, Prior
+
+SCATTER = Relations()
+NO_PRIOR = Prior()
+
+
+@numba.njit
+def cumulative(values, means, law):
+    out = np.empty(len(values))
+    for i in range(len(values)):
+        out[i] = choice._cumulative(values[i], means[i], law)
+    return out
+
+
+def law(scatter):
+    return np.array(choice._law(scatter), float)
+
+
+@pytest.mark.parametrize(
+    "scatter",
+    [Gaussian(0.7), Gaussian(0.35, rel.BETA_RANGE), Gaussian(0.3, (-1.0, 0.5)), Gaussian(0.3, (-np.inf, 0.2))],
+)
+def test_cumulative_probabilities_of_a_normal_distribution(scatter):
+    rng = np.random.default_rng(1)
+    mean = rng.uniform(-3.5, 2.0, 4000)
+    value = np.clip(mean + rng.uniform(-9.0, 9.0, 4000) * scatter.scale, *scatter.limits)
+    low, high = ((limit - mean) / scatter.scale for limit in scatter.limits)
+    expected = stats.truncnorm(low, high, mean, scatter.scale).cdf(value)
+    assert_allclose(cumulative(value, mean, law(scatter)), expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("limits", [(-1e4, 1e4), rel.LOG_ZMET_RANGE])
+def test_cumulative_probabilities_of_students_distribution(limits):
+    rng = np.random.default_rng(2)
+    scatter, mean = StudentT(0.3, limits), rng.uniform(-3.0, 1.0, 4000)
+    value = np.clip(mean + rng.uniform(-20.0, 20.0, 4000) * 0.3, *limits)
+    free = stats.t(3, mean, 0.3)
+    low, high = (free.cdf(limit) for limit in limits)
+    expected = (free.cdf(value) - low) / (high - low)
+    assert_allclose(cumulative(value, mean, law(scatter)), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("limits", "mean", "first", "last"), [((2.0, 4.0), -1.0, 2.0, 2.5), ((-4.0, -2.0), 1.0, -2.5, -2.0)]
+)
+def test_far_tails(limits, mean, first, last):
+    """Limits ten standard deviations from the mean, where a difference of two ones would be left."""
+    value = np.linspace(first, last, 50)
+    expected = stats.truncnorm((limits[0] - mean) / 0.3, (limits[1] - mean) / 0.3, mean, 0.3).cdf(value)
+    found = cumulative(value, np.full(50, mean), law(Gaussian(0.3, limits)))
+    assert expected[0] == pytest.approx(0.0, abs=1e-9) or expected[-1] == pytest.approx(1.0, abs=1e-9)
+    assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_values_beyond_the_limits_are_at_the_limits():
+    found = cumulative(np.array([-9.0, -1.0, 0.5, 9.0]), np.zeros(4), law(Gaussian(0.3, (-1.0, 0.5))))
+    assert found.tolist() == [0.0, 0.0, 1.0, 1.0]
+
+
+def test_limits_that_leave_no_probability_decide_nothing():
+    assert cumulative(np.array([50.0]), np.array([-50.0]), law(Gaussian(0.3, (49.0, 51.0)))).tolist() == [0.5]
+
+
+def test_a_scatter_of_zero_counts_as_a_little_and_other_students_are_refused():
+    assert choice._law(Gaussian(0.0))[0] > 0.0
+    with pytest.raises(ValueError, match="only 3"):
+        choice._law(StudentT(0.3, nu=5.0))
+
+
+N_GALAXIES, K = 400, 50
+
+
+def drawn_from_the_relations(n=N_GALAXIES, k=K, seed=3, scatter=SCATTER):
+    """Candidates that are what the relations ask, each of them: SFR, M_UV, slope at that and metallicity."""
+    rng = np.random.default_rng(seed)
+    mass, z = np.repeat(rng.uniform(8.0, 11.0, (n, 1)), k, 1), np.repeat(rng.uniform(0.0, 6.0, (n, 1)), k, 1)
+    log_sfr = scatter.log_sfr_star_forming.draw(rel.log_sfr_star_forming(mass, z), rng.random((n, k)))
+    muv = scatter.muv.draw(rel.muv(mass, z), rng.random((n, k)))
+    found = Candidates(
+        n_found=np.full(n, k),
+        distance=rng.uniform(0.0, 1.0, (n, k)),
+        age=rng.uniform(0.1, 3.0, (n, k)),
+        log_sfr=log_sfr,
+        log_zmet=scatter.log_zmet.draw(rel.log_zmet(mass, log_sfr), rng.random((n, k))),
+        beta=scatter.beta.draw(rel.beta(muv, z), rng.random((n, k))),
+        muv=muv,
+        dust_index=rng.uniform(-1.2, 0.4, (n, k)),
+    )
+    return found, mass[:, 0].copy(), z[:, 0].copy(), np.full(n, 5.0)
+
+
+N_STATISTICS = len(STATISTICS)
+
+
+def test_statistics_have_a_mean_of_zero_and_a_variance_of_one_where_the_relations_hold():
+    found, *galaxies = drawn_from_the_relations()
+    statistics = choice.star_forming(found, *galaxies, scatter=SCATTER, prior=NO_PRIOR).statistics
+    assert statistics.shape == (N_GALAXIES, K, N_STATISTICS)
+    flat = statistics.reshape(-1, N_STATISTICS).astype(float)
+    assert np.all(np.abs(flat.mean(axis=0)) < 4.0 / np.sqrt(len(flat)))
+    assert_allclose(flat.std(axis=0), 1.0, atol=0.05)
+    correlation = np.corrcoef(flat.T)[np.triu_indices(N_STATISTICS, 1)]
+    assert np.all(np.abs(correlation) < 0.05)
+
+
+def moments(u, n):
+    """Return the first Legendre polynomials of 2 u - 1, of variance 1 where u is uniform, shape (n, )."""
+    return np.array([np.sqrt(2 * i + 1) * special.eval_legendre(i, 2 * u - 1) for i in range(1, n + 1)])
+
+
+@pytest.mark.parametrize("off", [-1.5, 1.0])
+@pytest.mark.parametrize("name", choice.BALANCED)
+def test_statistics_at_given_residuals(name, off):
+    """At some scatters from the mean in one quantity; the others are at the means that this leaves them."""
+    mass, z = np.array([9.0]), np.array([1.0])
+    # limits that do not matter
+    scatter = Relations(beta=Gaussian(0.35), log_zmet=StudentT(0.3, (-1e4, 1e4)))
+    residual = {other: off * scale if other == name else 0.0 for other, scale in
+                (("log_sfr", 0.3), ("muv", 0.7), ("beta", 0.35), ("log_zmet", 0.3))}  # fmt: skip
+    log_sfr, muv = rel.log_sfr_star_forming(mass, z) + residual["log_sfr"], rel.muv(mass, z) + residual["muv"]
+    beta = rel.beta(muv, z) + residual["beta"]
+    log_zmet = rel.log_zmet(mass, log_sfr) + residual["log_zmet"]
+    nothing = np.zeros((1, 1))
+    found = Candidates(
+        np.ones(1, int),
+        nothing,
+        nothing + 1.0,
+        *(values[:, None] for values in (log_sfr, log_zmet, beta, muv)),
+        nothing,
+    )
+    (got,) = choice.star_forming(found, mass, z, np.full(1, 5.0), scatter=scatter, prior=NO_PRIOR).statistics[0]
+    u = dict.fromkeys(choice.BALANCED, 0.5)
+    u[name] = stats.t(3).cdf(off) if name == "log_zmet" else stats.norm.cdf(off)
+    expected = [moments(u[of], choice.N_MOMENTS) for of in choice.BALANCED]
+    together = moments(u["beta"], 1) * moments(u["muv"], choice.N_TOGETHER)
+    assert_allclose(got, np.concatenate([*expected, together]), rtol=1e-5, atol=1e-6)
+
+
+def test_products_are_of_slope_and_muv():
+    mass, z = np.array([9.0]), np.array([1.0])
+    muv = rel.muv(mass, z) + 0.7
+    nothing = np.zeros((1, 1))
+    found = Candidates(
+        np.ones(1, int), nothing, nothing, rel.log_sfr_star_forming(mass, z)[:, None], nothing,
+        (rel.beta(muv, z) - 0.35)[:, None], muv[:, None], nothing,
+    )  # fmt: skip
+    scatter = Relations(beta=Gaussian(0.35))
+    (got,) = choice.star_forming(found, mass, z, np.full(1, 5.0), scatter=scatter, prior=NO_PRIOR).statistics[0]
+    above, below = stats.norm.cdf(1.0), stats.norm.cdf(-1.0)
+    expected = moments(below, 1) * moments(above, choice.N_TOGETHER)
+    assert_allclose(got[-choice.N_TOGETHER :], expected, rtol=1e-5)
+    assert STATISTICS[-choice.N_TOGETHER :] == tuple(f"beta_1_muv_{i + 1}" for i in range(choice.N_TOGETHER))
+
+
+def test_weights_of_star_forming_candidates_are_those_written_down():
+    found, mass, z, t_univ = drawn_from_the_relations(30, 7)
+    prior = Prior((0.6, 0.25), (-0.2, 0.5))
+    coefficients = np.random.default_rng(1).normal(size=(30, N_STATISTICS))
+    unbalanced = choice.star_forming(found, mass, z, t_univ, scatter=SCATTER, prior=prior)
+    log_weight = choice.star_forming(
+        found, mass, z, t_univ, scatter=SCATTER, prior=prior, coefficients=coefficients
+    ).log_weight
+    of_muv = stats.norm(rel.muv(mass, z)[:, None], 0.7).logpdf(found.muv)
+    own = stats.norm(rel.beta(found.muv, z[:, None]), 0.35).logpdf(found.beta)
+    drawn = stats.norm(rel.beta(rel.muv(mass, z), z)[:, None], 0.35).logpdf(found.beta)
+    expected = of_muv + own - drawn
+    expected += stats.norm(0.0, 0.3).logpdf(found.distance)
+    expected += stats.norm(0.6, 0.25).logpdf(found.age / 5.0) + stats.norm(-0.2, 0.5).logpdf(found.dust_index)
+    ratio = unbalanced.log_weight - expected
+    assert_allclose(ratio, np.broadcast_to(ratio[:, :1], ratio.shape), rtol=0, atol=1e-9)
+    assert_allclose(
+        log_weight - unbalanced.log_weight, np.einsum("gck,gk->gc", unbalanced.statistics, coefficients), atol=2e-4
+    )
+
+
+def test_weights_of_quiescent_candidates_are_those_written_down():
+    found, _, _, t_univ = drawn_from_the_relations(30, 7)
+    nothing = np.empty((0, 0))
+    found = found._replace(beta=nothing, muv=nothing, dust_index=nothing)
+    for prior, of_age in ((NO_PRIOR, 0.0), (Prior((0.8, 0.2)), stats.norm(0.8, 0.2).logpdf(found.age / 5.0))):
+        log_weight = choice.quiescent(found, t_univ, prior=prior).log_weight
+        ratio = log_weight - stats.norm(0.0, choice.KERNEL["quiescent"]).logpdf(found.distance) - of_age
+        assert_allclose(ratio, np.broadcast_to(ratio[0, 0], ratio.shape), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["star_forming", "quiescent"])
+def test_what_was_not_found_has_no_weight(kind):
+    found, mass, z, t_univ = drawn_from_the_relations(40, 7)
+    found = found._replace(n_found=np.resize([1, 3, 7], 40))
+    for name in ("distance", "age", "muv", "beta", "log_sfr", "log_zmet", "dust_index"):
+        getattr(found, name)[np.arange(7) >= found.n_found[:, None]] = np.nan
+    prior = Prior((0.6, 0.25), (-0.2, 0.5))
+    if kind == "quiescent":
+        log_weight = choice.quiescent(found, t_univ, prior=prior).log_weight
+    else:
+        score = choice.star_forming(found, mass, z, t_univ, scatter=SCATTER, prior=prior)
+        log_weight = score.log_weight
+        assert np.all(np.isfinite(score.statistics))
+    assert_array_equal(np.isneginf(log_weight), np.arange(7) >= found.n_found[:, None])
+    assert not np.any(np.isnan(log_weight))
+    taken = choice.take(log_weight, np.full(40, 1.0 - 2.0**-53))
+    assert_array_equal(taken, found.n_found - 1)
+
+
+def test_each_candidate_is_taken_as_often_as_it_weighs():
+    weight = np.array([0.1, 0.0, 0.55, 0.05, 0.3])
+    n = 40_000
+    with np.errstate(divide="ignore"):
+        log_weight = np.tile(np.log(weight), (n, 1)) + np.random.default_rng(0).normal(size=(n, 1)) * 300.0
+    taken = choice.take(log_weight, np.random.default_rng(1).random(n))
+    counts = np.bincount(taken, minlength=5)
+    assert counts[1] == 0
+    there = weight > 0.0
+    assert stats.chisquare(counts[there], n * weight[there]).pvalue > 0.01
+
+
+def test_the_smallest_and_the_largest_number_take_the_first_and_the_last():
+    log_weight = np.array([[-np.inf, 0.0, -700.0, 0.0, -np.inf]] * 2)
+    assert choice.take(log_weight, np.array([2.0**-53, 1.0 - 2.0**-53])).tolist() == [1, 3]
+
+
+def test_weights_and_choices_do_not_depend_on_the_others_or_on_threads(set_threads):
+    found, *galaxies = drawn_from_the_relations()
+    coefficients, random = (
+        np.random.default_rng(4).normal(size=(N_GALAXIES, N_STATISTICS)),
+        np.random.default_rng(5).random(400),
+    )
+
+    def made(rows):
+        part = Candidates(*(values[rows] for values in found))
+        score = choice.star_forming(
+            part, *(values[rows] for values in galaxies), scatter=SCATTER, prior=Prior((0.6, 0.25)),
+            coefficients=coefficients[rows],
+        )  # fmt: skip
+        return score.log_weight, choice.take(score.log_weight, random[rows])
+
+    set_threads(1)
+    whole = made(slice(None))
+    set_threads(2)
+    for rows in (slice(None), slice(7, 8), slice(None, None, -3)):
+        for part, values in zip(made(rows), whole, strict=True):
+            assert part.tobytes() == values[rows].tobytes()
+
+
+def test_a_prior_from_the_config():
+    assert Prior.from_config({"age_fraction": [0.6, 0.25], "dust_index": None}) == Prior((0.6, 0.25), None)
