@@ -92,7 +92,7 @@ def test_inoue_is_continuous_where_no_line_begins():
 def test_no_absorption_at_redshift_zero_or_redward_of_lyman_alpha(model):
     wavelength = np.geomspace(100.0, 1e5, 1000)
     seen = igm.transmission(model, wavelength, [0.0, 3.0])
-    assert seen.shape == (2, np.sum(wavelength <= igm.LYMAN_ALPHA))
+    assert seen.shape == (2, np.sum(wavelength < igm.LYMAN_ALPHA) + 1)
     assert seen.dtype == np.float32
     assert np.all(seen[0] == 1.0)
     assert np.all((seen[1] >= 0.0) & (seen[1] < 1.0))
@@ -111,6 +111,26 @@ def test_a_source_does_not_depend_on_its_company(model):
     whole = igm.transmission(model, FINE, redshift)
     for rows in (slice(0, 1), slice(5, 20)):
         assert igm.transmission(model, FINE, redshift[rows]).tobytes() == whole[rows].tobytes()
+
+
+@pytest.mark.parametrize("model", igm.MODELS)
+def test_a_wavelength_does_not_depend_on_its_company(model):
+    redshift = [0.1, 1.0, 3.0, 7.0]
+    whole = igm.transmission(model, FINE, redshift)
+    assert igm.transmission(model, FINE[2500:], redshift).tobytes() == whole[:, 2500:].tobytes()
+
+
+@pytest.mark.parametrize("model", igm.MODELS)
+@pytest.mark.parametrize("redshift", [0.5, 3.0, 7.0])
+def test_the_last_transmission_is_just_blueward_of_the_step(model, redshift):
+    metals = 0.0017 * (1.0 + redshift) ** 1.68
+    depth = {
+        "madau1995": 0.0036 * (1.0 + redshift) ** 3.46 + metals,
+        "inoue2014": inoue2014_depth(igm.LYMAN_ALPHA * (1.0 + redshift) * (1.0 - 1e-9), redshift),
+    }
+    for wavelength in (FINE, [1000.0, igm.LYMAN_ALPHA, 1300.0], [1300.0]):
+        last = igm.transmission(model, wavelength, [redshift])[0, -1]
+        assert -np.log(last) == pytest.approx(depth[model], rel=1e-3)  # of the printed digits
 
 
 def test_without_a_model_nothing_is_absorbed():

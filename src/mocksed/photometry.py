@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mocksed.errors import UserError
 from mocksed.filters import Filter, unreachable
+from mocksed.sps.igm import LYMAN_ALPHA
 from mocksed.sps.table import LSUN, PARSEC
 
 Array = NDArray[np.float64]
@@ -22,6 +23,7 @@ FAINTEST = 75.0
 
 _PER_LSUN_AT_10PC = LSUN / (4.0 * np.pi * (10.0 * PARSEC) ** 2)
 _STEPS = 4096  # in which a filter is tabulated
+_LYMAN_ALPHA = np.log(LYMAN_ALPHA)
 _ROUNDING = 1e-12  # a sum so much smaller than its terms is nothing
 
 
@@ -136,6 +138,8 @@ def mean_fluxes(
 ) -> Array:
     """Return the mean L_nu that filters see of spectra, linear in ln(wavelength) between their nodes.
 
+    Absorbed by the intergalactic medium they are so, too, but for a step at Lyman alpha, between two nodes.
+
     Parameters
     ----------
     wavelength : ndarray of shape (n_wave, )
@@ -146,8 +150,9 @@ def mean_fluxes(
         In the observed frame.
     redshift : ndarray of shape (n, ), optional
         Redshifts; without them the filters are in the rest frame.
-    transmission : ndarray of shape (n, n_blue), optional
-        Of the intergalactic medium on the first wavelengths; 1 beyond them, and everywhere without it.
+    transmission : ndarray of shape (n, n_blue + 1), optional
+        Of the intergalactic medium, as `mocksed.sps.igm.transmission` returns it: on the ``n_blue`` wavelengths below
+        Lyman alpha and just blueward of that. It is 1 redward, and everywhere without it or its columns.
 
     Returns
     -------
@@ -204,6 +209,14 @@ def _below(nodes, value):  # type: ignore[no-untyped-def]
     return i
 
 
+@numba.njit(inline="always")
+def _cell(position, steps):  # type: ignore[no-untyped-def]
+    """Return the nodes around a position in the table of a filter, and its distance from the second, in steps."""
+    k = np.uint64(min(np.int64(position), np.int64(steps - 1)))  # unsigned: never counts from the end
+    next_ = k + np.uint64(1)
+    return k, next_, np.float64(next_) - position
+
+
 @numba.njit(cache=True, fastmath={"contract"})
 def _integrals(nodes, shift, bands, f, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` with the integral of `Bands` for filter ``f`` at the nodes of a spectrum shifted by ``shift`` in x.
@@ -217,19 +230,34 @@ def _integrals(nodes, shift, bands, f, out):  # type: ignore[no-untyped-def]
     out[first] = redward[0, 1] + (start - nodes.x[first])
     x, inside = nodes.x[first + 1 : last], out[first + 1 : last]
     for i in range(len(x)):
-        position = (x[i] - start) / step
-        k = np.uint64(min(np.int64(position), np.int64(steps - 1)))  # unsigned: never counts from the end
-        next_ = k + np.uint64(1)
-        v = np.float64(next_) - position
+        k, next_, v = _cell((x[i] - start) / step, steps)
         mean = redward[next_, 0] + 0.5 * v * (redward[k, 0] - redward[next_, 0])
         inside[i] = redward[next_, 1] + step * v * mean
     out[last] = 0.0
     return first, last
 
 
+@numba.njit(cache=True, fastmath={"contract"})
+def _redward_of_step(shift, bands, f):  # type: ignore[no-untyped-def]
+    """Return the fraction of filter ``f`` redward of Lyman alpha and its integral; spectra are shifted as above."""
+    start, step, redward = bands.start[f] - shift, bands.step[f], bands.redward[f]
+    position = (_LYMAN_ALPHA - start) / step
+    if position <= 0.0:
+        return 1.0, redward[0, 1] + (start - _LYMAN_ALPHA)
+    if position >= len(redward) - 1:
+        return 0.0, 0.0
+    k, next_, v = _cell(position, len(redward) - 1)
+    end, rise = redward[next_, 0], redward[k, 0] - redward[next_, 0]
+    # The fraction is multiplied by the whole step: a parabola, whose integral over the cell is that of the table.
+    bend = 6.0 * ((redward[k, 1] - redward[next_, 1]) / step - end - 0.5 * rise)
+    mean = end + v * (0.5 * rise + bend * (0.5 - v / 3.0))
+    return end + v * (rise + bend * (1.0 - v)), redward[next_, 1] + step * v * mean
+
+
 @numba.njit(cache=True, parallel=True, fastmath={"contract"})
 def _mean_fluxes(nodes, spectra, shift, transmission, bands, out) -> None:  # type: ignore[no-untyped-def]
-    n_wave, n_blue = spectra.shape[1], transmission.shape[1]
+    n_wave, n_blue = spectra.shape[1], max(transmission.shape[1] - 1, 0)
+    last_blue = n_blue - 1 if n_blue < n_wave else -1  # the step is between this node and the next; -1: there is none
     for g in numba.prange(len(shift)):
         seen, slope, integral = np.empty(n_wave), np.empty(n_wave - 1), np.empty(n_wave)
         for i in range(n_blue):
@@ -238,6 +266,14 @@ def _mean_fluxes(nodes, spectra, shift, transmission, bands, out) -> None:  # ty
             seen[i] = spectra[g, i]
         for i in range(n_wave - 1):
             slope[i] = (seen[i + 1] - seen[i]) * nodes.per_distance[i]
+        blue = rise = red = 0.0
+        if last_blue >= 0:  # the slopes on both sides of the step, and its height
+            emitted, distance = np.float64(spectra[g, last_blue]), _LYMAN_ALPHA - nodes.x[last_blue]
+            red = (seen[n_blue] - emitted) * nodes.per_distance[last_blue]
+            emitted += red * distance
+            absorbed = emitted * transmission[g, n_blue]
+            blue, rise = (absorbed - seen[last_blue]) / distance, emitted - absorbed
+            slope[last_blue] = 0.0
         for f in range(len(bands.start)):
             first, last = _integrals(nodes, shift[g], bands, f, integral)
             redward, slopes = integral[first : last + 1], slope[first:last]
@@ -246,6 +282,12 @@ def _mean_fluxes(nodes, spectra, shift, transmission, bands, out) -> None:  # ty
                 term = (redward[i] - redward[i + 1]) * slopes[i]
                 total += term
                 size += abs(term)
+            if first <= last_blue < last:
+                fraction, beyond = _redward_of_step(shift[g], bands, f)
+                before, after = integral[last_blue] - beyond, beyond - integral[n_blue]
+                for term in (before * blue, fraction * rise, after * red):
+                    total += term
+                    size += abs(term)
             out[g, f] = total if total > _ROUNDING * size else 0.0
 
 

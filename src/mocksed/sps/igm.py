@@ -31,13 +31,16 @@ def transmission(model: str, wavelength: ArrayLike, redshift: ArrayLike) -> Floa
 
     Returns
     -------
-    ndarray of shape (n, n_blue)
-        On the first wavelengths, up to Lyman alpha; it is 1 redward. With "none", n_blue is 0.
+    ndarray of shape (n, n_blue + 1)
+        On the wavelengths below Lyman alpha and, last, just blueward of Lyman alpha, where it steps up to 1; without
+        columns for "none".
 
     """
     if model == "none":
         return np.empty((len(np.asarray(redshift)), 0), np.float32)
-    return MODELS[model](wavelength, redshift)
+    wavelength = np.asarray(wavelength, np.float64)
+    below = wavelength[: np.searchsorted(wavelength, LYMAN_ALPHA)]
+    return MODELS[model](np.append(below, LYMAN_ALPHA), redshift)
 
 
 # Wavelengths [A] and coefficients of the Lyman series (Madau 1995, eq 12 and below)
@@ -64,7 +67,7 @@ def madau1995(wavelength: ArrayLike, redshift: ArrayLike) -> Float32:
     Returns
     -------
     ndarray of shape (n, n_blue)
-        On the wavelengths up to Lyman alpha; it is 1 redward.
+        On the wavelengths up to Lyman alpha, for those of lines just blueward of them; it is 1 redward.
 
     """
     wavelength = _blue(wavelength)
@@ -80,12 +83,12 @@ def madau1995(wavelength: ArrayLike, redshift: ArrayLike) -> Float32:
     )  # fmt: skip
     z1 = 1.0 + np.asarray(redshift, np.float64)
     out = np.empty((len(z1), len(wavelength)), np.float32)
-    _madau1995(z1, forest, metals, out)
+    _madau1995(z1, forest, metals, len(x), out)
     return out
 
 
 @numba.njit(cache=True, parallel=True, fastmath={"contract"})
-def _madau1995(z1: Float64, forest: Float64, metals: Float64, out: Float32) -> None:
+def _madau1995(z1: Float64, forest: Float64, metals: Float64, n_continuum: int, out: Float32) -> None:
     for g in numba.prange(len(z1)):
         if z1[g] <= 1.0:
             out[g] = np.float32(1.0)
@@ -94,10 +97,10 @@ def _madau1995(z1: Float64, forest: Float64, metals: Float64, out: Float32) -> N
         peak, highest = 0, -np.inf
         for i in range(len(forest)):
             tau = steep * forest[i] + shallow * metals[i]
-            if tau > highest:
+            if tau > highest and i < n_continuum:
                 peak, highest = i, tau
             out[g, i] = np.exp(-tau)
-        # The fit falls off at very short wavelengths: FSPS holds its maximum there.
+        # The fit of the continuum falls off at very short wavelengths: FSPS holds its maximum there.
         out[g, :peak] = np.exp(-highest)
 
 
@@ -148,7 +151,7 @@ def inoue2014(wavelength: ArrayLike, redshift: ArrayLike) -> Float32:
     Returns
     -------
     ndarray of shape (n, n_blue)
-        On the wavelengths up to Lyman alpha; it is 1 redward.
+        On the wavelengths up to Lyman alpha, for those of lines just blueward of them; it is 1 redward.
 
     """
     u = _blue(wavelength) / _INOUE_LIMIT
@@ -188,7 +191,7 @@ def _inoue2014(z1: Float64, u: Float64, u_powers: Float64, line: Float64, cumula
         within = future = laf1 = laf2 = dla1 = len(line)
         for i in range(len(u)):
             x = u[i] * y
-            while within > 0 and line[within - 1] <= u[i]:
+            while within > 0 and line[within - 1] < u[i]:
                 within -= 1
             while future > 0 and line[future - 1] <= x:
                 future -= 1
