@@ -14,7 +14,18 @@ from PIL import Image
 from mocksed import diagnostics, relations, storage
 from mocksed.columns import FLAG_DESCRIPTIONS, Flag
 from mocksed.cosmology import Cosmology, t_univ
-from mocksed.diagnostics import DIAGNOSTICS, Sample, Settings, ages, assignment, mass_metallicity, muv, sfr_mass, uvj
+from mocksed.diagnostics import (
+    DIAGNOSTICS,
+    Sample,
+    Settings,
+    ages,
+    assignment,
+    mass_metallicity,
+    muv,
+    residuals,
+    sfr_mass,
+    uvj,
+)
 from mocksed.diagnostics.catalogue import Arrays, select
 from mocksed.errors import UserError
 
@@ -37,6 +48,7 @@ UNITLESS = (
     "number",
     "fraction",
     "metric",
+    "slope",
 )
 
 
@@ -71,9 +83,10 @@ def synthetic(n_star_forming: int, n_quiescent: int, scatter: float = 1.0, seed:
             "age": fraction * t_univ(Cosmology(), z),
             "tau": 10 ** rng.uniform(-1.0, 2.0, n),
             "dust2": np.where(quiescent, 0.0, np.abs(normal(0, 0.5))),
+            "dust_index": rng.uniform(-1.2, 0.4, n),
             "uv": uv,
             "vj": 0.6 * uv - np.where(quiescent, 0.1, -0.2) + normal(0, 0.12),
-            "distance": np.where(quiescent, np.nan, rng.gamma(2.0, 0.2, n)),
+            "distance": rng.gamma(2.0, 0.2, n),
             "flags": np.where(fraction > 0.97, Flag.AGE_CLIPPED, 0) | np.where(fraction < 0.05, Flag.ZMET_CLIPPED, 0),
         }
     )
@@ -135,9 +148,6 @@ def test_uvj_counts_the_galaxies_in_the_box() -> None:
         "quiescent": np.array([True, True, True, True, False]),
         "uv": np.array([1.8, 1.0, 1.8, np.nan, 0.5]),
         "vj": np.array([0.8, 0.8, 0.8, 0.8, 0.3]),
-        "log_mstar": np.full(5, 10.0),
-        "prop_log_sfr": np.full(5, -1.0),
-        "flags": np.array([0, Flag.SFR_REDRAWN, Flag.SFR_NOT_REACHED | Flag.ZMET_CLIPPED, 0, 0], np.int32),
     }
     measured = uvj.measure(Sample(galaxies), SETTINGS)
     assert measured["quiescent"]["overall"]["n"] == 3
@@ -149,40 +159,80 @@ def test_uvj_counts_the_galaxies_in_the_box() -> None:
     assert measured["star_forming"]["overall"]["in_box"] == 0.0
     low, fraction, high = (measured["quiescent"]["overall"][key] for key in ("p16", "in_box", "p84"))
     assert 0.0 < low < fraction < high < 1.0
-    flagged = [(row["sfr_redrawn"], row["sfr_not_reached"]) for row in measured["quiescent"]["by_redshift"]]
-    assert flagged == [(0.5, 0.0), (0.0, 1.0)]
+    assert measured["quiescent"]["overall"]["at_edge"] == 0.0
 
 
-def test_uvj_searches_for_points_in_the_box(root: Path) -> None:
-    """Massive galaxies have some until the universe is too young, one of 1e6 Msun has an SFR too high."""
-    z = np.array([0.2, 0.2, 0.2, 2.5, 11.0])
-    log_mstar = np.array([11.0, 11.0, 6.0, 11.0, 11.0])
-    galaxies = {
-        "redshift": z,
-        "quiescent": np.ones(5, bool),
-        "uv": np.array([1.8, 1.0, 1.0, 1.0, 1.0]),
-        "vj": np.full(5, 0.8),
-        "log_mstar": log_mstar,
-        "prop_log_sfr": relations.log_sfr_quiescent(log_mstar, z),
-        "flags": np.zeros(5, np.int32),
-    }
-    sps = {"table": root / "resources" / "ssp_padova_kurucz_chabrier.h5"}
-    measured = uvj.measure(Sample(galaxies), Settings(sps=sps))["quiescent"]["by_redshift"]
-    assert [row["searched"] for row in measured] == [2, 1, 1]
-    assert [row["reachable"] for row in measured] == [pytest.approx(2 / 3), 1.0, 0.0]
-    unknown = uvj.measure(Sample(galaxies), SETTINGS)["quiescent"]["by_redshift"]
-    assert all(np.isnan(row["reachable"]) for row in unknown)
+def test_uvj_counts_the_galaxies_at_the_edge_of_the_box() -> None:
+    uv = np.array([1.31, 1.29, 1.8, 2.3, 1.0])
+    galaxies = {"redshift": np.full(5, 0.1), "quiescent": np.ones(5, bool), "uv": uv, "vj": np.full(5, 0.5)}
+    galaxies["vj"][3] = 1.59
+    assert uvj.measure(Sample(galaxies), SETTINGS)["quiescent"]["overall"]["at_edge"] == pytest.approx(3 / 5)
 
 
-def test_assignment_offsets_are_final_less_proposed(large: Sample) -> None:
+def test_assignment_offsets_are_given_less_drawn(large: Sample) -> None:
     measured = assignment.measure(large, SETTINGS)
-    for name in assignment.QUANTITIES:
-        overall = measured[name]["overall"]
-        assert overall["median"] == pytest.approx(0.05, abs=0.005)
-        assert overall["p84"] - overall["median"] == pytest.approx(0.1, abs=0.005)
-        assert [row["low"] for row in measured[name]["by_redshift"]] == list(SETTINGS.redshift_bins[:-1])
-        assert sum(sum(row["by_mass"]["count"]) for row in measured[name]["by_redshift"]) == overall["count"] == 60_000
-    assert sum(measured["distance"]["counts"]) + measured["distance"]["below"] == 60_000
+    for kind, n in (("star_forming", 60_000), ("quiescent", 20_000)):
+        for name in assignment.DRAWN[kind]:
+            found = measured[kind][name]
+            assert found["overall"]["median"] == pytest.approx(0.05, abs=0.005)
+            assert found["overall"]["p84"] - found["overall"]["median"] == pytest.approx(0.1, abs=0.005)
+            assert [row["low"] for row in found["by_redshift"]] == list(SETTINGS.redshift_bins[:-1])
+            assert sum(sum(row["by_mass"]["count"]) for row in found["by_redshift"]) == found["overall"]["count"] == n
+        assert sum(measured[kind]["distance"]["counts"]) + measured[kind]["distance"]["below"] == n
+
+
+def test_what_was_not_drawn_is_not_shown() -> None:
+    galaxies = synthetic(300, 100) | {"prop_muv": np.full(400, np.nan)}
+    assert "muv" not in assignment.measure(sample_of(galaxies), SETTINGS)["star_forming"]
+
+
+def test_residuals_that_go_together_are_found(large: Sample) -> None:
+    """Galaxies that are bluer the brighter they are for their mass, and others whose slope knows nothing of that."""
+    free = assignment.measure(large, SETTINGS)
+    assert abs(free["mean_correlation"]) < 0.02
+    assert all(row["log_mstar"][0] >= 8.5 and row["count"] >= 100 for row in free["correlations"])
+    galaxies = dict(large.galaxies)
+    residual = galaxies["muv"] - relations.muv(galaxies["log_mstar"], galaxies["redshift"])
+    galaxies["beta"] = galaxies["beta"] + 0.5 * residual  # as wide as the scatter of 0.35
+    tied = assignment.measure(Sample(galaxies), SETTINGS)
+    assert tied["mean_correlation"] == pytest.approx(0.707, abs=0.02)
+
+
+def test_residuals_are_from_the_median_of_what_is_cut_to_limits() -> None:
+    galaxies = synthetic(2000, 0, scatter=0.0) | {"log_mstar": np.full(2000, 11.5)}
+    scatters = relations.Relations()
+    galaxies["log_zmet"] = scatters.log_zmet.draw(residuals.means(galaxies)["log_zmet"], 0.5)
+    assert np.abs(residuals.from_relations(galaxies, scatters)["log_zmet"]).max() < 1e-12
+    assert np.median(galaxies["log_zmet"] - residuals.means(galaxies)["log_zmet"]) < -0.05
+
+
+def test_bins_of_muv_that_the_least_mass_cuts_are_known(large: Sample) -> None:
+    """At z of 4 the relation has -17.7 at 1e8 Msun: fainter bins lack the galaxies of less mass, bright ones do not."""
+    (panel,) = muv.measure(large, Settings(redshift_bins=(3.9, 4.1)))["beta"]
+    cut = {low: cut for low, cut, n in zip(panel["edges"], panel["cut"], panel["count"], strict=False) if n > 20}
+    assert not any(value for low, value in cut.items() if low < -20.0)
+    assert all(value for low, value in cut.items() if low >= -18.0)
+
+
+def test_the_triangle_has_the_redshifts_that_are_asked_for(large: Sample) -> None:
+    near = diagnostics.triangle.measure(large, Settings(triangle_redshift=(0.0, 0.3)))
+    all_ = diagnostics.triangle.measure(large, SETTINGS)
+    assert near["catalogue"]["redshift"]["p84"] < 0.3 < all_["catalogue"]["redshift"]["p16"]
+    assert near["parent"] == all_["parent"]
+
+
+def test_a_parent_of_one_redshift_is_no_contour(large: Sample) -> None:
+    parent = large.parent | {"redshift": np.zeros(len(large.parent["age"]))}
+    sample = Sample(large.galaxies, parent, large.n_catalogue)
+    drawn = diagnostics.triangle.draw(sample, diagnostics.triangle.measure(sample, SETTINGS), SETTINGS)
+    n = len(diagnostics.triangle.QUANTITIES)
+    both, alone = (len(drawn.axes[cell].collections) for cell in (2 * n + 1, n))
+    assert both == 2 * alone > 0
+
+
+def test_the_most_massive_galaxies_are_shown(large: Sample) -> None:
+    drawn = sfr_mass.draw(large, sfr_mass.measure(large, SETTINGS), SETTINGS)
+    assert drawn.axes[0].get_xlim()[1] > large.galaxies["log_mstar"].max()
 
 
 def test_ages_and_flags(large: Sample) -> None:
@@ -193,9 +243,9 @@ def test_ages_and_flags(large: Sample) -> None:
         assert measured[name]["age_fraction"]["median"] == pytest.approx(0.5, abs=0.01)
         assert sum(measured[name]["age_fraction"]["counts"]) == sum(measured[name]["log_tau"]["counts"]) == n
         assert set(measured[name]["flags"]) == {ages.FLAG_NAMES[bit] for bit in FLAG_DESCRIPTIONS}
-    flags = np.array([0, Flag.AGE_CLIPPED, Flag.AGE_CLIPPED | Flag.SFR_NOT_REACHED])
+    flags = np.array([0, Flag.AGE_CLIPPED, Flag.AGE_CLIPPED | Flag.FAR])
     counts = ages.flag_counts(flags)
-    assert (counts["AGE_CLIPPED"], counts["SFR_NOT_REACHED"], counts["ZMET_CLIPPED"]) == (2, 1, 0)
+    assert (counts["AGE_CLIPPED"], counts["FAR"], counts["ZMET_CLIPPED"]) == (2, 1, 0)
 
 
 def test_age_above_that_of_the_universe_is_counted() -> None:
@@ -241,7 +291,7 @@ AWKWARD = {
 
 def with_missing(galaxies: Arrays) -> Arrays:
     """Return galaxies with every third value of every result missing, and all M_UV of z > 5."""
-    for name in ("muv", "beta", "log_sfr", "log_zmet", "uv", "vj", "distance", "age", "tau", "prop_muv"):
+    for name in ("muv", "beta", "log_sfr", "log_zmet", "uv", "vj", "distance", "age", "tau", "dust_index", "prop_muv"):
         galaxies[name] = np.where(galaxies["galaxy_id"] % 3 == 0, np.nan, galaxies[name])
     galaxies["muv"][galaxies["redshift"] > 5.0] = np.nan
     return galaxies
@@ -298,7 +348,7 @@ def test_bins_of_realisations_hold_as_many_galaxies_each_as_those_of_one(eight: 
     few = Settings(min_count=200)
     for panel in muv.measure(eight, few)["muv"]:
         assert np.array_equal(np.isfinite(panel["median"]), np.array(panel["count"]) >= 1600)
-    for row in assignment.measure(eight, few)["muv"]["by_redshift"]:
+    for row in assignment.measure(eight, few)["star_forming"]["muv"]["by_redshift"]:
         assert np.array_equal(np.isfinite(row["by_mass"]["median"]), np.array(row["by_mass"]["count"]) >= 1600)
 
 
@@ -310,8 +360,8 @@ def test_the_summary_of_realisations_has_their_spread_and_that_of_one_has_none(e
     overall = summary["uvj"]["quiescent"]["overall"]
     p, n = overall["in_box"], overall["n"] / 8
     assert 0.4 < overall["in_box_spread"] / np.sqrt(p * (1.0 - p) / n) < 1.8
-    assert 0.0 < summary["assignment"]["muv"]["overall"]["median_spread"] < 0.005
-    assert 0.0 < summary["assignment"]["distance"]["median_spread"] < 0.02
+    assert 0.0 < summary["assignment"]["star_forming"]["muv"]["overall"]["median_spread"] < 0.005
+    assert 0.0 < summary["assignment"]["star_forming"]["distance"]["median_spread"] < 0.02
     assert 0.0 < summary["ages"]["star_forming"]["log_tau"]["median_spread"] < 0.05
     one = diagnostics.summary(sample_of(synthetic(300, 100)), SETTINGS)
     assert "spread" not in json.dumps(one)
@@ -330,7 +380,7 @@ def test_realisations_are_drawn_with_their_spread(eight: Sample, name: str, n: t
     said = [text.get_text() for axes in figure.axes for text in axes.texts]
     said += [axes.get_title(loc="right") for axes in figure.axes]
     said += [text.get_text() for legend in figure.legends for text in legend.get_texts()]
-    if sample is eight and name not in ("ages", "yardstick"):
+    if sample is eight and name != "ages":
         assert any("spread" in text for text in said), said
     if sample is eight and name in ("muv", "sfr_mass", "mass_metallicity"):
         assert any(text.startswith("8 \N{MULTIPLICATION SIGN} ") for text in said), said
