@@ -126,6 +126,7 @@ def test_the_payload_is_that_of_the_points(points, galaxies):
     assert_array_equal(carried[..., :3], coordinates[nearest.rows])
     assert_array_equal(carried[..., 3], points["age"][nearest.rows])
     assert_array_equal(carried[..., 4:], payload[nearest.rows])
+    assert tree.carried(nearest.place[:0]).shape == (0, K, 6)
 
 
 def test_ties_are_in_the_order_of_rows():

@@ -237,7 +237,7 @@ class KDTree:
         """Return coordinates, age and payload of points, shape (..., n_quantity + 1 + n_payload), by their places."""
         out = np.empty((place.size, self.leaves.shape[1] - 1), np.float32)
         _carry(self.leaves, place.reshape(-1), self.n_quantity, out)
-        return out.reshape(*place.shape, -1)
+        return out.reshape(*place.shape, out.shape[1])
 
     def release(self) -> None:
         """Give back the memory of mapped leaves: who needs them again finds them in the page cache of the node."""
