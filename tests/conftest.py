@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from mocksed.sps import table
 from mocksed.sps.engine import Engine
+from mocksed.sps.model import SLOPED, Model
 from tests import slurm_cluster
 from tests.runs import Workflow
 
@@ -119,3 +120,9 @@ def schema() -> Path:
 def engine() -> Engine:
     """Return the engine over the SSP table that the project ships."""
     return Engine(table.read(ROOT / "resources" / "ssp_padova_kurucz_chabrier.h5"))
+
+
+@pytest.fixture(scope="session", params=SLOPED)
+def sloped(engine: Engine, request: pytest.FixtureRequest) -> Engine:
+    """Return an engine over the same table for galaxies that have a slope of the attenuation curve each."""
+    return Engine(engine.table, Model(dust_type=request.param))

@@ -5,9 +5,14 @@ from hypothesis import strategies as st
 
 from mocksed import photometry
 from mocksed.cosmology import AGE_MARGIN
-from mocksed.sps import derived
+from mocksed.sps import derived, dust
 from mocksed.sps.engine import Engine
-from mocksed.sps.model import Model
+from mocksed.sps.model import DUST_TYPE, LIMITS, SLOPED, Model
+
+MODELS = [
+    *(Model(dust_type=dust_type, dust_index=-0.7) for dust_type in DUST_TYPE),
+    *(Model(dust_type=dust_type, dust_index=i) for dust_type in SLOPED for i in (*LIMITS["dust_index"], None)),
+]
 
 RNG = np.random.default_rng(2)
 PARAMETERS = {
@@ -16,6 +21,7 @@ PARAMETERS = {
     "log_zmet": RNG.uniform(-1.97, 0.19, 2000),
     "log_us": RNG.uniform(-4, -1, 2000),
     "dust2": RNG.uniform(0, 4, 2000),
+    "dust_index": RNG.uniform(-1.1, LIMITS["dust_index"][1], 2000),
 }
 
 
@@ -27,10 +33,11 @@ def from_spectra(engine, parameters, nebular):
     return photometry.absolute_magnitude(flux / mass[:, None]).T
 
 
-@pytest.mark.parametrize("dust_type", ["calzetti", "cardelli", "smc", "kriek_conroy"])
+@pytest.mark.parametrize("dust_index", [None, -0.7])
+@pytest.mark.parametrize("dust_type", ["calzetti", "cardelli", *SLOPED, "smc"])
 @pytest.mark.parametrize("nebular", [True, False])
-def test_derived_quantities_are_those_of_the_spectra(engine, nebular, dust_type):
-    engine = engine if dust_type == "calzetti" else Engine(engine.table, Model(dust_type=dust_type))
+def test_derived_quantities_are_those_of_the_spectra(engine, nebular, dust_type, dust_index):
+    engine = Engine(engine.table, Model(dust_type=dust_type, dust_index=dust_index))
     found = engine.derived(*PARAMETERS.values(), nebular=nebular)
     uv1500, f125w, f160w, u, v, j = from_spectra(engine, PARAMETERS, nebular)
     # [O III] is in V, and the gas is linear between the nodes of a fine grid
@@ -75,9 +82,30 @@ def test_refined_nodes_hold_the_nodes():
     assert len(found) == 7
 
 
-def test_polynomials_in_dust2_are_as_good_as_promised():
-    dk, weights = np.array([-9.0, -0.4, 0.0, 0.3]), np.array([1e-6, 1.0, 1.0, 1.0])
-    coefficients = derived._expansion(dk, weights)
-    for dust2 in np.linspace(0.0, derived.DUST2_MAX, 41):
-        powers = (2.0 * dust2 / derived.DUST2_MAX - 1.0) ** np.arange(len(coefficients))
-        assert (powers @ coefficients)[1:] == pytest.approx(np.exp(-dust2 * dk[1:]), rel=5e-6)
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{model.dust_type} {model.dust_index}")
+def test_what_dust_lets_through_is_interpolated_as_well_as_promised(engine, model):
+    curve, rng = dust.curve(engine.wavelength, model), np.random.default_rng(3)
+    dust2, slope = rng.uniform(0.0, derived.DUST2_MAX, 1000), rng.uniform(*LIMITS["dust_index"], 1000)
+    slope[:2] = LIMITS["dust_index"]
+    dust2 *= np.minimum(1.0, derived.UV_DEPTH_MAX / derived._uv(curve, slope) / derived.DUST2_MAX)
+    through = np.exp(-dust2[:, None] * curve.at(slope[:, None]))
+    for weights in derived.band_weights(engine.wavelength):
+        nodes, cardinal = derived.interpolation(curve, weights)
+        error = np.abs(through[:, nodes] @ cardinal - through) @ weights
+        assert np.all(error < 5e-6 * (through @ weights))
+        # no flux is a small difference of large coefficients, which single precision would not know
+        assert weights @ np.abs(cardinal).sum(axis=0) < 10.0 * weights.sum()
+
+
+@given(
+    st.floats(AGE_MARGIN, 13.8), st.floats(0.1, 100.0), st.floats(0.0, 5.0), st.floats(0.05, 1.0), st.floats(-2.0, 0.4),
+    st.booleans(),
+)  # fmt: skip
+def test_fluxes_fall_with_dust_at_any_slope(sloped, age, tau, dust2, more, dust_index, nebular):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(derived, "from_fluxes", lambda sfh, age, tau, mass, flux, intrinsic: flux)
+        clear, thin, thick = sloped.derived(
+            age, tau, 0.0, -2.5, [0.0, dust2, dust2 + more], dust_index, nebular=nebular
+        )
+    assert np.all(thin <= clear)
+    assert np.all(thick < thin)

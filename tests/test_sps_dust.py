@@ -2,21 +2,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mocksed.errors import UserError
 from mocksed.sps import dust, fsps, table
-from mocksed.sps.model import DEFAULT_MODEL, DUST_TYPE, Model
+from mocksed.sps.model import DEFAULT_MODEL, DUST_TYPE, LIMITS, SLOPED, Model
 
 WAVELENGTH = np.geomspace(912.0, 3e5, 2000)
 
 MODELS = [
-    Model(dust_type="power_law"),
+    Model(dust_type="power_law", dust_index=-0.7),
     Model(dust_type="power_law", dust_index=-1.3),
     Model(dust_type="cardelli"),
     Model(dust_type="cardelli", mwr=5.0, uvb=0.0),
     Model(dust_type="cardelli", mwr=2.2, uvb=2.5),
     Model(dust_type="calzetti"),
-    Model(dust_type="kriek_conroy"),
+    Model(dust_type="kriek_conroy", dust_index=-0.7),
     Model(dust_type="kriek_conroy", dust_index=0.2),
     Model(dust_type="smc"),
     Model(dust_type="reddy"),
@@ -34,12 +36,43 @@ def test_every_curve_of_the_model_is_there():
 
 @pytest.mark.parametrize("model", MODELS, ids=str)
 def test_curves_are_one_at_5500_and_absorb_more_in_the_blue(model):
-    curve = dust.curve(WAVELENGTH, model)
+    curve = dust.curve(WAVELENGTH, model).base
     assert curve.shape == WAVELENGTH.shape
     assert np.interp(5500.0, WAVELENGTH, curve) == pytest.approx(1.0, abs=0.02)
     assert np.interp(1500.0, WAVELENGTH, curve) > np.interp(4400.0, WAVELENGTH, curve) > 1.0
     # that of Reddy et al. crosses zero shortly before its end at 2.85 um
     assert np.all(curve >= (-0.02 if model.dust_type == "reddy" else 0.0))
+
+
+@pytest.mark.parametrize("dust_type", SLOPED)
+@pytest.mark.parametrize("dust_index", [*LIMITS["dust_index"], -0.7, 0.0])
+def test_a_free_slope_gives_the_curve_of_one_that_is_fixed(dust_type, dust_index):
+    free = dust.curve(WAVELENGTH, Model(dust_type=dust_type))
+    fixed = dust.curve(WAVELENGTH, Model(dust_type=dust_type, dust_index=dust_index))
+    assert free.at(dust_index) == pytest.approx(fixed.base, rel=1e-13)
+    assert np.array_equal(fixed.at(-2.0), fixed.base)
+    through = np.empty(len(WAVELENGTH), np.float32)
+    for curve in (free, fixed):
+        dust.transmission(0.3, dust_index, curve.in_log2(), through)
+        depth = 0.3 * fixed.base
+        assert through[depth < 80.0] == pytest.approx(np.exp(-depth[depth < 80.0]), rel=2e-5)
+        assert through[depth < 3.0] == pytest.approx(np.exp(-depth[depth < 3.0]), rel=1e-6)
+
+
+@pytest.mark.parametrize("dust_type", SLOPED)
+@given(dust_index=st.floats(*LIMITS["dust_index"]))
+def test_no_slope_makes_light_of_dust(dust_type, dust_index):
+    curve = dust.curve(WAVELENGTH, Model(dust_type=dust_type)).at(dust_index)
+    assert np.all(curve >= 0.0)
+    assert np.interp(5500.0, WAVELENGTH, curve) == pytest.approx(1.0, abs=0.02)
+
+
+def test_the_steeper_the_curve_the_stronger_is_its_bump():
+    """Kriek & Conroy (2013), eq 3: E_b = 0.85 - 1.9 delta, over R_V = 4.05."""
+    curve = dust.curve([2175.0], Model(dust_type="kriek_conroy"))
+    for dust_index, strength in [(-1.0, 2.75), (0.0, 0.85), (0.4, 0.09)]:
+        untilted = curve.at(dust_index) / dust.power_law(2175.0, dust_index)
+        assert (untilted - dust.calzetti(2175.0)) * 4.05 == pytest.approx(strength)
 
 
 def test_calzetti_is_that_of_the_paper():
@@ -96,7 +129,7 @@ def test_curves_are_those_of_fsps(model):
     without, behind = (fsps.composite(**parameters, dust2=dust2).spectrum for dust2 in (0.0, 1.3))
     used = (sps.wavelengths >= 912.0) & (sps.wavelengths <= 3e5)
     expected = (behind / without)[used]
-    assert np.exp(-1.3 * dust.curve(sps.wavelengths, model))[used] == pytest.approx(expected, rel=1e-5)
+    assert np.exp(-1.3 * dust.curve(sps.wavelengths, model).base)[used] == pytest.approx(expected, rel=1e-5)
 
 
 # Emission
@@ -146,10 +179,10 @@ def test_without_emission_in_the_table_the_message_says_so(shipped):
         dust.emission(none, DEFAULT_MODEL)
 
 
-def with_emission(wavelength, spectrum, dust2, model, template):
+def with_emission(wavelength, spectrum, dust2, dust_index, model, template):
     """Return a spectrum behind dust that emits what it absorbs, as FSPS's ``add_dust.f90``."""
     nu = table.LIGHT / wavelength
-    through = np.exp(-dust2 * dust.curve(wavelength, model))
+    through = np.exp(-dust2 * dust.curve(wavelength, model).at(dust_index))
     seen, left = spectrum * through, -np.trapezoid(spectrum * (1.0 - through), nu)
     first = True
     while left > 1e-2 or first:
@@ -168,14 +201,16 @@ def with_emission(wavelength, spectrum, dust2, model, template):
         (1.0, 1.0, {"duste_qpah": 2.1, "duste_umin": 13.0, "duste_gamma": 0.3}),
         (1.0, 2.0, {"duste_qpah": 7.0, "duste_umin": 25.0, "duste_gamma": 1.0, "dust_type": "smc"}),
         (10.0, 1.0, {"duste_qpah": 0.1, "duste_umin": 0.1, "duste_gamma": 0.0, "dust_type": "power_law"}),
+        (1.0, 0.5, {"dust_type": "kriek_conroy"}),
+        (1.0, 0.5, {"dust_type": "kriek_conroy", "dust_index": 0.2}),
     ],
 )
 def test_emission_and_energy_balance_are_those_of_fsps(shipped, age, dust2, options):
     model = Model(add_dust_emission=True, **options)
-    parameters = {"age": age, "tau": 1.0, "log_zmet": -0.3, "log_us": -2.0, "nebular": True}
+    parameters = {"age": age, "tau": 1.0, "log_zmet": -0.3, "log_us": -2.0, "dust_index": -0.7, "nebular": True}
     bare = fsps.composite(**parameters, dust2=0.0).spectrum
     expected = fsps.composite(**parameters, dust2=dust2, model=model).spectrum
     wavelength = fsps.population().wavelengths
-    found = with_emission(wavelength, bare, dust2, model, dust.emission(shipped, model))
+    found = with_emission(wavelength, bare, dust2, -0.7, model, dust.emission(shipped, model))
     used = wavelength >= 912.0
     assert found[used] == pytest.approx(expected[used], rel=2e-5)

@@ -1,5 +1,6 @@
 import itertools
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from typing import NamedTuple
 
 import numba
@@ -14,9 +15,14 @@ from mocksed.cosmology import AGE_MARGIN
 from mocksed.errors import UserError
 from mocksed.sps import derived, engines, fsps, table, weights
 from mocksed.sps.engine import Engine, blocks
-from mocksed.sps.model import Model
+from mocksed.sps.model import LIMITS, SLOPED, Model
 
-NAMES = ("age", "tau", "log_zmet", "log_us", "dust2")
+FREE = [Model(dust_type=dust_type) for dust_type in SLOPED]
+
+
+def named(model):
+    """Return what a model has that is not the default."""
+    return " ".join(f"{n}={v}" for n, v in asdict(model).items() if v != getattr(Model(), n)) or "default"
 
 
 def random_parameters(n, log_zmet_range, seed=1):
@@ -27,41 +33,53 @@ def random_parameters(n, log_zmet_range, seed=1):
         "log_zmet": rng.uniform(*log_zmet_range, n),
         "log_us": rng.uniform(-4, -1, n),
         "dust2": rng.uniform(0, 4, n),
+        "dust_index": rng.uniform(*LIMITS["dust_index"], n),
     }
 
 
 CORNERS = np.array(
     [
-        [AGE_MARGIN, 100.0, 0.0, -1.0, 0.0],
-        [AGE_MARGIN, 0.1, -1.9, -4.0, 4.0],
-        [13.0, 0.1, 0.19, -2.0, 0.0],
-        [13.0, 100.0, -1.97, -1.0, 4.0],
-        [0.02, 0.1, 0.198, -2.5, 1.0],
-        [1.0, 1.0, -5.0, -9.0, 0.5],  # clamped
-        [1.0, 1.0, 3.0, 1.0, 0.5],  # clamped
+        [AGE_MARGIN, 100.0, 0.0, -1.0, 0.0, -3.0],
+        [AGE_MARGIN, 0.1, -1.9, -4.0, 4.0, 0.4],
+        [13.0, 0.1, 0.19, -2.0, 0.0, 0.4],
+        [13.0, 100.0, -1.97, -1.0, 4.0, -3.0],
+        [0.02, 0.1, 0.198, -2.5, 1.0, -3.0],
+        [1.0, 1.0, -5.0, -9.0, 0.5, 0.0],  # clamped
+        [1.0, 1.0, 3.0, 1.0, 0.5, -1.0],  # clamped
     ]
 )
 
 
 class Differences(NamedTuple):
-    """Relative differences from python-fsps; spectra at 912 A to 30 um, of shape (n, n_used)."""
+    """Relative differences from python-fsps; spectra at 912 A to 30 um, of shape (n, n_used).
+
+    Of M_UV, U - V, V - J and the colour behind beta the difference [mag], shape (4, n).
+    """
 
     spectrum: np.ndarray
     lines: np.ndarray
     mass: np.ndarray
     sfr: np.ndarray
+    magnitudes: np.ndarray
 
 
 def differences_from_fsps(engine, parameters, nebular):
-    """Compare parameter sets, shape (n, 5), where neither has lost its precision.
+    """Compare parameter sets, shape (n, 6), where neither has lost its precision.
 
     Spectra are compared down to the smallest numbers of single precision, lines down to 1e-15 Lsun / Msun: FSPS's
-    weights are differences of numbers near 1, and below 1e-15 they are rounding errors.
+    weights are differences of numbers near 1, and below 1e-15 they are rounding errors. Magnitudes are compared where
+    all bands are well above the smallest numbers.
     """
     used = (engine.wavelength >= 912.0) & (engine.wavelength <= 3e5)
     expected = [fsps.composite(*row, nebular=nebular, model=engine.model) for row in parameters]
     expected = fsps.Composite(*map(np.array, zip(*expected, strict=True)))
-    derived = engine.derived(*parameters.T, nebular=nebular)
+    found = engine.derived(*parameters.T, nebular=nebular)
+    flux = expected.spectrum @ derived.band_weights(engine.wavelength).T
+    fluxes = *parameters[:, :2].T, expected.mass, flux, flux[:, 0]
+    magnitudes = [
+        np.array([of.muv, of.uv, of.vj, of.beta / 4.43])[:, flux.min(axis=1) > 1e-30]
+        for of in (found, derived.from_fluxes(engine.model.sfh, *fluxes))
+    ]
 
     def relative(found, expected, smallest):
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -70,8 +88,9 @@ def differences_from_fsps(engine, parameters, nebular):
     return Differences(
         spectrum=relative(engine.spectra(*parameters.T, nebular=nebular), expected.spectrum, 1e-37)[:, used],
         lines=relative(engine.lines(*parameters.T), expected.lines, 1e-15),
-        mass=relative(derived.mass_fraction, expected.mass, 0.0),
-        sfr=relative(10.0**derived.log_ssfr * derived.mass_fraction, expected.sfr, 0.0),
+        mass=relative(found.mass_fraction, expected.mass, 0.0),
+        sfr=relative(10.0**found.log_ssfr * found.mass_fraction, expected.sfr, 0.0),
+        magnitudes=np.abs(magnitudes[0] - magnitudes[1]),
     )
 
 
@@ -93,9 +112,24 @@ def test_everything_is_as_fsps_computes_it(engine):
 
 
 @pytest.mark.fsps
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [*FREE, Model(dust_type="kriek_conroy", add_dust_emission=True)], ids=named)
+def test_a_slope_for_each_galaxy_is_as_fsps_computes_it(engine, model):
+    parameters = np.stack(list(random_parameters(500, engine.table.log_zmet_range, seed=8).values()), axis=1)
+    for nebular, half in ((True, parameters[:250]), (False, parameters[250:])):
+        found = differences_from_fsps(Engine(engine.table, model), half, nebular)
+        assert max(found.spectrum.max(), found.lines.max()) < 1e-3
+        assert np.median(found.spectrum) < 1e-5
+        assert found.magnitudes.shape[1] > 150  # others are behind more dust than single precision can tell
+        assert np.percentile(found.magnitudes, 99) < 1e-3
+        assert found.magnitudes.max() < (2e-3 if nebular else 1e-3)  # [O III] is in V
+
+
+@pytest.mark.fsps
 @pytest.mark.parametrize("nebular", [True, False])
-def test_the_corners_are_as_fsps_computes_them(engine, nebular):
-    found = differences_from_fsps(engine, CORNERS, nebular)
+@pytest.mark.parametrize("model", [Model(), *FREE], ids=named)
+def test_the_corners_are_as_fsps_computes_them(engine, nebular, model):
+    found = differences_from_fsps(Engine(engine.table, model), CORNERS, nebular)
     assert max(found.spectrum.max(), found.lines.max()) < 1e-3
     assert max(found.mass.max(), found.sfr.max()) < 1e-5  # tau / age is 1e5: FSPS's weights, not ours
 
@@ -109,11 +143,11 @@ def test_the_corners_are_as_fsps_computes_them(engine, nebular):
         Model(dust_type="cardelli", uvb=0.5),
         Model(dust_type="smc"),
         Model(dust_type="kriek_conroy", dust_index=-0.3),
-        Model(dust_type="power_law"),
+        Model(dust_type="power_law", dust_index=-0.7),
         Model(add_dust_emission=True),
         Model(dust_type="smc", add_dust_emission=True, duste_qpah=1.3, duste_umin=10.0, duste_gamma=0.3),
     ],
-    ids=lambda model: " ".join(f"{n}={v}" for n, v in asdict(model).items() if v != getattr(Model(), n)),
+    ids=named,
 )
 def test_every_model_is_as_fsps_computes_it(engine, model):
     parameters = np.stack(list(random_parameters(60, engine.table.log_zmet_range, seed=7).values()), axis=1)
@@ -147,7 +181,9 @@ def test_the_reference_engine_agrees(engine, root):
     assert reference.about["engine"] == "fsps"
 
 
-def test_a_galaxy_does_not_depend_on_its_company(engine):
+@pytest.mark.parametrize("model", [Model(), *FREE, Model(dust_type="kriek_conroy", add_dust_emission=True)], ids=named)
+def test_a_galaxy_does_not_depend_on_its_company(engine, model):
+    engine = Engine(engine.table, model)
     parameters = list(random_parameters(101, engine.table.log_zmet_range, seed=3).values())
     parameters[2][:40] = 0.1  # more than a block between the same metallicities
     lines = engine.lines(*parameters)
@@ -156,7 +192,7 @@ def test_a_galaxy_does_not_depend_on_its_company(engine):
         for nebular in (True, False):
             whole = engine.spectra(*parameters, nebular=nebular)
             derived = engine.derived(*parameters, nebular=nebular)
-            for n_threads in (1, threads):
+            for n_threads in {1, 2, threads} & set(range(1, threads + 1)):
                 numba.set_num_threads(n_threads)
                 for rows in (slice(0, 1), slice(7, 50), slice(100, 101), slice(None, None, -1)):
                     part = [values[rows] for values in parameters]
@@ -175,6 +211,47 @@ def test_the_gas_takes_the_ionising_photons(engine):
     assert spectra[True].max() > spectra[False].max()  # lines
 
 
+@pytest.mark.parametrize("model", FREE, ids=named)
+@pytest.mark.parametrize("dust_index", [*LIMITS["dust_index"], -1.6, -0.7])
+@pytest.mark.parametrize("add_dust_emission", [False, True])
+def test_one_slope_for_all_is_as_the_same_for_each(engine, model, dust_index, add_dust_emission):
+    model = replace(model, add_dust_emission=add_dust_emission)
+    free, fixed = (Engine(engine.table, of) for of in (model, replace(model, dust_index=dust_index)))
+    parameters = random_parameters(30, engine.table.log_zmet_range, seed=6) | {"dust_index": np.full(30, dust_index)}
+    # of optical depths up to 40 at 1500 A: beyond, single precision has no numbers for what is left
+    parameters["dust2"] *= min(1.0, 10.0 / np.interp(1500.0, engine.wavelength, fixed._dust.base))
+    depth = parameters["dust2"][:, None] * fixed._dust.base
+
+    def check(spectra, depth):
+        """In single precision the absorption of large optical depths is known to fewer digits."""
+        found, expected = spectra
+        thin = (depth < 50.0) & (expected > 1e-30)
+        assert thin.mean() > 0.5
+        assert np.all(np.abs(found[thin] / expected[thin] - 1.0) < 1e-6 * np.maximum(1.0, depth[thin]))
+
+    check([of.spectra(*parameters.values(), nebular=True) for of in (free, fixed)], depth)
+    at_lines = np.array([np.interp(engine.table.line_wavelength, engine.wavelength, row) for row in depth])
+    check([of.lines(*parameters.values()) for of in (free, fixed)], at_lines)
+    found, expected = (of.derived(*parameters.values(), nebular=False) for of in (free, fixed))
+    for name in found._fields:
+        assert getattr(found, name) == pytest.approx(getattr(expected, name), abs=5e-5), name
+
+
+def test_a_free_slope_must_be_given_and_mean_something(sloped):
+    one = (1.0, 1.0, 0.0, -2.0, 0.5)
+    for work in (partial(sloped.spectra, nebular=True), partial(sloped.derived, nebular=True), sloped.lines):
+        with pytest.raises(ValueError, match="each galaxy needs its dust_index"):
+            work(*one)
+        for wrong in (np.nan, -3.01, 0.41):
+            message = f"dust_index: 1 of 2 values are not allowed, the first {wrong:g} at index 1; expected slopes from"
+            with pytest.raises(UserError, match=message):
+                work(*one, [0.0, wrong])
+    for model in (Model(), replace(sloped.model, dust_index=-0.3)):
+        ignores = Engine(sloped.table, model)
+        expected = ignores.spectra(*one, nebular=True)
+        assert np.array_equal(ignores.spectra(*one, np.nan, nebular=True), expected)
+
+
 @given(
     st.floats(AGE_MARGIN, 13.8), st.floats(0.1, 100.0), st.floats(-3.0, 1.0), st.floats(-5.0, 0.0), st.floats(0.0, 3.0)
 )
@@ -184,6 +261,19 @@ def test_spectra_are_positive_and_dust_only_absorbs(engine, age, tau, log_zmet, 
     assert np.all(np.isfinite(thin))
     assert np.all(thin[optical] > 0.0)
     assert np.all(thick <= thin)
+
+
+@given(
+    st.floats(AGE_MARGIN, 13.8), st.floats(0.1, 100.0), st.floats(0.0, 8.0), st.floats(1e-3, 1.0),
+    st.floats(*LIMITS["dust_index"]), st.booleans(),
+)  # fmt: skip
+def test_dust_of_any_slope_only_absorbs(sloped, age, tau, dust2, more, dust_index, nebular):
+    depths = np.array([0.0, dust2, dust2 + more])
+    clear, thin, thick = sloped.spectra(age, tau, 0.0, -2.5, depths, dust_index, nebular=nebular)
+    assert np.all(thick <= thin)
+    assert np.all(thin <= clear)
+    depth = more * sloped._dust.at(dust_index)
+    assert np.all((thick < thin) | (depth < 1e-6) | (thin < 1e-37))
 
 
 @given(st.floats(0.01, 13.0), st.floats(0.1, 100.0), st.floats(-1.9, 0.19), st.floats(1e-3, 1e3))
@@ -227,7 +317,7 @@ def test_lines_are_those_in_the_spectrum(engine):
 
 def test_dust_dims_lines_as_it_dims_the_spectrum_there(engine):
     clear, dusty = (engine.lines(0.01, 1.0, 0.0, -2.0, dust2)[0] for dust2 in (0.0, 1.5))
-    expected = np.interp(engine.table.line_wavelength, engine.wavelength, np.exp(-1.5 * engine._dust))
+    expected = np.interp(engine.table.line_wavelength, engine.wavelength, np.exp(-1.5 * engine._dust.base))
     assert np.sum(clear > 1e-20) > 100
     assert dusty == pytest.approx(expected * clear, rel=1e-6)
 
@@ -315,7 +405,7 @@ def test_spectra_are_linear_in_the_star_formation_history(engine, age, tau, dust
         weights.ssp_weights(kind, age, each, formed)
         total += formed
     sun = int(np.argmin(np.abs(engine.table.log_zmet)))
-    expected = total @ engine.table.stellar[sun].astype(float) * np.exp(-dust2 * engine._dust)
+    expected = total @ engine.table.stellar[sun].astype(float) * np.exp(-dust2 * engine._dust.base)
     zmet = engine.table.log_zmet[sun]
     found = engine.spectra(age, np.array(taus), zmet, -2.0, dust2, nebular=False).astype(float).sum(axis=0)
     optical = (engine.wavelength > 912.0) & (engine.wavelength < 3e5)
@@ -327,8 +417,9 @@ def test_tables_do_not_depend_on_the_threads_of_blas(engine):
         one = Engine(engine.table).prepared()
     with threadpool_limits(2):
         two = Engine(engine.table).prepared()
-    for first, second in zip(one._bands, two._bands, strict=True):
-        assert first.tobytes() == second.tobytes()
+    for tables, others in zip(one._bands, two._bands, strict=True):
+        for first, second in zip(tables, others, strict=True):
+            assert np.array_equal(first, second)
 
 
 def test_no_galaxies_give_no_spectra(engine):

@@ -100,6 +100,22 @@ def test_every_option_of_the_model_reaches_fsps(fake):
     assert not fake.params["add_dust_emission"]
 
 
+def test_a_free_slope_reaches_fsps(fake):
+    model, n = Model(dust_type="kriek_conroy"), 3
+    fsps.composite(**GOOD, dust_index=-0.4, nebular=True, model=model)
+    assert fake.params["dust_index"] == -0.4
+    with pytest.raises(ValueError, match="each galaxy needs its dust_index"):
+        fsps.composite(**GOOD, nebular=True, model=model)
+    for wrong in (-3.1, 0.5, np.nan):
+        with pytest.raises(UserError, match="dust_index: 1 of 1 "):
+            fsps.composite(**GOOD, dust_index=wrong, nebular=True, model=model)
+    seen = []
+    fake.get_spectrum = lambda tage: seen.append(fake.params["dust_index"]) or (fake.wavelengths, fake.spectrum)
+    slopes = np.linspace(-1.0, 0.4, n)
+    fsps.ReferenceEngine(model=model).spectra(**GOOD, dust_index=slopes, nebular=np.ones(n, bool))
+    assert seen == slopes.tolist()
+
+
 def test_metallicities_are_moved_into_the_grid(fake):
     for asked, given in [(-9.0, np.log10(0.0002 / 0.019)), (2.0, np.log10(0.03 / 0.019))]:
         fsps.composite(**GOOD | {"log_zmet": asked}, nebular=True)
@@ -192,7 +208,7 @@ def test_lines_are_behind_the_dust():
     parameters = {key: np.array([value, value]) for key, value in GOOD.items()} | {"dust2": np.array([0.0, 0.8])}
     clear, dusty = reference.lines(**parameters)
     assert clear.shape == reference.line_wavelength.shape
-    attenuation = np.exp(-0.8 * dust.curve(reference.wavelength, DEFAULT_MODEL))
+    attenuation = np.exp(-0.8 * dust.curve(reference.wavelength, DEFAULT_MODEL).base)
     expected = clear * np.interp(reference.line_wavelength, reference.wavelength, attenuation)
     assert dusty == pytest.approx(expected, rel=1e-5)
     assert len(reference.line_name) == len(clear)

@@ -2,7 +2,7 @@ import pytest
 
 from mocksed.errors import UserError
 from mocksed.sps import weights
-from mocksed.sps.model import DEFAULT_MODEL, LIMITS, SFH, Model
+from mocksed.sps.model import DEFAULT_MODEL, DUST_TYPE, LIMITS, SFH, SLOPED, Model
 
 
 def test_histories_are_those_that_have_weights():
@@ -22,11 +22,18 @@ def test_what_the_config_leaves_out_has_its_default():
         ({"dust_type": "calzeti"}, "did you mean calzetti"),
         ({"uvb": -0.1}, "uvb is -0.1; expected a number from 0 to 5"),
         ({"duste_umin": float("nan")}, "duste_umin is nan"),
+        ({"dust_index": 0.41}, "dust_index is 0.41; expected a number from -3 to 0.4"),
     ],
 )
 def test_what_fsps_cannot_do_is_refused(option, message):
     with pytest.raises(UserError, match=message):
         Model(**option)
+
+
+@pytest.mark.parametrize("dust_type", DUST_TYPE)
+def test_only_a_curve_with_a_slope_has_one_for_each_galaxy(dust_type):
+    assert Model(dust_type=dust_type).slope_is_free == (dust_type in SLOPED)
+    assert not Model(dust_type=dust_type, dust_index=0.0).slope_is_free
 
 
 @pytest.mark.parametrize("name", LIMITS)

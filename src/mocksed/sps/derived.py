@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mocksed import filters, photometry
-from mocksed.sps.dust import Curve, attenuation
+from mocksed.sps.dust import Curve, transmission
 from mocksed.sps.model import LIMITS
 from mocksed.sps.nebular import NebularTables, add_continuum, add_lines, bracket, draw_lines, line_profiles
 from mocksed.sps.table import SSPTable
@@ -26,15 +26,12 @@ from mocksed.sps.weights import sfr_per_mass_formed, ssp_weights, survival
 Array = NDArray[np.float64]
 _F = np.float32
 
-DUST2_MAX = 4.0
-"""The interpolation of the dust holds up to this dust2."""
-DUST_INDEX_MIN = -1.6
-"""And from this slope of the attenuation curve on."""
+DUST2_MAX, UV_DEPTH_MAX = 4.0, 30.0
+"""The interpolation of the dust holds up to this dust2 and this optical depth at 1500 A."""
 
-_TOLERANCE = 5e-6  # of the interpolation of what the dust lets through, relative to its mean in the band
-_WINGS = 1e-3  # of the weight at the peak of a band: below, the interpolation may be worse
-_DEPTHS = DUST2_MAX * np.linspace(0.0, 1.0, 13) ** 2  # for which it is made
-_N_SLOPES = 9
+_TOLERANCE = 8e-6  # of the interpolation of what the dust lets through, relative to its mean: fluxes are good to 5e-6
+_WINGS = 0.75  # power of the weight of a band with which errors count: with 1 large ones would cancel in the wings
+_DEPTHS, _N_SLOPES = np.linspace(0.0, 1.0, 13) ** 2, 17  # for which it is made, relative to the largest depth
 _ZMET_STEP, _US_STEP = 0.02, 0.0625  # dex, of the grid of the gas: [O III] in V sets them, 1.5e-3 mag at worst
 _PAD = 16  # coefficients are padded to a multiple of this, for whole vector registers
 
@@ -176,7 +173,18 @@ def prepare(table: SSPTable, neb: NebularTables, dust: Curve) -> tuple[BandTable
         row=row,
         photons=neb.photons / photon_unit,
     )
-    return tables, dust.some(np.concatenate([nodes for nodes, _ in interpolations]))
+    return tables, dust.some(np.concatenate([nodes for nodes, _ in interpolations])).in_log2()
+
+
+def holds(dust: Curve, dust2: Array, dust_index: Array) -> NDArray[np.bool_]:
+    """Return where `band_fluxes` can be used, for arrays of shape (n, )."""
+    return (dust2 <= DUST2_MAX) & (dust2 * _uv(dust, dust_index) <= UV_DEPTH_MAX)
+
+
+def _uv(dust: Curve, dust_index: Array) -> Array:
+    """Return the optical depth at 1500 A relative to that at 5500 A for slopes of shape (n, )."""
+    i = np.searchsorted(dust.log_ratio, np.log(1500.0 / 5500.0))
+    return dust.some(np.array([i])).at(dust_index)
 
 
 def interpolation(dust: Curve, weights: Array) -> tuple[NDArray[np.intp], Array]:
@@ -184,6 +192,7 @@ def interpolation(dust: Curve, weights: Array) -> tuple[NDArray[np.intp], Array]
 
     The empirical interpolation of Barrault et al. (2004): of all depths and slopes the one that is interpolated worst
     is added to the basis, and the wavelength at which it is off most to the nodes, until all are good to `_TOLERANCE`.
+    Errors count the less the less the band weights them.
 
     Parameters
     ----------
@@ -201,18 +210,17 @@ def interpolation(dust: Curve, weights: Array) -> tuple[NDArray[np.intp], Array]
 
     """
     inside = np.flatnonzero(weights)
-    used = np.abs(weights[inside]) > _WINGS * np.abs(weights).max()
-    slopes = np.linspace(DUST_INDEX_MIN, LIMITS["dust_index"][1], _N_SLOPES) if dust.free else np.zeros(1)
-    curves = np.stack([dust.some(inside).at(slope) for slope in slopes])
-    mean = curves @ weights[inside] / weights.sum()
-    # relative to the transmission at the mean curve, which all wavelengths share
-    family = np.exp(-_DEPTHS[:, None, None] * (curves - mean[:, None])).reshape(-1, len(inside))
-    family /= np.abs(family[:, used]).mean(axis=1, keepdims=True)
+    counts = np.abs(weights[inside] / weights.max()) ** _WINGS
+    slopes = np.linspace(*LIMITS["dust_index"], _N_SLOPES) if dust.free else np.zeros(1)
+    depths = _DEPTHS * np.minimum(DUST2_MAX, UV_DEPTH_MAX / _uv(dust, slopes))[:, None]
+    curves = np.broadcast_to(dust.some(inside).at(slopes[:, None]), (len(slopes), len(inside)))
+    family = np.exp(-depths[..., None] * curves[:, None]).reshape(-1, len(inside))
+    family /= (family @ weights[inside] / weights.sum())[:, None]
     nodes: list[int] = []
     basis: list[int] = []
     cardinal = np.zeros((0, len(inside)))
     while True:
-        off = np.where(used, np.abs(family - family[:, nodes] @ cardinal), 0.0)
+        off = np.abs(family - family[:, nodes] @ cardinal) * counts
         worst, where = np.unravel_index(np.argmax(off), off.shape)
         if off[worst, where] < _TOLERANCE:
             break
@@ -276,6 +284,7 @@ def band_fluxes(  # type: ignore[no-untyped-def]
     n_age, n_young, n_row, n = len(history.log_age), len(bands.row), bands.gas.shape[2], bands.stellar.shape[2]
     for block in numba.prange(len(starts) - 1):
         weights, photons, total = np.empty(n_age), np.empty(n_row), np.empty(n, np.float32)
+        through = np.empty(bands.first[-1], np.float32)
         for g in order[starts[block] : starts[block + 1]]:
             used = ssp_weights(history, age[g], tau[g], weights)
             z, dz = bracket(zmet_nodes, log_zmet[g])
@@ -302,10 +311,11 @@ def band_fluxes(  # type: ignore[no-untyped-def]
                     high0, high1 = bands.gas[gas_z + 1, u, row], bands.gas[gas_z + 1, u + 1, row]
                     for i in range(n):
                         total[i] += f00 * low0[i] + f01 * low1[i] + f10 * high0[i] + f11 * high1[i]
+            transmission(dust2[g], dust_index[g], dust, through)
             for b in range(len(bands.first) - 1):
                 value = 0.0
                 for i in range(bands.first[b], bands.first[b + 1]):
-                    value += total[i] * np.exp(-dust2[g] * attenuation(dust, dust_index[g], i))
+                    value += total[i] * through[i]
                 flux[g, b] = value
             value = 0.0
             for i in range(bands.first[1]):

@@ -11,11 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from mocksed.errors import UserError
 from mocksed.sps.model import Model
+from mocksed.sps.nebular import exp2
 from mocksed.sps.table import LIGHT, SSPTable
 
 Array = NDArray[np.float64]
 
 _V_BAND = 5500.0
+_LOG2_E = float(np.log2(np.e))
+_F = np.float32
 
 # Wavelength [um] and A(lambda) / A(V) of the SMC bar (Gordon et al. 2003, table 4), from the red
 _SMC = np.array([
@@ -243,16 +246,16 @@ class Curve(NamedTuple):
 
     """
 
-    base: Array
-    bump: Array
-    log_ratio: Array
+    base: NDArray[np.floating]
+    bump: NDArray[np.floating]
+    log_ratio: NDArray[np.floating]
     strength: Array
     free: bool
 
-    def at(self, dust_index: float) -> Array:
-        """Return the curve of one slope, shape (n_wave, )."""
+    def at(self, dust_index: float | Array) -> Array:
+        """Return the curve of one slope, shape (n_wave, ), or of slopes (n, 1), shape (n, n_wave)."""
         if not self.free:
-            return self.base
+            return np.asarray(self.base)
         low, high = self.strength
         return (self.base + (low + high * dust_index) * self.bump) * np.exp(dust_index * self.log_ratio)
 
@@ -260,14 +263,23 @@ class Curve(NamedTuple):
         """Return the curve at some of its wavelengths."""
         return self._replace(base=self.base[index], bump=self.bump[index], log_ratio=self.log_ratio[index])
 
+    def in_log2(self) -> Curve:
+        """Return the curve for powers of 2 and in single precision, as `transmission` takes it."""
+        base, bump, log_ratio = ((of * _LOG2_E).astype(np.float32) for of in (self.base, self.bump, self.log_ratio))
+        return self._replace(base=base, bump=bump, log_ratio=log_ratio)
 
-@numba.njit(inline="always")
-def attenuation(dust, dust_index, i):  # type: ignore[no-untyped-def]
-    """Return a `Curve` of some slope at its wavelength ``i``, in compiled code."""
+
+@numba.njit(cache=True, fastmath={"contract"})
+def transmission(dust2, dust_index, dust, out):  # type: ignore[no-untyped-def]
+    """Fill ``out`` (n_wave, ) with what dust lets through, exp(-dust2 k), for a curve from `Curve.in_log2`."""
+    depth, slope = _F(dust2), _F(dust_index)
     if not dust.free:
-        return dust.base[i]
-    strength = dust.strength[0] + dust.strength[1] * dust_index
-    return (dust.base[i] + strength * dust.bump[i]) * np.exp(dust_index * dust.log_ratio[i])
+        for i in range(len(out)):
+            out[i] = exp2(-depth * dust.base[i])
+        return
+    strength = _F(dust.strength[0]) + _F(dust.strength[1]) * slope
+    for i in range(len(out)):
+        out[i] = exp2(-depth * (dust.base[i] + strength * dust.bump[i]) * exp2(slope * dust.log_ratio[i]))
 
 
 def curve(wavelength: ArrayLike, model: Model) -> Curve:

@@ -15,18 +15,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
+from mocksed import photometry
 from mocksed.sps import derived, dust, nebular
 from mocksed.sps.derived import Derived
-from mocksed.sps.dust import Curve, attenuation
+from mocksed.sps.dust import Curve, transmission
 from mocksed.sps.model import DEFAULT_MODEL, Model
-from mocksed.sps.nebular import add_continuum, add_lines, bracket, draw_lines, exp2
+from mocksed.sps.nebular import add_continuum, add_lines, bracket, draw_lines
 from mocksed.sps.parameters import checked
 from mocksed.sps.table import LIGHT, SSPTable
 from mocksed.sps.weights import history, ssp_weights
 
 Array = NDArray[np.float64]
 _F = np.float32
-_LOG2_E = float(np.log2(np.e))
 
 _SELF_ABSORPTION = 1e-2
 """FSPS lets dust absorb its own emission again until less than this is left [Lsun per Msun formed]."""
@@ -54,8 +54,7 @@ class Engine:
         self._history = history(model.sfh, table.log_age)
         self._nebular = nebular.prepare(table)
         self._dust = dust.curve(table.wavelength, model)
-        in_log2 = {name: getattr(self._dust, name) * _LOG2_E for name in ("base", "bump", "log_ratio")}
-        self._dust_log2 = self._dust._replace(**{name: of.astype(np.float32) for name, of in in_log2.items()})
+        self._dust_log2 = self._dust.in_log2()
         emission = dust.emission(table, model) if model.add_dust_emission else np.empty(0)
         self._emission = emission.astype(np.float32)
         nu = LIGHT / table.wavelength
@@ -138,7 +137,7 @@ class Engine:
         pixel = np.clip(np.searchsorted(table.wavelength, table.line_wavelength) - 1, 0, len(table.wavelength) - 2)
         left, right = table.wavelength[pixel], table.wavelength[pixel + 1]
         fraction = (table.line_wavelength - left) / (right - left)
-        around = self._dust.some(pixel), self._dust.some(pixel + 1)
+        around = self._dust.some(pixel).in_log2(), self._dust.some(pixel + 1).in_log2()
         _lines(*parameters, self._history, table.log_zmet, self._nebular, *around, fraction, out)
         return out
 
@@ -148,14 +147,13 @@ class Engine:
     ) -> Derived:  # fmt: skip
         """Return SFR, surviving mass, UV magnitudes and colours without the spectra; arguments as in `spectra`.
 
-        Where the tables of `mocksed.sps.derived` do not hold, behind very much dust, for very steep attenuation curves
-        and with dust emission, the quantities are taken from the spectra, which takes ten times as long.
+        Where the tables of `mocksed.sps.derived` do not hold, behind very much dust and with dust emission, the
+        quantities are taken from the spectra, which takes ten times as long.
         """
         parameters = self._parameters(age, tau, log_zmet, log_us, dust2, dust_index, nebular)
         bands, dust = self._bands
         depth = parameters[4]
-        beyond = np.full(len(depth), self.model.add_dust_emission) & (depth > 0.0) | (depth > derived.DUST2_MAX)
-        beyond |= parameters[5] < derived.DUST_INDEX_MIN
+        beyond = (depth > 0.0) if self.model.add_dust_emission else ~derived.holds(self._dust, *parameters[4:])
         flux = np.empty((len(depth), len(bands.first) - 1))
         intrinsic, mass = np.empty(len(flux)), np.empty(len(flux))
         cell = _cell(bands.gas_log_zmet, parameters[2]) * len(bands.gas_log_us)
@@ -163,10 +161,10 @@ class Engine:
         within = (*parameters[:4], np.where(beyond, 0.0, depth), parameters[5])
         derived.band_fluxes(order, starts, *within, nebular, self._history, self.table.log_zmet, self.table.mass,
                             bands, dust, flux, intrinsic, mass)  # fmt: skip
-        weights = derived.band_weights(self.wavelength) if beyond.any() else np.empty(0)
         for rows in np.array_split(np.flatnonzero(beyond), beyond.sum() // _SPECTRA_AT_ONCE + 1):
             if len(rows):
-                flux[rows] = self.spectra(*(values[rows] for values in parameters), nebular=nebular) @ weights.T
+                spectra = self.spectra(*(values[rows] for values in parameters), nebular=nebular)
+                flux[rows] = photometry.mean_fluxes(self.wavelength, spectra, derived.bands())
         return derived.from_fluxes(self.model.sfh, parameters[0], parameters[1], mass, flux, intrinsic)
 
     def _parameters(
@@ -273,25 +271,12 @@ def _spectra(  # type: ignore[no-untyped-def]
                 add_continuum(photons, neb, gas_z, _F(gas_dz), u, _F(du), spectrum)
                 add_lines(photons, neb, gas_z, _F(gas_dz), u, _F(du), luminosity)
                 draw_lines(luminosity, neb.profile_start, neb.profile, spectrum)
-            _transmission(_F(dust2[g]), _F(dust_index[g]), dust_log2, transmitted)
+            transmission(dust2[g], dust_index[g], dust_log2, transmitted)
             for i in range(n_wave):
                 spectrum[i] *= mass[g]
                 attenuated[i] = spectrum[i] * transmitted[i]
             if len(emission) and dust2[g] > 0.0:
                 _add_dust_emission(spectrum, mass[g], transmitted, emission, d_nu, attenuated)
-
-
-@numba.njit(cache=True, fastmath={"contract"})
-def _transmission(depth, slope, dust_log2, out):  # type: ignore[no-untyped-def]
-    """Fill ``out`` (n_wave, ) with what the dust lets through, from a curve in units of log2."""
-    if not dust_log2.free:
-        for i in range(len(out)):
-            out[i] = exp2(-depth * dust_log2.base[i])
-        return
-    strength = _F(dust_log2.strength[0]) + _F(dust_log2.strength[1]) * slope
-    for i in range(len(out)):
-        untilted = dust_log2.base[i] + strength * dust_log2.bump[i]
-        out[i] = exp2(-depth * untilted * exp2(slope * dust_log2.log_ratio[i]))
 
 
 @numba.njit(cache=True, fastmath={"contract"})
@@ -318,13 +303,13 @@ def _lines(  # type: ignore[no-untyped-def]
     age, tau, log_zmet, log_us, dust2, dust_index, history, zmet_nodes, neb, dust_left, dust_right, fraction, out
 ) -> None:
     for g in numba.prange(len(age)):
-        formed = np.empty(len(history.log_age))
+        formed, left, right = np.empty(len(history.log_age)), np.empty_like(out[g]), np.empty_like(out[g])
         used = ssp_weights(history, age[g], tau[g], formed)
         z, dz = bracket(zmet_nodes, log_zmet[g])
         gas_z, gas_dz = bracket(neb.log_zmet, log_zmet[g])
         u, du = bracket(neb.log_us, log_us[g])
         add_lines(_shine(formed, used, z, dz, neb), neb, gas_z, _F(gas_dz), u, _F(du), out[g])
+        transmission(dust2[g], dust_index[g], dust_left, left)
+        transmission(dust2[g], dust_index[g], dust_right, right)
         for i in range(len(fraction)):
-            left = np.exp(-dust2[g] * attenuation(dust_left, dust_index[g], i))
-            right = np.exp(-dust2[g] * attenuation(dust_right, dust_index[g], i))
-            out[g, i] *= (1.0 - fraction[i]) * left + fraction[i] * right
+            out[g, i] *= (1.0 - fraction[i]) * left[i] + fraction[i] * right[i]

@@ -157,7 +157,8 @@ def composite(
     log_zmet: float,
     log_us: float,
     dust2: float,
-    dust_index: float,
+    dust_index: float | None = None,
+    *,
     nebular: bool,
     imf_type: int = 1,
     model: Model = DEFAULT_MODEL,
@@ -172,8 +173,8 @@ def composite(
         log10(Z/Zsun) of stars and gas, kept within the metallicities of FSPS; log10 U, kept within its nebular tables.
     dust2 : float
         Optical depth at 5500 A.
-    dust_index : float
-        Slope of the attenuation curve, where the model leaves it free.
+    dust_index : float, optional
+        Slope of the attenuation curve; only used where the model leaves it free.
     nebular : bool
         Whether the gas shines.
     imf_type : int
@@ -185,15 +186,19 @@ def composite(
     ------
     UserError
         If a parameter is outside what FSPS can do, or FSPS returned something that is no spectrum.
+    ValueError
+        If the slope is free and none is given.
 
     """
     sps = population(imf_type)
-    checked(age, tau, log_zmet, log_us, dust2, dust_index, nebular=nebular, model=model, oldest=oldest_age(sps))
+    *_, slopes = checked(
+        age, tau, log_zmet, log_us, dust2, dust_index, nebular=nebular, model=model, oldest=oldest_age(sps)
+    )
     grid = log_zmet_grid(sps)
     zmet = float(np.clip(log_zmet, grid[0], grid[-1]))
     options = {"logzsol": zmet, "gas_logz": zmet, "dust2": float(dust2), "add_neb_emission": nebular}
     if model.slope_is_free:
-        options["dust_index"] = float(dust_index)
+        options["dust_index"] = float(slopes[0])
     if model.sfh != "constant":
         options["tau"] = float(tau)
     if nebular:
@@ -324,5 +329,5 @@ class ReferenceEngine:
         return np.stack(arrays, axis=-1)
 
     def _compute(self, row: Sequence[float] | Array, nebular: bool) -> Composite:
-        age, tau, log_zmet, log_us, dust2, dust_index = (float(value) for value in row)
-        return composite(age, tau, log_zmet, log_us, dust2, dust_index, nebular, self._imf_type, self.model)
+        parameters = (float(value) for value in row)
+        return composite(*parameters, nebular=nebular, imf_type=self._imf_type, model=self.model)

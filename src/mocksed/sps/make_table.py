@@ -277,7 +277,7 @@ def _verify(table: SSPTable, imf_type: int) -> None:
     for engine, nebular in product(engines, (True, False)):
         age, tau = 10 ** rng.uniform(-2.0, oldest), 10 ** rng.uniform(-1.0, 2.0)
         zmet, us, dust2 = rng.uniform(*table.log_zmet_range), rng.uniform(-4.0, -1.0), rng.uniform(0.1, 2.0)
-        expected = fsps.composite(age, tau, zmet, us, dust2, 0.0, nebular, imf_type, engine.model)
+        expected = fsps.composite(age, tau, zmet, us, dust2, nebular=nebular, imf_type=imf_type, model=engine.model)
         found = engine.spectra(age, tau, zmet, us, dust2, nebular=nebular)[0]
         mass = default.derived(age, tau, zmet, us, dust2, nebular=nebular).mass_fraction[0]
         differences = np.abs(np.append(found / expected.spectrum, mass / expected.mass) - 1.0)
