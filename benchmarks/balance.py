@@ -30,7 +30,7 @@ from mocksed.galaxies.lightcone import LightCone
 from mocksed.galaxies.table import deal
 
 RESULTS = Path(__file__).parent / "balance.txt"
-STAGES = ("lightcone", "neighbours", "merge", "assign", "quiescent", "catalog", "spectra")
+STAGES = ("lightcone", "neighbours", "assign", "catalog", "spectra")
 CUTS = ("light cone", "sorted, dealt out", "sorted, stretches")
 
 
@@ -77,7 +77,7 @@ def worked(folder: Path, rule: str) -> list[float]:
 
 def written(folder: Path, rule: str) -> list[int]:
     """Return the rows that each job of a rule wrote."""
-    kind = {"lightcone": "galaxies", "merge": "neighbours"}.get(rule, rule)
+    kind = {"lightcone": "galaxies"}.get(rule, rule)
     return [pq.read_metadata(path).num_rows for path in sorted(folder.glob(f"results/*/{kind}/*.parquet"))]
 
 

@@ -39,7 +39,7 @@ def source(galaxies: int, parents: int, shards: int, **others: Any) -> dict[str,
     """Return what a config says of the size of a run."""
     return {
         "galaxies": {"shards": shards, "lightcone": {"n_galaxies": galaxies}},
-        "parent": {"shards": shards, "star_forming": {"n": parents}},
+        "parent": {"shards": shards, "star_forming": {"n": parents}, "quiescent": {"n": parents // 5}},
         "photometry": {"filters": FEW_FILTERS},
         **others,
     }
@@ -51,7 +51,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "2e4x8": source(20_000, 100_000, 1, realisations=8),
     "2e5": source(200_000, 1_000_000, 4),
     "2e6": source(2_000_000, 10_000_000, 2, spectra={"write": False}),
-    "2e6trees": source(2_000_000, 10_000_000, 2, spectra={"write": False}, neighbours={"max_memory_gb": 1.6}),
+    "2e6trees": source(2_000_000, 10_000_000, 2, spectra={"write": False}, neighbours={"max_memory_gb": 1.4}),
     "2e5table": source(200_000, 100_000, 4),
     "2e6table": source(2_000_000, 100_000, 4),
     "1e7table": source(10_000_000, 100_000, 4),
@@ -63,11 +63,8 @@ FOLDERS = {
     "input_table": "galaxies",
     "parent": "parent",
     "tree": "tree",
-    "propose": "proposals",
     "neighbours": "neighbours",
-    "merge": "neighbours",
     "assign": "assign",
-    "quiescent": "quiescent",
     "catalog": "catalog",
     "spectra": "spectra",
     "plot": "plots",
@@ -92,21 +89,21 @@ def targets(name: str) -> list[str]:
     if name.endswith("table"):
         return [f"{results}/galaxies/report.json"]
     if name == "2e4x8":  # its plots are those of any 1.6e5 rows
-        return [f"{results}/catalog/0000.parquet", f"{results}/parent/quiescent/0000.h5"]
+        return [f"{results}/catalog/0000.parquet"]
     if name == "2e6":  # all spectra would fill a disk
         return ["all", f"{results}/spectra/0000.parquet"]
     return ["comparison"] if name == "warm" else []
 
 
 def search_trees(folder: Path, name: str, config: Mapping[str, Any]) -> None:
-    """Search the galaxies of the run without trees in its name, with its parent cut into tree shards."""
+    """Search the galaxies of the run without trees in its name, with its parents cut into tree shards."""
     results = folder / "results"
     (results / name).mkdir(parents=True, exist_ok=True)
-    for stage in ("galaxies", "proposals", "parent"):
+    for stage in ("galaxies", "parent"):
         if not (results / name / stage).exists():
             (results / name / stage).symlink_to(Path("..", name.removesuffix("trees"), stage))
     found = [f"results/{name}/neighbours/{shard:04d}.parquet" for shard in range(config["galaxies"]["shards"])]
-    execute(folder, config, found, 1, ["--allowed-rules", "tree", "neighbours", "merge"])
+    execute(folder, config, found, 1, ["--allowed-rules", "tree", "balance", "neighbours"])
 
 
 def compare(folder: Path, name: str, config: Mapping[str, Any]) -> None:

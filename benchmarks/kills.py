@@ -36,7 +36,7 @@ CONFIG: dict[str, Any] = {
     "photometry": {"filters": ["jwst_f115w", "jwst_f277w"]},
     "sps": {"table": str(ROOT / "resources/ssp_padova_kurucz_chabrier.h5")},
 }
-STAGES = ("galaxies", "proposals", "neighbours", "assign", "quiescent", "catalog", "spectra")
+STAGES = ("galaxies", "neighbours", "assign", "catalog", "spectra")
 TARGETS = [f"results/kills/spectra/{shard:04d}.parquet" for shard in range(SHARDS)]
 KINDS = ("job cancelled", "process of a job", "Snakemake", "slurmd")
 

@@ -36,14 +36,14 @@ def fsps_spectrum(age: float, tau: float, log_us: float, dust2: float) -> Array:
 
 def fsps_warm(parameters: tuple[NDArray, ...]) -> Contestant:
     """Return calls of python-fsps whose SSPs are cached: age, tau, U and dust change, the metallicity does not."""
-    age, tau, _, log_us, dust2 = parameters
+    age, tau, _, log_us, dust2, _ = parameters
     rows = np.stack([age, tau, log_us, dust2], axis=1)
     return Contestant(lambda: [fsps_spectrum(*row) for row in rows], len(rows))
 
 
 def fsps_cold(parameters: tuple[NDArray, ...]) -> Contestant:
     """Return a call of python-fsps that has to make its SSPs, those of the two metallicities around the galaxy's."""
-    age, tau, _, log_us, dust2 = (float(values[0]) for values in parameters)
+    age, tau, _, log_us, dust2, _ = (float(values[0]) for values in parameters)
 
     def call() -> None:
         fsps.population().params.dirtiness = 2  # python-fsps: options of the SSPs have changed

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from mocksed import catalog, config, filters
 from mocksed.cosmology import Cosmology, age_max
+from mocksed.search.parent import FSPS
 from mocksed.sps.engine import Engine
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "resources/ssp_padova_kurucz_chabrier.h5"
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
-PARAMETERS = ("age", "tau", "log_zmet", "log_us", "dust2")
 NIRCAM = [f"jwst_f{band}" for band in ("070w", "090w", "115w", "150w", "200w", "277w", "356w", "410m", "444w", "480m")]
 
 Columns = dict[str, NDArray]
@@ -34,12 +34,13 @@ def galaxies(n: int, seed: int = 1) -> Columns:
         "log_zmet": rng.uniform(-1.9, 0.19, n),
         "log_us": rng.uniform(-4.0, -1.0, n),
         "dust2": rng.uniform(0.0, 2.0, n),
+        "dust_index": rng.uniform(-1.2, 0.4, n),
     }
 
 
 def parameters(columns: Columns) -> tuple[NDArray, ...]:
     """Return the arguments of the engine."""
-    return tuple(columns[name] for name in PARAMETERS)
+    return tuple(columns[name] for name in FSPS)
 
 
 @cache

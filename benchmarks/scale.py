@@ -21,7 +21,7 @@ from mocksed import config as configuration
 from mocksed import resources
 
 ROOT = Path(__file__).parents[1]
-RULES = ("lightcone", "parent", "tree", "neighbours", "merge", "assign")
+RULES = ("lightcone", "parent", "tree", "balance", "neighbours", "assign")
 
 
 def complete(args: argparse.Namespace) -> dict[str, Any]:

@@ -12,30 +12,33 @@ from numpy.typing import NDArray
 from benchmarks import rivals, sample
 from benchmarks.report import Row, Section, Spread, spread
 from benchmarks.timing import Contestant, interleaved
-from mocksed import assign, parent, quiescent, quiescent_proposal, reach
+from mocksed import config
 from mocksed.cosmology import Cosmology, age_max
 from mocksed.errors import UserError
 from mocksed.galaxies.lightcone import LightCone
-from mocksed.kdtree import KDTree
-from mocksed.neighbours import METRICS
 from mocksed.relations import Relations
+from mocksed.search import KINDS, assign, balance, neighbours, parent
+from mocksed.search.choice import Prior
+from mocksed.search.kdtree import KDTree
+from mocksed.search.metric import metric_of
+from mocksed.search.neighbours import Cloud, Search
 from mocksed.sps import fsps, table
 from mocksed.sps.engine import Engine
-from mocksed.uvj import WILLIAMS2009
+from mocksed.sps.model import Model
 
 Array = NDArray[np.float64]
-Neighbours = tuple[NDArray[np.int64], Array, NDArray[np.bool_]]
 
 ROUNDS = 9
 N_SPECTRA, N_MAGNITUDES, N_DERIVED, N_FSPS, N_PRODUCT = 4096, 2048, 20_000, 25, 1024
 CALL_SIZES = (1, 16, 256)
-N_CONE, N_PARENT = 10_000, 300_000
+N_CONE, N_PARENT = 20_000, {"star_forming": 1_000_000, "quiescent": 200_000}
 
 
 def main() -> list[Section]:
     """Return the sections of the table."""
     engine = Engine(table.read(sample.TABLE))
-    contestants = ours(engine) | pipeline(engine)
+    free = Engine(engine.table, Model(dust_type="kriek_conroy"))
+    contestants = ours(engine, free) | pipeline(free)
     have_fsps, have_dsps = fsps_works(), find_spec("dsps") is not None
     if have_fsps:
         few = sample.parameters(sample.galaxies(N_FSPS))
@@ -60,8 +63,8 @@ def fsps_works() -> bool:
     return True
 
 
-def ours(engine: Engine) -> dict[str, Contestant]:
-    """Return what the stellar population engine does."""
+def ours(engine: Engine, free: Engine) -> dict[str, Contestant]:
+    """Return what the stellar population engine does, with one attenuation curve and with a slope for each galaxy."""
     columns = sample.galaxies(N_SPECTRA)
     spectra = sample.parameters(columns)
     some = {name: values[:N_MAGNITUDES] for name, values in columns.items()}
@@ -73,6 +76,9 @@ def ours(engine: Engine) -> dict[str, Contestant]:
 
     return {
         "spectra": Contestant(lambda: engine.spectra(*spectra, nebular=True), N_SPECTRA),
+        "spectra free": Contestant(lambda: free.spectra(*spectra, nebular=True), N_SPECTRA),
+        "derived free": Contestant(lambda: sample.derived(free, many), N_DERIVED),
+        "magnitudes free": Contestant(lambda: sample.magnitudes(free, some), N_MAGNITUDES),
         "stars": Contestant(lambda: engine.spectra(*spectra, nebular=False), N_SPECTRA),
         **{f"spectra by {n}": Contestant(partial(in_calls_of, n), max(CALL_SIZES)) for n in CALL_SIZES},
         "lines": Contestant(lambda: engine.lines(*spectra), N_SPECTRA),
@@ -85,40 +91,42 @@ def ours(engine: Engine) -> dict[str, Contestant]:
 
 
 def pipeline(engine: Engine) -> dict[str, Contestant]:
-    """Return the stages whose cost is not in the engine alone, for the galaxies of a light cone."""
-    cosmo, scatter, metric = Cosmology(), Relations(), METRICS["default"]
-    prior = parent.PRESETS["star_forming"]["default"]
-    drawn = parent.sample(np.arange(N_PARENT), prior, quiescent=False, seed=1, cosmo=cosmo, scatter=scatter)
-    points = parent.evaluate(drawn, engine, quiescent=False)
-    search = KDTree.of(metric.coordinates(points), points["age"])
+    """Return search and assignment of each class, for galaxies of a light cone and the parents of the default."""
+    whole = config.load({"run": "benchmark"}, sample.SCHEMA)
+    cosmo, scatter = Cosmology(), Relations()
+    prior = {kind: Prior.from_config(whole["assignment"]["prior"][kind]) for kind in KINDS}
+    search = Search("choose", whole["neighbours"]["k"], True, 1, cosmo, scatter, prior)
     cone = LightCone(cosmo=cosmo, n_galaxies=N_CONE).draw(0, N_CONE)
-    cone = {name: cone[name] for name in ("galaxy_id", "redshift", "log_mstar", "quiescent")}
-    galaxies = {name: values[~cone["quiescent"]] for name, values in cone.items() if name != "quiescent"}
-    limit, models = age_max(cosmo, galaxies["redshift"]), reach.Models(engine, scatter, cosmo)
-    n = len(limit)
-
-    def propose(with_models: reach.Models | None) -> dict[str, Array]:
-        return assign.propose(**galaxies, seed=1, scatter=scatter, age_limit=limit, models=with_models)
-
-    def refine(found: Neighbours, proposal: dict[str, Array]) -> None:
-        rows, distance, any_found = found
-        nearby = {name: points[name][rows].astype(float) for name in assign.PARAMETERS}
-        assign.assign(
-            nearby, distance, any_found, galaxies, proposal, limit, metric=metric, method="refine", seed=1,
-            engine=engine,
+    cone = {name: cone[name] for name in ("galaxy_id", "redshift", "log_mstar")}
+    contestants, limit = {}, age_max(cosmo, cone["redshift"])
+    for kind in KINDS:
+        recipe = parent.recipe(
+            kind, N_PARENT[kind], "default", seed=1, cosmology=whole["cosmology"],
+            scatter=whole["relations"]["scatter"], sps=whole["sps"] | {"table": str(sample.TABLE)},
+            uvj_box=whole["quiescent"]["uvj_box"] if kind == "quiescent" else None,
         )  # fmt: skip
+        points, _ = parent.points(np.arange(recipe["n"]), recipe, engine)
+        metric = metric_of(kind, "default", {})
+        tree = KDTree.of(metric.coordinates(points), points["age"], metric.carried(points))
+        cloud = Cloud(kind, [tree], metric)
+        weights = balance.of_run(cloud, search, (0.0, 12.0), (8.0, 12.5)) if kind == "star_forming" else None
+        of_kind = partial(place, cone, limit, cloud, search, weights, points)
+        contestants[kind] = Contestant(of_kind, N_CONE)
+        some = np.arange(1000)
+        contestants[f"parent {kind}"] = Contestant(partial(parent.points, some, recipe, engine), len(some))
+    return contestants
 
-    contestants = {"propose": Contestant(partial(propose, models), n)}
-    for kind, with_models in (("joint", models), ("independent", None)):
-        proposal = propose(with_models)
-        find = partial(search.nearest_allowed, metric.coordinates(proposal | galaxies), 10, limit)
-        contestants[f"neighbours {kind}"] = Contestant(find, n)
-        contestants[f"refine {kind}"] = Contestant(partial(refine, find(), proposal), n)
-    quiescents = {name: values[cone["quiescent"]] for name, values in cone.items() if name != "quiescent"}
-    tries = quiescent.Prior(parent.PRESETS["quiescent"]["default"], WILLIAMS2009, 500, 1, cosmo, scatter)
-    colours = quiescent_proposal.colours(engine, quiescent.dust2_range(tries.sampling))
-    draw = partial(quiescent.assign, quiescents, tries, engine, table=colours)
-    return contestants | {"quiescent": Contestant(draw, len(quiescents["redshift"]))}
+
+def place(
+    cone: dict[str, NDArray], limit: Array, cloud: Cloud, search: Search, weights: balance.Balance | None,
+    points: dict[str, Array],
+) -> None:  # fmt: skip
+    """Draw, search, choose and assign, as if all galaxies were of one class."""
+    found = neighbours.of_class(cone, cloud, search, weights)
+    assign.assign(
+        found, cone, limit, lambda names, rows: {name: points[name][rows] for name in names},
+        metric=cloud.metric, method="choose", seed=1,
+    )  # fmt: skip
 
 
 def times(seconds: dict[str, Array]) -> Section:
@@ -127,27 +135,25 @@ def times(seconds: dict[str, Array]) -> Section:
     def row(name: str, key: str, at_most: float | None = None) -> Row:
         return Row(name, spread(seconds[key] * 1e6) if key in seconds else None, at_most=at_most)
 
-    def together(refine: str) -> Spread:
-        return spread((seconds[refine] + seconds["quiescent"]) * 1e6)
-
+    whole = seconds["star_forming"] + seconds["derived free"] + seconds["magnitudes free"]
     return Section(
         "time of a galaxy [us]: one process, one core, one thread",
         [
             row(f"spectra: gas, dust, 1936 wavelengths, {N_SPECTRA} a call", "spectra", at_most=60.0),
+            row("the same, a slope of the attenuation curve for each galaxy", "spectra free", at_most=32.0),
             *(row(f"the same, {n} a call", f"spectra by {n}") for n in reversed(CALL_SIZES)),
             row("spectra: stars, dust", "stars"),
             row("luminosities of 166 emission lines", "lines"),
             row("derived quantities (SFR, mass, M_UV, beta, colours)", "derived", at_most=5.0),
+            row("the same with a slope for each galaxy", "derived free"),
             row("10 apparent magnitudes, with IGM", "magnitudes", at_most=150.0),
+            row("the same with a slope for each galaxy", "magnitudes free"),
             row(f"{len(sample.default_filters())} apparent magnitudes, the default", "default magnitudes"),
-            row("proposals that models meet", "propose"),
-            row(f"10 neighbours of these among {N_PARENT:,} points", "neighbours joint"),
-            row("10 neighbours of independent proposals", "neighbours independent"),
-            row("assignment by refine", "refine joint"),
-            row("assignment by refine, independent proposals", "refine independent"),
-            row("quiescent galaxy in the UVJ box", "quiescent"),
-            Row("refine and quiescent, added up", together("refine joint"), at_most=300.0),
-            Row("the same, independent proposals", together("refine independent"), at_most=300.0),
+            row("a star-forming point of the parent", "parent star_forming"),
+            row("a quiescent point of the parent, in the UVJ box", "parent quiescent"),
+            row("draw, 64 neighbours among 1e6, choice, assignment: star-forming", "star_forming", at_most=60.0),
+            row("the same among 2e5: quiescent", "quiescent", at_most=60.0),
+            Row("all of a star-forming galaxy, 10 magnitudes", spread(whole * 1e6), at_most=110.0),
             row("python-fsps warm: metallicity as in the call before", "fsps warm"),
             row("python-fsps cold: a new metallicity", "fsps cold"),
             row("DSPS: stars, dust; vmap, single precision", "dsps single"),
@@ -191,7 +197,7 @@ def differences(engine: Engine, have_fsps: bool, have_dsps: bool) -> Section:
     }  # fmt: skip
     rows = []
     if have_fsps:
-        age, tau, log_zmet, log_us, dust2 = sample.parameters(sample.galaxies(N_FSPS))
+        age, tau, log_zmet, log_us, dust2, _ = sample.parameters(sample.galaxies(N_FSPS))
         log_zmet = np.full(N_FSPS, rivals.LOG_ZMET)
         theirs = np.array([rivals.fsps_spectrum(*row) for row in zip(age, tau, log_us, dust2, strict=True)])
         rows.append(row(fsps_name, theirs, engine.spectra(age, tau, log_zmet, log_us, dust2, nebular=True)))

@@ -2,7 +2,7 @@
 
 The slow disk is an ext4 file system on a loop device that the blkio controller (cgroup v1) throttles to SPEED and
 OPERATIONS for the processes that read; scratch is a folder on this machine's own disk. A job is a process that reads
-what one search (the tree) and one assignment (five parameters of 1e6 rows at random) need. The page cache
+what one search (the tree) and one assignment (six parameters of 1e6 rows at random) need. The page cache
 is left as it is or dropped before each further job, as on a node whose memory others have filled.
 """
 
@@ -18,14 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
-from mocksed import assign, mapped, parent, staging, tree
-from mocksed.neighbours import METRICS
+from mocksed import mapped, staging
+from mocksed.search import parent, tree
+from mocksed.search.metric import METRICS
 
 RESULTS = Path(__file__).parent / "staging.txt"
 CGROUP = Path("/sys/fs/cgroup/blkio/mocksed_benchmark")
 N_POINTS = 10_000_000
 SPEED, OPERATIONS = 50_000_000, 1000  # bytes and read operations a second
-RECIPE, METRIC = {"n": N_POINTS}, METRICS["default"]
+RECIPE, METRIC = {"n": N_POINTS}, METRICS["default"]["star_forming"]
 
 
 @contextmanager
@@ -73,8 +74,8 @@ def job(files: list[Path], scratch: str | None) -> dict[str, float]:
     tree.read(staging.local(files[1], scratch), files[2], METRIC, 0, N_POINTS, RECIPE)
     searched = time.perf_counter()
     catalogue = parent.open_shards([staging.local(files[0], scratch)], RECIPE)
-    catalogue.check(assign.PARAMETERS)
-    catalogue.take(assign.PARAMETERS, np.random.default_rng(1).integers(0, N_POINTS, (100_000, 10)))
+    catalogue.check(parent.FSPS)
+    catalogue.take(parent.FSPS, np.random.default_rng(1).integers(0, N_POINTS, 1_000_000))
     return {"search": searched - start, "assignment": time.perf_counter() - searched}
 
 

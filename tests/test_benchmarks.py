@@ -8,6 +8,10 @@ from benchmarks.report import Row, Section, Spread, number, render, spread
 from benchmarks.timing import Contestant
 from mocksed import resources
 from mocksed.galaxies.table import deal
+from mocksed.search import KINDS
+from mocksed.search import balance as weights
+from mocksed.sps.engine import Engine
+from mocksed.sps.model import Model
 from mocksed.storage import shard_bounds
 
 FOUND = Spread(50.0, 40.0, 70.0)
@@ -73,8 +77,10 @@ def test_every_contestant_of_ours_runs(monkeypatch, engine):
     monkeypatch.setattr(speed, "N_DERIVED", 8)
     monkeypatch.setattr(speed, "CALL_SIZES", (1, 4))
     monkeypatch.setattr(speed, "N_CONE", 300)
-    monkeypatch.setattr(speed, "N_PARENT", 200)
-    seconds = timing.interleaved(speed.ours(engine) | speed.pipeline(engine), 1)
+    monkeypatch.setattr(speed, "N_PARENT", dict.fromkeys(KINDS, 2000))
+    monkeypatch.setattr(weights, "N_GALAXIES", 32)
+    free = Engine(engine.table, Model(dust_type="kriek_conroy"))
+    seconds = timing.interleaved(speed.ours(engine, free) | speed.pipeline(free), 1)
     assert all(time > 0.0 for time in seconds.values())
     rows = [*speed.times(seconds).rows, *speed.ratios(seconds).rows]
     assert {row.name for row in rows if row.found is None} == {
