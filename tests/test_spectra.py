@@ -15,8 +15,16 @@ from numpy.testing import assert_allclose, assert_array_equal
 from mocksed import catalog, provenance, spectra, storage
 from mocksed.errors import UserError
 from mocksed.sps import engines
+from mocksed.sps.engine import Engine
+from mocksed.sps.model import Model
 
 LIMITS = (1000.0, 20_000.0)
+
+
+@pytest.fixture(scope="module")
+def engine(engine):
+    """Return an engine for which each galaxy has a slope of the attenuation curve of its own."""
+    return Engine(engine.table, Model(dust_type="kriek_conroy"))
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +39,11 @@ def columns(engine):
         "age": rng.uniform(0.1, 5.0, n),
         "tau": rng.uniform(0.1, 10.0, n),
         "dust2": np.where(quiescent, 0.0, rng.uniform(0.0, 1.0, n)),
+        "dust_index": rng.uniform(-1.2, 0.4, n),
         "log_zmet": rng.uniform(-1.9, 0.1, n),
         "log_us": np.where(quiescent, np.nan, rng.uniform(-4.0, -1.0, n)),
     }
-    own["mass_fraction"] = engine.derived(own["age"], own["tau"], own["log_zmet"], -3.0, 0.0, nebular=False)[0]
+    own["mass_fraction"] = engine.derived(own["age"], own["tau"], own["log_zmet"], -3.0, 0.0, -0.2, nebular=False)[0]
     assert own.keys() == set(spectra.NEEDED)
     return own
 
@@ -90,6 +99,18 @@ def test_a_spectrum_scales_with_the_mass(path, columns, engine):
     assert_allclose(read(path)["spectrum"], 10.0 * light, rtol=1e-6)
 
 
+def test_each_galaxy_has_its_own_attenuation_curve(path, columns, engine):
+    spectra.write(path, columns, engine, LIMITS, {})
+    light, wavelength = read(path)["spectrum"].astype(float), spectra.read_wavelength(path)
+    spectra.write(path, columns | {"dust_index": np.full(40, -0.4)}, engine, LIMITS, {})
+    same = read(path)["spectrum"].astype(float)
+    ratio = (light / same)[:, np.searchsorted(wavelength, 1500.0)]
+    steep, dusty = columns["dust_index"] < -0.4, columns["dust2"] > 0.0
+    assert np.all(ratio[dusty & steep] < 1.0)
+    assert np.all(ratio[dusty & ~steep] > 1.0)
+    assert_array_equal(light[~dusty], same[~dusty])
+
+
 def test_any_subset_has_the_same_bytes(path, tmp_path, columns, engine, monkeypatch):
     spectra.write(path, columns, engine, LIMITS, {})
     whole = read(path)["spectrum"]
@@ -141,7 +162,7 @@ def run(tmp_path_factory, root, columns, engine):
     """A run of three shards with its spectra, as the workflow leaves it; its SSP table is a copy beside it."""
     folder = tmp_path_factory.mktemp("run")
     table = shutil.copy(root / "resources" / "ssp_padova_kurucz_chabrier.h5", folder / "table.h5")
-    sps = {"engine": "table", "table": str(table), "imf_type": 1}
+    sps = {"engine": "table", "table": str(table), "imf_type": 1, "dust_type": "kriek_conroy"}
     about = ABOUT | provenance.of_engine(engine, sps) | spectra.in_catalogue(sps, LIMITS)
     galaxies = columns | {"galaxy_id": np.sort(columns["galaxy_id"])}
     for shard, (start, stop) in enumerate(SHARDS):
@@ -184,7 +205,7 @@ def test_the_spectra_of_a_run_say_what_made_them(run):
     assert {key: about[key] for key in ABOUT} == ABOUT
     assert about["ssp_table"]["file"] == "table.h5"
     assert about["ssp_table"]["sha256"] == provenance.sha256(run / "table.h5")
-    assert about["sps_model"]["dust_type"] == "calzetti"
+    assert about["sps_model"]["dust_type"] == "kriek_conroy"
     assert about.keys() == {"mocksed_version", "wavelength", "engine", "sps_model", "ssp_table", *ABOUT}
 
 
@@ -296,6 +317,7 @@ def test_another_version_is_said(run, stored, monkeypatch, caplog):
         ("age", np.nan, "age"),
         ("tau", 0.01, "tau"),
         ("dust2", -1.0, "dust2"),
+        ("dust_index", 0.5, "dust_index"),
     ],
 )
 def test_numbers_that_cannot_be_in_a_catalogue_give_no_spectrum(copy, stored, name, value, words):
@@ -351,7 +373,7 @@ def test_shards_with_and_without_realisations_are_not_mixed(run, copy, stored):
 
 @pytest.mark.fsps
 def test_spectra_of_a_run_with_fsps(tmp_path, columns):
-    sps = {"engine": "fsps", "table": "not used", "imf_type": 1}
+    sps = {"engine": "fsps", "table": "not used", "imf_type": 1, "dust_type": "kriek_conroy"}
     engine = engines.of(sps)
     few = {name: values[:4] for name, values in columns.items()}
     about = ABOUT | provenance.of_engine(engine, sps) | spectra.in_catalogue(sps, LIMITS)
