@@ -96,7 +96,8 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
 
 def _draw_quantity(axes: Axes, sample: Sample, name: str, measured: dict[str, Any]) -> None:
     galaxies, drawn = sample.star_forming, f"prop_{name}"
-    range_ = style.limits(sample.galaxies[drawn], sample.galaxies[name])
+    shown = sample.galaxies if name in DRAWN["quiescent"] else galaxies
+    range_ = style.limits(shown[drawn], shown[name])
     style.density(axes, galaxies[drawn], galaxies[name], range_, range_, "star-forming")
     if name in DRAWN["quiescent"]:
         some = thin({key: sample.quiescent[key] for key in (drawn, name)}, _MAX_POINTS)

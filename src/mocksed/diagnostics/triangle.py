@@ -99,8 +99,13 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
 
 
 def _range(values: Sequence[NDArray]) -> tuple[float, float]:
-    """Return the limits of an axis: those of 99 % of each catalogue in which the quantity varies."""
-    ends = [style.limits(own, outside=0.5) for own in values if len(own) and np.ptp(own) > 0.0]
+    """Return the limits of an axis: of 90 % of the parent, which has long tails, and nearly all of the catalogue."""
+    outside = (5.0, 0.1)
+    ends = [
+        style.limits(own, outside=share)
+        for own, share in zip(values, outside, strict=True)
+        if len(own) and np.ptp(own) > 0.0
+    ]
     return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else style.limits(*values)
 
 

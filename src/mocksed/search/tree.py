@@ -1,7 +1,7 @@
 """The parent as the neighbour search wants it: k-d trees of coordinates in the metric, in one or more tree shards.
 
-A tree shard is a range of rows of the parent catalogue of a class: the leaves of a k-d tree (see `mocksed.search.kdtree`),
-which all threads and processes of a node map, and a JSON file that says what is in it.
+A tree shard is a range of rows of the parent catalogue of a class: the leaves of a k-d tree (see
+`mocksed.search.kdtree`), which all threads and processes of a node map, and a JSON file that says what is in it.
 """
 
 import json
