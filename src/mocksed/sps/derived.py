@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mocksed import filters, photometry
-from mocksed.sps.dust import Curve, transmission
+from mocksed.sps.dust import V_BAND, Curve, transmission
 from mocksed.sps.model import LIMITS
 from mocksed.sps.nebular import NebularTables, add_continuum, add_lines, bracket, draw_lines, line_profiles
 from mocksed.sps.table import SSPTable
@@ -183,7 +183,7 @@ def holds(dust: Curve, dust2: Array, dust_index: Array) -> NDArray[np.bool_]:
 
 def _uv(dust: Curve, dust_index: Array) -> Array:
     """Return the optical depth at 1500 A relative to that at 5500 A for slopes of shape (n, )."""
-    i = np.searchsorted(dust.log_ratio, np.log(1500.0 / 5500.0))
+    i = np.searchsorted(dust.log_ratio, np.log(1500.0 / V_BAND))
     return dust.some(np.array([i])).at(dust_index)
 
 

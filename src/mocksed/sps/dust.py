@@ -16,7 +16,8 @@ from mocksed.sps.table import LIGHT, SSPTable
 
 Array = NDArray[np.float64]
 
-_V_BAND = 5500.0
+V_BAND = 5500.0
+"""Wavelength [A] of the optical depths of galaxies."""
 _LOG2_E = float(np.log2(np.e))
 _F = np.float32
 
@@ -46,7 +47,7 @@ def power_law(wavelength: ArrayLike, dust_index: float) -> Array:
         Optical depth relative to that at 5500 A.
 
     """
-    return np.asarray((np.asarray(wavelength, np.float64) / _V_BAND) ** dust_index)
+    return np.asarray((np.asarray(wavelength, np.float64) / V_BAND) ** dust_index)
 
 
 def cardelli(wavelength: ArrayLike, mwr: float, uvb: float) -> Array:
@@ -285,7 +286,7 @@ def transmission(dust2, dust_index, dust, out):  # type: ignore[no-untyped-def]
 def curve(wavelength: ArrayLike, model: Model) -> Curve:
     """Return the attenuation curve that the model names, relative to 5500 A, for increasing wavelengths [A]."""
     wavelength = np.asarray(wavelength, np.float64)
-    nothing, log_ratio = np.zeros(len(wavelength)), np.log(wavelength / _V_BAND)
+    nothing, log_ratio = np.zeros(len(wavelength)), np.log(wavelength / V_BAND)
     if not model.slope_is_free:
         return Curve(CURVES[model.dust_type](wavelength, model), nothing, log_ratio, np.zeros(2), False)
     if model.dust_type == "power_law":
