@@ -1,0 +1,257 @@
+"""What the default makes of galaxies, at nodes of redshift and mass between those at which weights are balanced."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from mocksed import relations as rel
+from mocksed.columns import Flag
+from mocksed.cosmology import Cosmology, age_max, t_univ
+from mocksed.galaxies.lightcone import LightCone
+from mocksed.relations import Relations
+from mocksed.search import balance
+from mocksed.uvj import WILLIAMS2009, in_box
+from tests import populations
+
+SCATTER, COSMO = Relations(), Cosmology()
+SEEDS = {"galaxies": (7, 2026), "parent": 404}  # nothing was tuned on them
+N_PARENT = {"star_forming": 300_000, "quiescent": 100_000}
+N = {"star_forming": 6000, "quiescent": 3000}
+"""Galaxies of each node."""
+
+Z_LIMITS, MASS_LIMITS = (0.2, 7.0), (8.0, 11.0)
+
+NODES = {
+    "star_forming": tuple(itertools.product((0.3, 0.7, 1.2, 1.8, 2.5, 3.5, 5.0, 7.0), (8.2, 8.7, 9.2, 9.8, 10.5))),
+    "quiescent": tuple(itertools.product((0.2, 0.7, 1.2, 2.5, 4.0), (8.2, 9.1, 10.2, 10.7, 11.3))),
+}
+
+
+def mass_weighted_age(age, tau):
+    """Return the mean age of the stars formed by a delayed-tau history [Gyr]."""
+    x = age / tau
+    formed, first = 1.0 - (1.0 + x) * np.exp(-x), 2.0 - (x * x + 2.0 * x + 2.0) * np.exp(-x)
+    return age - tau * first / formed
+
+
+class Population:
+    """Galaxies at the nodes of a class, those of both seeds together."""
+
+    def __init__(self, root, table, kind):
+        self.cfg = populations.configured(root, {"seed": SEEDS["parent"]})
+        self.engine = populations.engine_of(self.cfg, table)
+        self.points = populations.parent_of(self.cfg, kind, N_PARENT[kind], self.engine)
+        self.balance = None
+        if kind == "star_forming":
+            self.balance = balance.of_run(self.points.cloud, populations.search_of(self.cfg), Z_LIMITS, MASS_LIMITS)
+        nodes = np.repeat(NODES[kind], N[kind] // 2, axis=0)
+        own = populations.galaxies(kind, *nodes.T)
+        made = [self.made(own, seed) for seed in SEEDS["galaxies"]]
+        self.columns = {name: np.concatenate([part[name] for part in made]) for name in made[0]}
+        self.t_univ = t_univ(COSMO, self.columns["redshift"])
+
+    def made(self, own, seed):
+        """Return what a run of this seed makes of galaxies."""
+        return populations.populate(self.cfg | {"seed": seed}, own, self.points, self.engine, self.balance)
+
+    def at(self, redshift, log_mstar):
+        """Return the columns of the galaxies of a node."""
+        rows = (self.columns["redshift"] == redshift) & (self.columns["log_mstar"] == log_mstar)
+        return {name: values[rows] for name, values in self.columns.items()}
+
+
+@pytest.fixture(scope="module")
+def star_forming(root, engine):
+    return Population(root, engine.table, "star_forming")
+
+
+@pytest.fixture(scope="module")
+def quiescent(root, engine):
+    return Population(root, engine.table, "quiescent")
+
+
+def probabilities(own):
+    """Return the cumulative probability of each quantity of star-forming galaxies under its relation."""
+    mass, z = own["log_mstar"], own["redshift"]
+    return {
+        "muv": SCATTER.muv.cumulative(rel.muv(mass, z), own["muv"]),
+        "log_sfr": SCATTER.log_sfr_star_forming.cumulative(rel.log_sfr_star_forming(mass, z), own["log_sfr"]),
+        "beta": SCATTER.beta.cumulative(rel.beta(own["muv"], z), own["beta"]),
+        "log_zmet": SCATTER.log_zmet.cumulative(rel.log_zmet(mass, own["log_sfr"]), own["log_zmet"]),
+    }
+
+
+def residuals(own):
+    """Return star-forming galaxies less the medians of their relations, limits included."""
+    mass, z = own["log_mstar"], own["redshift"]
+    return {
+        "muv": own["muv"] - rel.muv(mass, z),
+        "log_sfr": own["log_sfr"] - rel.log_sfr_star_forming(mass, z),
+        "beta": own["beta"] - SCATTER.beta.draw(rel.beta(own["muv"], z), 0.5),
+        "log_zmet": own["log_zmet"] - SCATTER.log_zmet.draw(rel.log_zmet(mass, own["log_sfr"]), 0.5),
+        "log_us": own["log_us"] - SCATTER.log_us.draw(rel.log_us(own["log_zmet"]), 0.5),
+    }
+
+
+def half_width(values):
+    """Return half of the width that holds 68 % of values."""
+    low, high = np.quantile(values, [0.15866, 0.84134])
+    return 0.5 * (high - low)
+
+
+def missed(population, kind, value, limit):
+    """Return the nodes where the absolute value of something is above a limit (both functions of columns and node)."""
+    found = {}
+    for node in NODES[kind]:
+        at_node = value(population.at(*node))
+        if not abs(at_node) <= limit(*node):
+            found[node] = round(float(at_node), 3)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"), [("muv", 0.08), ("log_sfr", 0.03), ("beta", 0.05), ("log_zmet", 0.03), ("log_us", 0.03)]
+)
+def test_medians_are_on_the_relations(star_forming, name, limit):
+    def of_node(redshift, log_mstar):
+        # the least massive are fainter than asked at z > 1.5: no model of their SFR and slope is as bright
+        return 0.25 if name == "muv" and log_mstar < 8.5 else limit
+
+    assert not missed(star_forming, "star_forming", lambda own: np.median(residuals(own)[name]), of_node)
+
+
+@pytest.mark.parametrize("name", ["muv", "log_sfr", "beta", "log_zmet"])
+def test_half_widths_are_those_of_the_relations(star_forming, name):
+    """As probabilities, of which 68 % of the galaxies hold 68 %, since limits cut slopes and metallicities."""
+
+    def of_node(redshift, log_mstar):
+        # as above: the scatter asked of M_UV is not to be had where its median is not
+        return 0.2 if name == "muv" and log_mstar < 8.5 and redshift >= 1.5 else 0.1
+
+    within = 0.5 * (0.84134 - 0.15866)
+    assert not missed(
+        star_forming, "star_forming", lambda own: half_width(probabilities(own)[name]) / within - 1.0, of_node
+    )
+
+
+def test_residuals_of_muv_and_slope_are_hardly_correlated(star_forming):
+    def correlation(own):
+        found = residuals(own)
+        return np.corrcoef(found["muv"], found["beta"])[0, 1]
+
+    assert not missed(star_forming, "star_forming", correlation, lambda z, mass: 0.3 if mass >= 8.5 else 1.0)
+
+
+@pytest.fixture(scope="module")
+def cone(star_forming):
+    """Return star-forming galaxies of a light cone above 1e8 Msun."""
+    n, seed = 150_000, SEEDS["galaxies"][0]
+    drawn = LightCone(cosmo=COSMO, n_galaxies=n, seed=seed).draw(0, n)
+    kept = ~drawn["quiescent"] & (drawn["log_mstar"] < MASS_LIMITS[1])
+    kept &= (drawn["redshift"] > Z_LIMITS[0]) & (drawn["redshift"] < Z_LIMITS[1])
+    names = ("galaxy_id", "redshift", "log_mstar", "quiescent")
+    return star_forming.made({name: drawn[name][kept] for name in names}, seed)
+
+
+def test_slopes_at_a_given_muv_are_on_their_relation(cone):
+    """Where the mass limit does not cut: brighter than galaxies of 1e8 Msun are by twice their scatter."""
+    off, bins = {}, 0
+    for low, high in ((0.2, 0.7), (0.7, 1.3), (1.3, 2.0), (2.0, 3.0), (3.0, 4.0), (4.0, 5.0), (5.0, 7.0)):
+        of_bin = (cone["redshift"] >= low) & (cone["redshift"] < high)
+        limit = rel.muv(8.0, np.array([low, high])).min() - 2.0 * SCATTER.muv.scale
+        for bright in np.arange(-23.0, limit - 1.0):
+            rows = of_bin & (cone["muv"] >= bright) & (cone["muv"] < bright + 1.0)
+            if rows.sum() < 300:  # the median of fewer is not known to a quarter of what is allowed
+                continue
+            bins += 1
+            median = np.median(residuals({name: values[rows] for name, values in cone.items()})["beta"])
+            if abs(median) > 0.1:
+                off[low, bright] = round(float(median), 3)
+    assert bins > 10
+    assert not off
+
+
+@pytest.mark.parametrize("redshift", [1.2, 1.8, 2.5])
+def test_massive_galaxies_have_more_dust(star_forming, redshift):
+    medians = [np.median(star_forming.at(redshift, mass)["dust2"]) for mass in (8.2, 8.7, 9.2, 9.8, 10.5)]
+    assert np.all(np.diff(medians) > 0.0)
+    assert medians[-1] >= 0.6
+
+
+def test_some_massive_galaxies_are_dusty_and_red(star_forming):
+    for z in (0.3, 0.7, 1.2, 1.8, 2.5):
+        own = star_forming.at(z, 10.5)
+        assert np.mean(own["vj"] > 1.2) > 0.003
+
+
+def share_above_neighbours(values, low, high):
+    """Return how much more than its neighbours the most crowded 2 % interval holds, of those with 30 galaxies."""
+    count = np.histogram(values, np.linspace(low, high, 51))[0].astype(float)
+    padded = np.pad(count, 1, constant_values=np.nan)
+    beside = np.nanmean([padded[:-2], padded[2:]], axis=0)
+    return np.max(np.where(count >= 30, count / np.maximum(beside, 1.0), 0.0))
+
+
+@pytest.mark.parametrize("massive", [False, True])
+@pytest.mark.parametrize("kind", ["star_forming", "quiescent"])
+def test_nothing_piles_up(request, kind, massive):
+    population = request.getfixturevalue(kind)
+    rows = population.columns["log_mstar"] > 10.4 if massive else np.s_[:]
+    own = {name: values[rows] for name, values in population.columns.items()}
+    tau_max = {"star_forming": 2.0, "quiescent": 1.0}[kind]
+    assert share_above_neighbours(own["age"] / population.t_univ[rows], 0.0, 1.0) < 3.0
+    assert share_above_neighbours(np.log10(own["tau"]), -1.0, tau_max) < 3.0
+    assert share_above_neighbours(own["dust_index"], -1.2, 0.4) < 3.0
+
+
+@pytest.mark.parametrize("kind", ["star_forming", "quiescent"])
+def test_every_galaxy_has_a_model_that_is_allowed(request, kind):
+    own = request.getfixturevalue(kind).columns
+    assert own["parent_found"].all()
+    assert np.all(own["age"] <= age_max(COSMO, own["redshift"]))
+    assert not np.any(own["flags"] & (Flag.AGE_CLIPPED | Flag.NO_ALLOWED_NEIGHBOUR | Flag.UVJ_OUTSIDE))
+
+
+def test_quiescent_galaxies_are_in_the_box(quiescent):
+    assert np.all(in_box(quiescent.columns["uv"], quiescent.columns["vj"]))
+
+
+def test_few_massive_quiescent_galaxies_are_at_the_edge_of_the_box(quiescent):
+    def edge(own):
+        diagonal = own["uv"] - WILLIAMS2009["slope"] * own["vj"] - WILLIAMS2009["intercept"]
+        depth = np.minimum.reduce([
+            own["uv"] - WILLIAMS2009["uv_min"], WILLIAMS2009["vj_max"] - own["vj"],
+            diagonal / np.hypot(1.0, WILLIAMS2009["slope"]),
+        ])  # fmt: skip
+        return np.mean(depth < 0.05)
+
+    assert not missed(quiescent, "quiescent", edge, lambda z, mass: 0.15 if mass > 10.0 else 1.0)
+
+
+def test_quiescent_star_formation_is_on_its_relation(quiescent):
+    def off(own):
+        return own["log_sfr"] - rel.log_sfr_quiescent(own["log_mstar"], own["redshift"])
+
+    def limit(redshift, log_mstar):
+        return 0.05 if log_mstar >= 9.0 else np.inf
+
+    def width(redshift, log_mstar):
+        return 0.1 if log_mstar >= 9.0 else np.inf
+
+    assert not missed(quiescent, "quiescent", lambda own: np.median(off(own)), limit)
+    scale = SCATTER.log_sfr_quiescent.scale
+    assert not missed(quiescent, "quiescent", lambda own: half_width(off(own)) / scale - 1.0, width)
+
+
+def test_massive_quiescent_galaxies_are_old(quiescent):
+    for redshift, mass in itertools.product((0.2, 0.7), (10.7, 11.3)):
+        own = quiescent.at(redshift, mass)
+        assert np.median(mass_weighted_age(own["age"], own["tau"])) >= 0.45 * t_univ(COSMO, redshift)
+
+
+def test_metallicities_of_quiescent_galaxies_are_on_their_relation(quiescent):
+    def off(own):
+        return np.median(own["log_zmet"] - SCATTER.log_zmet.draw(rel.log_zmet(own["log_mstar"], own["log_sfr"]), 0.5))
+
+    assert not missed(quiescent, "quiescent", off, lambda z, mass: 0.03)
