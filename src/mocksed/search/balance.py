@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-N_GALAXIES = 1024
+N_GALAXIES = 512
 """Galaxies of each node."""
 
 SOFTNESS = 0.01
@@ -37,6 +37,7 @@ SOFTNESS = 0.01
 one candidate of a galaxy has all the weight; from 0.1 on, medians come off relations that models could follow."""
 
 _NEWTON_STEPS = 30  # at most
+_ENOUGH = 1e-8  # gain of a step below which it is the last one
 _DIGITS = 6  # of the coefficients: libraries of linear algebra differ in the last bits
 
 
@@ -155,14 +156,13 @@ def _of_node(
 
 def means(log_weight: Array, statistics: NDArray, coefficients: Array) -> Array:
     """Return the weighted means of statistics, shape (n_statistic, ); arguments as in `solve`."""
-    return np.asarray(np.einsum("gc,gck->k", _weights(log_weight, statistics, coefficients)[1], statistics)) / len(
-        log_weight
-    )
+    weight = _weights(log_weight, statistics @ coefficients)[1]
+    return np.asarray(np.einsum("gc,gck->k", weight, statistics)) / len(log_weight)
 
 
-def _weights(log_weight: Array, statistics: NDArray, coefficients: Array) -> tuple[float, Array]:
+def _weights(log_weight: Array, balance: Array) -> tuple[float, Array]:
     """Return the mean logarithm of the total weights of galaxies, and the weights that sum to 1."""
-    exponent = log_weight + statistics @ coefficients
+    exponent = log_weight + balance
     highest = exponent.max(axis=1, keepdims=True)
     weight = np.exp(exponent - highest)
     total = weight.sum(axis=1, keepdims=True)
@@ -188,21 +188,22 @@ def solve(log_weight: Array, statistics: NDArray) -> Array:
     ndarray of shape (n_statistic, )
 
     """
+    n, k, size = statistics.shape
     statistics = statistics.astype(np.float64)
-    n, _, size = statistics.shape
+    flat = statistics.reshape(n * k, size)
 
     def value(coefficients: Array) -> tuple[float, Array]:
-        mean_log, weight = _weights(log_weight, statistics, coefficients)
+        mean_log, weight = _weights(log_weight, (flat @ coefficients).reshape(n, k))
         return mean_log + 0.5 * SOFTNESS * float(np.sum(coefficients**2)), weight
 
     coefficients = np.zeros(size)
     lowest, weight = value(coefficients)
     for _ in range(_NEWTON_STEPS):
-        mean = np.einsum("gc,gck->gk", weight, statistics)
+        mean = np.matmul(weight[:, None], statistics)[:, 0]  # of each galaxy
         gradient = mean.mean(axis=0) + SOFTNESS * coefficients
-        off = ((statistics - mean[:, None]) * np.sqrt(weight)[..., None]).reshape(-1, size)
-        step = np.linalg.solve(off.T @ off / n + SOFTNESS * np.eye(size), gradient)
-        if np.sum(gradient * step) < 1e-8:
+        curvature = ((flat * weight.reshape(-1, 1)).T @ flat - mean.T @ mean) / n + SOFTNESS * np.eye(size)
+        step = np.linalg.solve(curvature, gradient)
+        if np.sum(gradient * step) < _ENOUGH:
             break
         for _ in range(_NEWTON_STEPS):
             reached, there = value(coefficients - step)
