@@ -81,7 +81,7 @@ def test_plan_is_checked_against_a_run(in_root, tmp_path, capsys, monkeypatch, r
         (tmp_path / name).symlink_to(root / name)
     assert cli.main(["plan", "--check", "demo"]) == 0
     said = capsys.readouterr().out
-    assert re.search(r"^tree +1/1 .*<- memory and time$", said, re.MULTILINE)
+    assert re.search(r"^tree +1/2 .*<- memory and time$", said, re.MULTILINE)
     assert re.search(r"^assign +0/4 +has no benchmark files$", said, re.MULTILINE)
 
 

@@ -46,8 +46,8 @@ def test_the_sums_are_those_of_the_rules(loaded):
 
 def test_the_assumptions_are_printed(loaded):
     text = planning.table(loaded | {"realisations": 8})
-    assert text.startswith("2e+05 galaxies (as the config says) in 8 realisations, 1e+06 star-forming and 2e+04 ")
-    assert "galaxies.shards 4, parent.shards 4, tree shards 1\n" in text
+    assert text.startswith("2e+05 galaxies (as the config says) in 8 realisations, 1e+06 star-forming and 2e+05 ")
+    assert "galaxies.shards 4, parent.shards 4, tree shards 2\n" in text
     assert "Not counted: Snakemake's start of each job on a cluster" in text
 
 
@@ -98,7 +98,7 @@ def test_the_largest_memory_counts_and_the_mean_time(loaded):
 
 def test_rules_that_have_not_run_are_said(loaded):
     jobs = {rule: found for rule, found in as_planned(loaded).items() if rule != "tree"}
-    assert re.search(r"^tree +0/1 +has no benchmark files$", planning.comparison(loaded, jobs), re.MULTILINE)
+    assert re.search(r"^tree +0/2 +has no benchmark files$", planning.comparison(loaded, jobs), re.MULTILINE)
 
 
 def test_the_config_of_a_run_is_the_one_that_names_it(tmp_path):

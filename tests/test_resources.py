@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mocksed import config, resources
 from mocksed.errors import UserError
+from mocksed.search import KINDS
 
 ROOT = Path(__file__).parents[1]
 SMK = [path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk"))]
@@ -49,10 +50,14 @@ def config_of(run):
 @pytest.mark.parametrize("size", ["2e4", "2e5", "2e6"])
 def test_every_rule_was_measured_at_every_size(size):
     runs = {m["rule"] for m in COST["measurements"] if m["run"].removesuffix("table").removesuffix("trees") == size}
-    elsewhere = {"ssp_table"} | {"2e4": {"merge", "input_table"}, "2e5": {"merge"}}.get(size, set())
+    elsewhere = {"ssp_table"} | ({"input_table"} if size == "2e4" else set())
     assert runs == set(RULES) - elsewhere
     n = config_of(size)
-    assert (resources.galaxies(n), n["parent"]["star_forming"]["n"]) == (float(size), 5 * float(size))
+    parents = {kind: n["parent"][kind]["n"] for kind in KINDS}
+    assert (resources.galaxies(n), parents) == (
+        float(size),
+        {"star_forming": 5 * float(size), "quiescent": float(size)},
+    )
 
 
 @pytest.mark.parametrize("measured", MEASURED)
@@ -80,8 +85,7 @@ def test_a_measurement_is_of_the_rows_and_jobs_of_its_run(measured):
 @pytest.mark.parametrize("measured", [m for m in MEASURED if m.values[0]["disk_bytes"] > 10e6])
 def test_disk_is_the_measured(measured):
     planned = resources.plan(config_of(measured["run"])).get(measured["rule"])
-    merged = measured["rule"] == "neighbours" and measured["run"].endswith("trees")  # its files are temporary
-    if planned and not merged and measured["rule"] not in ("plot", "compare"):
+    if planned and measured["rule"] not in ("plot", "compare"):
         assert planned.disk_gb == pytest.approx(measured["disk_bytes"] / 1e9, rel=0.25)
 
 
@@ -181,7 +185,7 @@ def test_more_rows_need_no_less_and_more_shards_no_more(rule, rows, factor, shar
 @pytest.mark.parametrize(
     ("rule", "rows"),
     [
-        *((rule, "galaxies") for rule in ("lightcone", "neighbours", "assign", "quiescent", "catalog", "spectra")),
+        *((rule, "galaxies") for rule in ("lightcone", "neighbours", "assign", "catalog", "spectra")),
         *((rule, "parents") for rule in ("neighbours", "assign")),
         ("plot", "drawn"),
         ("summary", "drawn"),
@@ -192,7 +196,7 @@ def test_the_rows_that_a_rule_holds_cost_memory(rule, rows):
     assert many.memory_mb > few.memory_mb + 1000
 
 
-@pytest.mark.parametrize("rule", ["lightcone", "neighbours", "quiescent", "catalog", "spectra"])
+@pytest.mark.parametrize("rule", ["lightcone", "neighbours", "catalog", "spectra"])
 def test_a_job_is_bounded_by_its_shard_not_by_the_catalogue(rule):
     """The same number of galaxies in a shard needs the same, however many shards there are."""
     one, thousand = (resources.job(rule, complete(galaxies=10**5 * n, galaxy_shards=n)) for n in (1, 1000))
@@ -213,36 +217,42 @@ def test_threads_share_the_memory_and_the_time():
 
 
 def test_a_parent_that_fits_has_one_tree():
-    assert resources.tree_shards(DEFAULT) == 1
-    assert "merge" not in resources.plan(DEFAULT)
-    large = max(resources.job(rule, complete(parents=10**8)).memory_mb for rule in ("tree", "neighbours")) / 1e3
-    assert resources.tree_shards(complete(parents=10**8, max_memory_gb=large + 0.01)) == 1
-    assert resources.tree_shards(complete(parents=10**8, max_memory_gb=large - 0.01)) == 2
+    assert [resources.tree_shards(DEFAULT, kind) for kind in KINDS] == [1, 1]
+    assert resources.plan(DEFAULT)["tree"].jobs == 2
+    small = complete(parents=10**8, quiescent=100)
+    large = max(resources.job(rule, small).memory_mb for rule in ("tree", "neighbours")) / 1e3
+    for max_memory_gb, shards in ((large + 0.01, 1), (large - 0.01, 2)):
+        limited = complete(parents=10**8, quiescent=100, max_memory_gb=max_memory_gb)
+        assert resources.tree_shards(limited, "star_forming") == shards
+        assert resources.tree_shards(limited, "quiescent") == 1
 
 
 @given(
     galaxies=st.integers(1, 10**6),
     parents=st.integers(100, 10**9),
+    quiescent=st.integers(100, 10**9),
     max_memory_gb=st.floats(2.0, 100.0),
 )
-def test_trees_and_searches_keep_to_their_memory(galaxies, parents, max_memory_gb):
-    source = complete(galaxies=galaxies, parents=parents, max_memory_gb=max_memory_gb)
-    for rule in ("tree", "neighbours"):
-        assert resources.job(rule, source).memory_mb <= 1000 * max_memory_gb + 1
-    shards, plan = resources.tree_shards(source), resources.plan(source)
-    assert parents / shards >= 0.9e5 or shards == 1
-    assert (plan["tree"].jobs, plan["neighbours"].jobs) == (shards, shards)
-    assert ("merge" in plan) == (shards > 1)
+def test_trees_and_searches_keep_to_their_memory(galaxies, parents, quiescent, max_memory_gb):
+    """Both trees are mapped if each is whole; of several, one at a time."""
+    source = complete(galaxies=galaxies, parents=parents, quiescent=quiescent, max_memory_gb=max_memory_gb)
+    shards, plan = {kind: resources.tree_shards(source, kind) for kind in KINDS}, resources.plan(source)
+    both = 2 if set(shards.values()) == {1} else 1
+    for rule, times in (("tree", 1), ("neighbours", both)):
+        assert resources.job(rule, source).memory_mb <= times * 1000 * max_memory_gb + 1
+    for kind, n in (("star_forming", parents), ("quiescent", quiescent)):
+        assert n / shards[kind] >= 0.9e5 or shards[kind] == 1
+    assert (plan["tree"].jobs, plan["neighbours"].jobs) == (sum(shards.values()), 1)
 
 
 @pytest.mark.parametrize("parents", [1000, 10**9])
 def test_too_little_memory_for_any_tree(parents):
     with pytest.raises(UserError, match=r"0\.7 is too little .* 1000000 galaxies of a job; expected at least") as error:
-        resources.tree_shards(complete(parents=parents, max_memory_gb=0.7))
+        resources.tree_shards(complete(parents=parents, max_memory_gb=0.7), "star_forming")
     expected = float(re.search(r"at least ([\d.]+)", str(error.value))[1])
-    assert resources.tree_shards(complete(parents=parents, max_memory_gb=expected)) >= 1
+    assert resources.tree_shards(complete(parents=parents, max_memory_gb=expected), "star_forming") >= 1
     with pytest.raises(UserError):
-        resources.tree_shards(complete(parents=parents, max_memory_gb=expected - 0.2))
+        resources.tree_shards(complete(parents=parents, max_memory_gb=expected - 0.2), "star_forming")
 
 
 @pytest.mark.parametrize(
@@ -271,7 +281,7 @@ def test_an_unknown_rule_is_an_error():
         resources.job("no_rule", DEFAULT)
 
 
-@pytest.mark.parametrize("rule", ["lightcone", "neighbours", "assign", "quiescent", "catalog", "spectra"])
+@pytest.mark.parametrize("rule", ["lightcone", "neighbours", "assign", "catalog", "spectra"])
 def test_a_realisation_costs_as_much_as_as_many_galaxies(rule):
     eight, more = complete(galaxies=10**6) | {"realisations": 8}, complete(galaxies=8 * 10**6)
     assert resources.job(rule, eight) == resources.job(rule, more)

@@ -19,7 +19,7 @@ from mocksed.cosmology import Cosmology, age_max
 from mocksed.errors import UserError
 from mocksed.launch import Work
 from mocksed.relations import Relations
-from mocksed.search import KINDS, assign, balance, draw, neighbours, parent, tree
+from mocksed.search import KINDS, assign, balance, choice, draw, neighbours, parent, tree
 from mocksed.search.balance import Balance
 from mocksed.search.choice import Prior
 from mocksed.search.metric import Metric, metric_of
@@ -148,7 +148,8 @@ class Trees:
     def behind(self, search: Params) -> dict[str, Any]:
         """Return all that a balance follows from, in plain types."""
         names = ("neighbours", "assignment", "scatter", "cosmology", "metric")
-        return {"recipe": self.recipes["star_forming"]} | {name: search[name] for name in names}
+        made_of = {"recipe": self.recipes["star_forming"], "statistics": choice.STATISTICS}
+        return made_of | {name: search[name] for name in names}
 
 
 def make_balance(

@@ -81,7 +81,6 @@ class Balance:
         return {
             "redshift": self.redshift.tolist(),
             "log_mstar": self.log_mstar.tolist(),
-            "statistics": list(choice.STATISTICS),
             "coefficients": self.coefficients.tolist(),
             "residual": self.residual.tolist(),
         }

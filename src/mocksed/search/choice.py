@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import atan, erfc, exp, sqrt
+from math import atan, erfc, exp, sqrt, tanh
 from typing import NamedTuple
 
 import numba
@@ -34,21 +34,20 @@ KERNEL = {"star_forming": 0.3, "quiescent": 0.25}
 BALANCED = ("log_sfr", "muv", "beta", "log_zmet")
 """Quantities whose distribution around their relation is balanced."""
 
-N_MOMENTS = 4
-"""Moments of each that are."""
-
-N_TOGETHER = 3
-"""Moments of M_UV with which the UV slope must not go."""
+N_MOMENTS, N_TOGETHER = 4, 3
+"""Moments of each that are, and moments of M_UV with which the UV slope must not go."""
 
 STATISTICS = (
     *(f"{name}_{n + 1}" for name in BALANCED for n in range(N_MOMENTS)),
     *(f"beta_1_muv_{n + 1}" for n in range(N_TOGETHER)),
+    *(f"{name}_side" for name in BALANCED),
 )
-"""What is balanced: in terms of the cumulative probability u of a quantity under its relation, the Legendre polynomials
-of 2 u - 1 - which, with means of 0, leave u even in its median, its width and its shape - and the products of the first
-one of the slope with those of M_UV, which leave the slope on its relation whatever the residual of M_UV. All have a
-mean of 0 and a variance of 1 where the relations hold."""
+"""What is balanced, in terms of the cumulative probability u of a quantity under its relation: the Legendre polynomials
+of 2 u - 1, which leave u even in its mean, its width and its shape; the products of the first one of the slope with
+those of M_UV, which leave the slope on its relation whatever the residual of M_UV; and on which side of the median a
+galaxy lies, tanh(8 (u - 1/2)). All have a mean of 0 where the relations hold, polynomials a variance of 1."""
 
+_SHARPNESS = 8.0  # of the step that counts galaxies on either side of the median: but for the tenth around it
 _LEAST = 0.05  # dex or mag: what counts as scatter where a config asks for none
 
 
@@ -246,6 +245,8 @@ def _score(  # type: ignore[no-untyped-def]
                 _moments(u[i], own[4 * i : 4 * i + 4])
             for i in range(3):
                 own[16 + i] = own[8] * own[4 + i]
+            for i in range(4):
+                own[19 + i] = tanh(_SHARPNESS * (u[i] - 0.5))
             for i in range(len(own)):
                 total += coefficients[g, i] * own[i]
             if statistics.size:
