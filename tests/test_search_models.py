@@ -7,6 +7,7 @@ from mocksed import catalog, filters
 from mocksed.columns import Flag
 from mocksed.cosmology import Cosmology
 from mocksed.search import KINDS, balance
+from mocksed.sps import igm, make_table, table
 from mocksed.sps.model import DUST_TYPE, SFH
 from tests import populations
 
@@ -23,10 +24,10 @@ galaxies cannot follow all relations, M_UV least; the ultraviolet of quiescent o
 box is not. What a curve did that made galaxies bluer with dust was 11 mag in M_UV."""
 
 
-def made(root, table, changes):
+def made(root, ssps, changes):
     """Return the columns of galaxies of both classes at the nodes, with magnitudes."""
     cfg = populations.configured(root, {"seed": 5} | changes)
-    engine = populations.engine_of(cfg, table)
+    engine = populations.engine_of(cfg, ssps)
     nodes = np.repeat(NODES, N, axis=0)
     found = {}
     for kind in KINDS:
@@ -59,22 +60,41 @@ VARIANTS = {
     "dust_index -0.7 of power_law": {"sps.dust_type": "power_law", "sps.dust_index": -0.7},
     **{f"sfh {name}": {"sps.sfh": name} for name in SFH if name != "delayed_tau"},
     "dust emission": {"sps.add_dust_emission": True},
+    **{f"igm {name}": {"sps.igm": name} for name in (*igm.MODELS, "none")},
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_medians_are_near_those_of_the_default(root, engine, default, variant):
-    found = made(root, engine.table, VARIANTS[variant])
+def near_the_default(found, default, left_out=()):
+    """Check the medians of a population against those of the default."""
     off = {}
     for kind in KINDS:
         expected = medians(default[kind])
         for name, values in medians(found[kind]).items():
-            if variant == "sfh constant" and kind == "quiescent" and name in ("muv", "beta"):
-                continue  # without an end of star formation only dust makes galaxies red, and dims the ultraviolet
+            if (kind, name) in left_out:
+                continue
             bound = BOUNDS[kind]["mag" if name.startswith("mag_") else name]
             for node, difference in zip(NODES, values - expected[name], strict=True):
                 if not abs(difference) <= bound:
                     off[kind, name, node] = round(float(difference), 2)
     assert not off
     assert np.all(found["quiescent"]["flags"] & Flag.UVJ_OUTSIDE == 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_medians_are_near_those_of_the_default(root, engine, default, variant):
+    found = made(root, engine.table, VARIANTS[variant])
+    # without an end of star formation only dust makes galaxies red, and dims the ultraviolet
+    left_out = {("quiescent", "muv"), ("quiescent", "beta")} if variant == "sfh constant" else ()
+    near_the_default(found, default, left_out)
+
+
+@pytest.mark.fsps
+@pytest.mark.slow
+@pytest.mark.parametrize("imf_type", [0, 2, 3, 4, 5])
+def test_every_imf_gives_medians_near_those_of_the_default(root, default, tmp_path, imf_type):
+    """The default's is that of Chabrier (1)."""
+    path = tmp_path / "imf.h5"
+    make_table.make(path, imf_type)
+    changes = {"sps.table": str(path), "sps.imf_type": imf_type}
+    near_the_default(made(root, table.read(path), changes), default)
