@@ -31,7 +31,7 @@ _SPARE = 1.25  # memory requested over expected
 _LEAST_MB = 600  # of a job under Snakemake on a cluster
 _SAFETY = 2.0  # requested over expected run time
 _MINUTES = 5  # least run time requested: slow file systems, Snakemake, compilation on the first run
-_QUERY_US, _QUERY_POWER = 7.0, 0.35  # of a search: at 1e6 points, and how it rises with their number
+_QUERY_US, _QUERY_POWER = 14.0, 0.25  # of a search: at 1e6 points, and how it rises with their number
 _LEAST_TREE = 100_000  # points of a tree shard: each more costs a search of its own
 _JOB_S = 900.0  # that the longest job of a shard may take, where shards are chosen here
 _SHARE = 2.0 / 3.0  # of neighbours.max_memory_gb that its galaxies may take
@@ -69,16 +69,16 @@ class Need(NamedTuple):
 _LAWS: dict[str, Law] = {
     "lightcone": Law(290, 2.6, row_bytes=90, row_us=1.5, row_disk=40),
     "input_table": Law(640, 3.0, row_bytes=100, row_us=1.7, row_disk=60),
-    "parent": Law(315, 2.4, row_bytes=0, row_us=2.6, row_disk=56),
-    "tree": Law(295, 1.5, row_bytes=40, row_us=0.7, row_disk=28),
-    "balance": Law(420, 4.0, row_bytes=0, row_us=300_000.0, row_disk=0, point_bytes=29),
-    "neighbours": Law(400, 3.0, row_bytes=250, row_us=20.0, row_disk=60, point_bytes=29),
-    "assign": Law(370, 3.2, row_bytes=300, row_us=2.0, row_disk=100, point_bytes=24),
-    "catalog": Law(400, 3.6, row_bytes=570, row_us=34.0, row_disk=225),
-    "spectra": Law(430, 2.6, row_bytes=100, row_us=45.0, row_disk=0),
-    "plot": Law(500, 13.5, row_bytes=290, row_us=3.0, row_disk=0, point_bytes=45),
-    "summary": Law(500, 20.0, row_bytes=640, row_us=15.6, row_disk=0, point_bytes=45),
-    "compare": Law(480, 65.0, row_bytes=1050, row_us=50.0, row_disk=0),
+    "parent": Law(365, 2.4, row_bytes=0, row_us=5.0, row_disk=56),
+    "tree": Law(260, 1.5, row_bytes=40, row_us=0.8, row_disk=26),
+    "balance": Law(420, 3.0, row_bytes=0, row_us=70_000.0, row_disk=0, point_bytes=24),
+    "neighbours": Law(375, 2.5, row_bytes=260, row_us=8.0, row_disk=44, point_bytes=24),
+    "assign": Law(275, 2.4, row_bytes=200, row_us=2.2, row_disk=70, point_bytes=20),
+    "catalog": Law(400, 3.6, row_bytes=570, row_us=41.0, row_disk=205),
+    "spectra": Law(430, 2.6, row_bytes=100, row_us=58.0, row_disk=0),
+    "plot": Law(380, 7.0, row_bytes=290, row_us=1.0, row_disk=0, point_bytes=45),
+    "summary": Law(300, 3.8, row_bytes=640, row_us=4.0, row_disk=0, point_bytes=45),
+    "compare": Law(340, 11.0, row_bytes=560, row_us=22.0, row_disk=0),
     "ssp_table": Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0),
 }
 _PER_COLUMN = Law(0, 0, row_bytes=12, row_us=0.3, row_disk=3.7)  # of magnitudes or lines that the catalogue has
