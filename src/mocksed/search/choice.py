@@ -242,11 +242,11 @@ def _score(  # type: ignore[no-untyped-def]
             u[2] = _cumulative(beta, own_beta[g, c], of_beta)
             u[3] = _cumulative(candidates.log_zmet[g, c], own_log_zmet[g, c], of_zmet)
             for i in range(4):
-                _moments(u[i], own[4 * i : 4 * i + 4])
-            for i in range(3):
-                own[16 + i] = own[8] * own[4 + i]
+                _moments(u[i], own[i * N_MOMENTS : (i + 1) * N_MOMENTS])
+            for i in range(N_TOGETHER):
+                own[4 * N_MOMENTS + i] = own[2 * N_MOMENTS] * own[N_MOMENTS + i]
             for i in range(4):
-                own[19 + i] = tanh(_SHARPNESS * (u[i] - 0.5))
+                own[4 * N_MOMENTS + N_TOGETHER + i] = tanh(_SHARPNESS * (u[i] - 0.5))
             for i in range(len(own)):
                 total += coefficients[g, i] * own[i]
             if statistics.size:
