@@ -1,8 +1,9 @@
 """The box of quiescent colours."""
 
 import numpy as np
+import pytest
 
-from mocksed.uvj import WILLIAMS2009, in_box
+from mocksed.uvj import WILLIAMS2009, depth, in_box
 
 
 def test_sides_of_the_box() -> None:
@@ -22,3 +23,9 @@ def test_lower_intercept_of_higher_redshifts_admits_more() -> None:
 
 def test_shapes_broadcast() -> None:
     assert in_box(np.full((3, 1), 2.0), np.full(4, 0.5)).shape == (3, 4)
+
+
+def test_the_depth_is_the_distance_to_the_nearest_edge():
+    found = depth([1.5, 1.2, 2.5, 2.0], [0.5, 0.5, 1.5, 1.4])
+    assert found == pytest.approx([0.2, -0.1, 0.1, (2.0 - 0.88 * 1.4 - 0.69) / np.hypot(1.0, 0.88)])
+    assert ((found > 0.0) == in_box([1.5, 1.2, 2.5, 2.0], [0.5, 0.5, 1.5, 1.4])).all()
