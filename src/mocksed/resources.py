@@ -31,10 +31,10 @@ _SPARE = 1.25  # memory requested over expected
 _LEAST_MB = 600  # of a job under Snakemake on a cluster
 _SAFETY = 2.0  # requested over expected run time
 _MINUTES = 5  # least run time requested: slow file systems, Snakemake, compilation on the first run
-_QUERY_US, _QUERY_POWER = 14.0, 0.25  # of a search: at 1e6 points, and how it rises with their number
+_QUERY_US, _QUERY_POWER = 11.0, 0.25  # of a search: at 1e6 points, and how it rises with their number
 _LEAST_TREE = 100_000  # points of a tree shard: each more costs a search of its own
 _JOB_S = 900.0  # that the longest job of a shard may take, where shards are chosen here
-_SHARE = 2.0 / 3.0  # of neighbours.max_memory_gb that its galaxies may take
+_SHARE = 0.6  # of neighbours.max_memory_gb that its galaxies may take
 _LEAST_SHARDS, _MOST_SHARDS = 4, 9999  # so that a small run, too, has work for some cores; file names have four digits
 
 
@@ -72,10 +72,10 @@ _LAWS: dict[str, Law] = {
     "parent": Law(365, 2.4, row_bytes=0, row_us=5.0, row_disk=56),
     "tree": Law(260, 1.5, row_bytes=40, row_us=0.8, row_disk=26),
     "balance": Law(420, 3.0, row_bytes=0, row_us=70_000.0, row_disk=0, point_bytes=24),
-    "neighbours": Law(375, 2.5, row_bytes=260, row_us=8.0, row_disk=44, point_bytes=24),
+    "neighbours": Law(375, 2.5, row_bytes=260, row_us=6.0, row_disk=44, point_bytes=24),
     "assign": Law(275, 2.4, row_bytes=200, row_us=2.2, row_disk=70, point_bytes=20),
-    "catalog": Law(400, 3.6, row_bytes=570, row_us=41.0, row_disk=205),
-    "spectra": Law(430, 2.6, row_bytes=100, row_us=58.0, row_disk=0),
+    "catalog": Law(400, 3.6, row_bytes=570, row_us=37.0, row_disk=205),
+    "spectra": Law(430, 2.6, row_bytes=100, row_us=53.0, row_disk=0),
     "plot": Law(380, 7.0, row_bytes=290, row_us=1.0, row_disk=0, point_bytes=45),
     "summary": Law(300, 3.8, row_bytes=640, row_us=4.0, row_disk=0, point_bytes=45),
     "compare": Law(340, 11.0, row_bytes=560, row_us=22.0, row_disk=0),
@@ -167,8 +167,8 @@ def plan(config: Mapping[str, Any], n_wavelengths: int = 1936) -> dict[str, Need
 def with_shards(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration with numbers of shards in place of ``auto``.
 
-    Galaxies are cut such that the longest job of a shard takes some 15 minutes and the galaxies of none more than two
-    thirds of ``neighbours.max_memory_gb``, the parent such that a job takes as long. The numbers follow from the
+    Galaxies are cut such that the longest job of a shard takes some 15 minutes and the galaxies of none more than 60 %
+    of ``neighbours.max_memory_gb``, the parent such that a job takes as long. The numbers follow from the
     configuration and, where it names a table, from its number of rows.
 
     Raises
