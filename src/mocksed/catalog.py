@@ -33,8 +33,8 @@ Array = NDArray[np.float64]
 BLOCK = 4096
 """Galaxies whose spectra are held at once."""
 
-PROPOSED = tuple(f"prop_{name}" for name in ASKED["star_forming"])
-"""Columns of what was asked of a galaxy."""
+DRAWN = tuple(f"prop_{name}" for name in ASKED["star_forming"])
+"""Columns of what was drawn for a galaxy."""
 
 FAR = 1.0
 """Distance between what was asked and what came out above which a galaxy is flagged."""
@@ -86,9 +86,9 @@ def build(
 
     """
     n = len(galaxies["galaxy_id"])
-    columns: dict[str, NDArray] = {name: np.full(n, np.nan) for name in PROPOSED}
+    columns: dict[str, NDArray] = {name: np.full(n, np.nan) for name in DRAWN}
     columns |= {name: np.array(assigned[name]) for name in (*FSPS, "flags")}
-    columns |= {name: np.array(assigned[name]) for name in PROPOSED if name in assigned}
+    columns |= {name: np.array(assigned[name]) for name in DRAWN if name in assigned}
     flags = columns["flags"]
     for name, clip, flag in (
         ("log_zmet", engine.clip_log_zmet, Flag.ZMET_CLIPPED),

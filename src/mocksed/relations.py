@@ -2,7 +2,7 @@
 
 ``log`` is log10, stellar masses are in Msun, SFRs in Msun/yr, metallicities log(Z/Zsun). Every mean is a function of
 arrays that broadcast; the scatter is a separate object (`Gaussian`, `StudentT`), so that the same mean serves the
-dotted lines of the plots and the proposals.
+dotted lines of the plots and the draws.
 """
 
 from dataclasses import dataclass
