@@ -66,8 +66,9 @@ def test_realisations_share_galaxies_and_draw_the_rest_anew(three):
         for name in ("galaxy_id", "redshift", "log_mstar", "ra", "dec"):
             assert np.array_equal(other[name], first[name])
         assert 0 < np.sum(other["quiescent"] != first["quiescent"]) < 60
-        for name in ("prop_log_sfr", "age", "log_sfr", "mag_jwst_f277w"):
-            assert np.mean(other[name] == first[name]) < 0.01, name
+        assert np.mean(other["prop_log_sfr"] == first["prop_log_sfr"]) < 0.01
+        for name in ("age", "log_sfr", "mag_jwst_f277w"):  # of the few models of this parent some are taken twice
+            assert np.mean(other[name] == first[name]) < 0.1, name
 
 
 def test_the_numbers_of_realisations_have_their_spread(three, tiny):
@@ -98,4 +99,4 @@ def test_realisations_of_a_users_table(tiny, root, tmp_path):
     assert first["galaxy_id"].to_pylist() == list(range(1000, 1200))
     for name in ("galaxy_id", "redshift", "log_mstar", "quiescent", "note"):  # the table says who is quiescent
         assert first[name].equals(other[name]), name
-    assert np.mean(np.equal(first["age"], other["age"])) < 0.01
+    assert np.mean(np.equal(first["age"], other["age"])) < 0.15  # some models of a small parent are taken twice
