@@ -147,7 +147,7 @@ def _of_node(
     targets = cloud.metric.coordinates({**asked, "log_mstar": mass, "redshift": z})
     k = min(search.k, sum(tree.n_points for tree in cloud.trees))
     nearest = neighbours.find(cloud.trees, targets, k, limit)
-    nearest.n_found[nearest.n_found == 0] = 1
+    neighbours.use_youngest(cloud.trees, targets, nearest)
     found = neighbours.candidates(cloud.trees, cloud.metric, nearest, mass)
     prior = search.prior["star_forming"]
     return choice.star_forming(found, mass, z, t_univ(search.cosmo, z), scatter=search.scatter, prior=prior)

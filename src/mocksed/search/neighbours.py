@@ -133,7 +133,7 @@ def of_class(
         rows = nearby[start : start + BLOCK].astype(np.int64)
         nearest = find(cloud.trees, targets[rows], k, limit[rows])
         result["parent_found"][rows] = nearest.n_found > 0
-        _use_youngest(cloud.trees, targets[rows], nearest)
+        use_youngest(cloud.trees, targets[rows], nearest)
         if search.method == "choose":
             own = {name: values[rows] for name, values in galaxies.items()} | {"realisation": realisation[rows]}
             taken, own_zmet[rows] = _choose(own, nearest, cloud, search, balance)
@@ -160,7 +160,7 @@ def find(trees: Sequence[KDTree], targets: NDArray[np.float32], k: int, age_max:
     return nearest
 
 
-def _use_youngest(trees: Sequence[KDTree], targets: NDArray[np.float32], nearest: Nearest) -> None:
+def use_youngest(trees: Sequence[KDTree], targets: NDArray[np.float32], nearest: Nearest) -> None:
     """Let the youngest point of all be the one that was found for targets without any."""
     none = np.flatnonzero(nearest.n_found == 0)
     if not len(none):
