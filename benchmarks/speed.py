@@ -19,9 +19,9 @@ from mocksed.galaxies.lightcone import LightCone
 from mocksed.relations import Relations
 from mocksed.search import KINDS, assign, balance, neighbours, parent
 from mocksed.search.choice import Prior
+from mocksed.search.cloud import Cloud, Search
 from mocksed.search.kdtree import KDTree
 from mocksed.search.metric import metric_of
-from mocksed.search.neighbours import Cloud, Search
 from mocksed.sps import fsps, table
 from mocksed.sps.engine import Engine
 from mocksed.sps.model import Model
@@ -95,7 +95,7 @@ def pipeline(engine: Engine) -> dict[str, Contestant]:
     whole = config.load({"run": "benchmark"}, sample.SCHEMA)
     cosmo, scatter = Cosmology(), Relations()
     prior = {kind: Prior.from_config(whole["assignment"]["prior"][kind]) for kind in KINDS}
-    search = Search("choose", whole["neighbours"]["k"], True, 1, cosmo, scatter, prior)
+    search = Search("choose", whole["neighbours"]["k"], whole["neighbours"]["draws"], True, 1, cosmo, scatter, prior)
     cone = LightCone(cosmo=cosmo, n_galaxies=N_CONE).draw(0, N_CONE)
     cone = {name: cone[name] for name in ("galaxy_id", "redshift", "log_mstar")}
     contestants, limit = {}, age_max(cosmo, cone["redshift"])
@@ -124,7 +124,7 @@ def place(
     """Draw, search, choose and assign, as if all galaxies were of one class."""
     found = neighbours.of_class(cone, cloud, search, weights)
     assign.assign(
-        found, cone, limit, lambda names, rows: {name: points[name][rows] for name in names},
+        cone | found, limit, lambda names, rows: {name: points[name][rows] for name in names},
         metric=cloud.metric, method="choose", seed=1,
     )  # fmt: skip
 

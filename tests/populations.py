@@ -16,9 +16,9 @@ from mocksed import catalog, config, stages
 from mocksed.cosmology import Cosmology, age_max
 from mocksed.search import assign, kdtree, neighbours, parent
 from mocksed.search.balance import Balance
+from mocksed.search.cloud import Cloud, Search
 from mocksed.search.kdtree import KDTree
 from mocksed.search.metric import metric_of
-from mocksed.search.neighbours import Cloud
 from mocksed.sps.engine import Engine
 from mocksed.sps.model import Model
 from mocksed.sps.table import SSPTable
@@ -35,7 +35,7 @@ def configured(root: Path, changes: Mapping[str, Any] | None = None) -> dict[str
     return config.load(raw, root / "workflow/schemas/config.schema.yaml")
 
 
-def search_of(cfg: Mapping[str, Any]) -> neighbours.Search:
+def search_of(cfg: Mapping[str, Any]) -> Search:
     """Return the search of a config."""
     return stages.search_of(dict(cfg) | {"scatter": cfg["relations"]["scatter"]})
 
@@ -103,7 +103,7 @@ def populate(
     found = neighbours.of_class(own, points.cloud, search, balance)
     limit = age_max(cosmo, own["redshift"])
     assigned = assign.assign(
-        found, own, limit, points.take, metric=points.cloud.metric, method=search.method, seed=search.seed
+        own | found, limit, points.take, metric=points.cloud.metric, method=search.method, seed=search.seed
     )
     if points.cloud.kind == "quiescent":
         assigned["log_us"] = np.full(len(limit), np.nan)  # they have no gas

@@ -324,7 +324,7 @@ def test_a_job_of_the_profile_starts_ranks_with_srun(tiny, root, tmp_path, launc
     workflow = Workflow(root, tmp_path, mpi={"tasks": 2})
     profile = ["--profile", str(root / "profiles/slurm"), "--slurm-init-seconds-before-status-checks", "1"]
     workflow.succeed(*profile, "results/tiny/parent/star_forming/0000.h5")
-    found, expected = results(workflow, "star_forming"), results(tiny, "star_forming")
+    found, expected = results(workflow, "parent/star_forming"), results(tiny, "parent/star_forming")
     assert len(found) == 2
     assert found == expected
     said = (tmp_path / "logs/tiny/parent/all.log").read_text()

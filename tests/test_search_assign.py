@@ -91,7 +91,7 @@ def found(n=1, *, rows=(0, 1), distance=None, allowed=True):
 def assigned(limit, *, metric="default", method="weighted_mean", kind="star_forming", n=1, of=None, **own):
     own = {"galaxy_id": np.arange(n)} | own
     return assign.assign(
-        of or found(n), own, np.full(n, limit), take, metric=METRICS[metric][kind], method=method, seed=1
+        own | (of or found(n)), np.full(n, limit), take, metric=METRICS[metric][kind], method=method, seed=1
     )
 
 
@@ -136,8 +136,8 @@ def test_blocks_and_the_order_do_not_matter(method, monkeypatch):
 
     def made(rows):
         return assign.assign(
-            {name: values[rows] for name, values in of.items()}, {name: values[rows] for name, values in own.items()},
-            limit[rows], take, metric=METRICS["default"]["star_forming"], method=method, seed=1,
+            {name: values[rows] for name, values in (own | of).items()}, limit[rows], take,
+            metric=METRICS["default"]["star_forming"], method=method, seed=1,
         )  # fmt: skip
 
     whole = made(slice(None))
@@ -189,7 +189,7 @@ def test_allowed_neighbours_give_an_allowed_age(limit, fraction, distance):
         "parent_found": np.ones(4, bool),
     }
     result = assign.assign(
-        of, {"galaxy_id": np.arange(4)}, np.full(4, limit), of_rows, metric=METRICS["default"]["star_forming"],
+        {"galaxy_id": np.arange(4)} | of, np.full(4, limit), of_rows, metric=METRICS["default"]["star_forming"],
         method="weighted_mean", seed=1,
     )  # fmt: skip
     assert np.all(result["age"] <= limit)

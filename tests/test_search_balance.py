@@ -118,7 +118,8 @@ def test_it_is_the_same_after_a_file():
 
 
 def test_the_uniforms_are_even_and_inside():
-    uniform = balance._uniforms(1024)
-    for values in uniform.values():
+    uniforms = balance._uniforms(1024, 4)
+    assert len(uniforms) == 4
+    for values in [values for uniform in uniforms for values in uniform.values()]:
         assert np.all((values > 0.0) & (values < 1.0))
         assert np.all(np.abs(np.histogram(values, 16, (0.0, 1.0))[0] - 64) <= 1)

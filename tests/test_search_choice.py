@@ -86,7 +86,6 @@ def drawn_from_the_relations(n=N_GALAXIES, k=K, seed=3, scatter=SCATTER):
     log_sfr = scatter.log_sfr_star_forming.draw(rel.log_sfr_star_forming(mass, z), rng.random((n, k)))
     muv = scatter.muv.draw(rel.muv(mass, z), rng.random((n, k)))
     found = Candidates(
-        n_found=np.full(n, k),
         distance=rng.uniform(0.0, 1.0, (n, k)),
         age=rng.uniform(0.1, 3.0, (n, k)),
         log_sfr=log_sfr,
@@ -134,7 +133,6 @@ def test_statistics_at_given_residuals(name, off):
     log_zmet = rel.log_zmet(mass, log_sfr) + residual["log_zmet"]
     nothing = np.zeros((1, 1))
     found = Candidates(
-        np.ones(1, int),
         nothing,
         nothing + 1.0,
         *(values[:, None] for values in (log_sfr, log_zmet, beta, muv)),
@@ -154,7 +152,7 @@ def test_products_are_of_slope_and_muv():
     muv = rel.muv(mass, z) + 0.7
     nothing = np.zeros((1, 1))
     found = Candidates(
-        np.ones(1, int), nothing, nothing, rel.log_sfr_star_forming(mass, z)[:, None], nothing,
+        nothing, nothing, rel.log_sfr_star_forming(mass, z)[:, None], nothing,
         (rel.beta(muv, z) - 0.35)[:, None], muv[:, None], nothing,
     )  # fmt: skip
     scatter = Relations(beta=Gaussian(0.35))
@@ -200,9 +198,11 @@ def test_weights_of_quiescent_candidates_are_those_written_down():
 @pytest.mark.parametrize("kind", ["star_forming", "quiescent"])
 def test_what_was_not_found_has_no_weight(kind):
     found, mass, z, t_univ = drawn_from_the_relations(40, 7)
-    found = found._replace(n_found=np.resize([1, 3, 7], 40))
-    for name in ("distance", "age", "muv", "beta", "log_sfr", "log_zmet", "dust_index"):
-        getattr(found, name)[np.arange(7) >= found.n_found[:, None]] = np.nan
+    missing = np.arange(7) >= np.resize([1, 3, 7], 40)[:, None]
+    missing[1] = np.arange(7) % 3 != 1  # as with several draws of which each found some
+    for name in ("age", "muv", "beta", "log_sfr", "log_zmet", "dust_index"):
+        getattr(found, name)[missing] = np.nan
+    found.distance[missing] = np.inf
     prior = Prior((0.6, 0.25), (-0.2, 0.5))
     if kind == "quiescent":
         log_weight = choice.quiescent(found, t_univ, prior=prior).log_weight
@@ -210,10 +210,10 @@ def test_what_was_not_found_has_no_weight(kind):
         score = choice.star_forming(found, mass, z, t_univ, scatter=SCATTER, prior=prior)
         log_weight = score.log_weight
         assert np.all(np.isfinite(score.statistics))
-    assert_array_equal(np.isneginf(log_weight), np.arange(7) >= found.n_found[:, None])
+    assert_array_equal(np.isneginf(log_weight), missing)
     assert not np.any(np.isnan(log_weight))
     taken = choice.take(log_weight, np.full(40, 1.0 - 2.0**-53))
-    assert_array_equal(taken, found.n_found - 1)
+    assert_array_equal(taken, [np.flatnonzero(~of_galaxy)[-1] for of_galaxy in missing])
 
 
 def test_each_candidate_is_taken_as_often_as_it_weighs():

@@ -11,9 +11,8 @@ from scipy.spatial.distance import cdist
 from mocksed.cosmology import Cosmology, age_max
 from mocksed.relations import Relations
 from mocksed.search import draw, kdtree, parent
-from mocksed.search.kdtree import KDTree, Nearest
+from mocksed.search.kdtree import KDTree, Nearest, find
 from mocksed.search.metric import METRICS
-from mocksed.search.neighbours import find
 
 COSMO = Cosmology()
 K = 10

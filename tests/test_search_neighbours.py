@@ -9,6 +9,7 @@ from mocksed.columns import Flag
 from mocksed.cosmology import age_max
 from mocksed.search import KINDS, balance, choice, draw, kdtree, neighbours
 from mocksed.search.assign import METHODS
+from mocksed.search.cloud import Cloud
 from mocksed.search.kdtree import KDTree
 from mocksed.search.metric import METRICS
 from tests import populations
@@ -20,7 +21,7 @@ class Chain:
     """Parents of a few points, galaxies of both classes and a balance."""
 
     def __init__(self, root, table):
-        self.cfg = populations.configured(root, {"seed": 11, "neighbours.k": 16})
+        self.cfg = populations.configured(root, {"seed": 11, "neighbours.k": 15})
         self.engine = populations.engine_of(self.cfg, table)
         self.points = {kind: populations.parent_of(self.cfg, kind, N_PARENT, self.engine) for kind in KINDS}
         rng = np.random.default_rng(3)
@@ -86,15 +87,29 @@ def test_a_realisation_is_the_same_alone(chain, kind, method):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_columns_and_what_is_asked(chain, kind):
+    """Of several draws, that whose point is taken."""
     found, own = chain.found(kind), chain.galaxies[kind]
-    uniform = draw.numbers(kind, own["galaxy_id"], 11)
-    asked = getattr(draw, kind)(uniform, own["log_mstar"], own["redshift"], chain.search().scatter)
-    for name, values in asked.items():
-        assert_array_equal(found[f"prop_{name}"], values)
-    of_class = {f"prop_{name}" for name in asked} | {"parent_found", "parent_row"}
+    draws = []
+    for i in range(3 if kind == "star_forming" else 1):
+        uniform = draw.numbers(kind, own["galaxy_id"], 11, draw=i)
+        draws.append(getattr(draw, kind)(uniform, own["log_mstar"], own["redshift"], chain.search().scatter))
+    asked = np.stack([np.stack(list(of_draw.values())) for of_draw in draws])
+    got = np.stack([found[f"prop_{name}"] for name in draws[0]])
+    of_draw = np.all(asked == got, axis=1)
+    assert_array_equal(of_draw.sum(axis=0), 1)
+    assert np.all(of_draw.mean(axis=1) > 0.2)
+    of_class = {f"prop_{name}" for name in draws[0]} | {"parent_found", "parent_row"}
     assert found.keys() == of_class | ({"prop_log_us"} if kind == "star_forming" else set())
     independent = chain.found(kind, method="nearest")
     assert {name for name in independent if name.startswith("prop_")} == {f"prop_{name}" for name in draw.ASKED[kind]}
+
+
+def test_the_point_taken_is_near_the_draw_that_is_given(chain):
+    found, own, points = chain.found("star_forming"), chain.galaxies["star_forming"], chain.points["star_forming"]
+    asked = {name[5:]: values for name, values in found.items() if name.startswith("prop_")} | own
+    target = points.cloud.metric.coordinates(asked)
+    nearest = points.cloud.nearest(target[:, None], 5, age_max(chain.search().cosmo, own["redshift"]))
+    assert np.all(np.any(nearest.rows == found["parent_row"][:, None], axis=1) | ~found["parent_found"])
 
 
 def test_the_ionisation_parameter_is_drawn_at_the_metallicity_that_was_taken(chain):
@@ -121,17 +136,17 @@ def test_what_is_taken_is_allowed_and_among_the_nearest(chain, kind):
 def test_weights_decide_and_the_balance_is_used(chain, root):
     """Frequencies over many galaxies that are the same but for their numbers, and have the same candidates."""
     scatter = {f"relations.scatter.{name}": 0.0 for name in chain.cfg["relations"]["scatter"]}
-    cfg = populations.configured(root, {"seed": 11, "neighbours.k": 16, **scatter})
+    cfg = populations.configured(root, {"seed": 11, "neighbours.k": 15, **scatter})
     search, n = populations.search_of(cfg), 20_000
     own = populations.galaxies("star_forming", np.full(n, 1.5), np.full(n, 9.25))
     cloud = chain.clouds("star_forming")
     for of in (None, chain.balance):
         found = neighbours.of_class(own, cloud, search, of)
         first = {name: values[:1] for name, values in own.items()}
-        target = cloud.metric.coordinates({name[5:]: values[:1] for name, values in found.items()
-                                           if name.startswith("prop_")} | first)  # fmt: skip
-        nearest = neighbours.find(cloud.trees, target, 16, age_max(search.cosmo, first["redshift"]))
-        candidates = neighbours.candidates(cloud.trees, cloud.metric, nearest, first["log_mstar"])
+        asked = {name[5:]: values[:1] for name, values in found.items() if name.startswith("prop_")}
+        target = cloud.targets([asked] * 3, first["log_mstar"], first["redshift"])
+        nearest = cloud.nearest(target, 5, age_max(search.cosmo, first["redshift"]))
+        candidates = cloud.candidates(nearest, first["log_mstar"])
         own_coefficients = (
             np.zeros((1, len(choice.STATISTICS))) if of is None else of.at(np.array([1.5]), np.array([9.25]))
         )
@@ -140,9 +155,9 @@ def test_weights_decide_and_the_balance_is_used(chain, root):
             scatter=search.scatter, prior=search.prior["star_forming"],
             coefficients=own_coefficients,
         )  # fmt: skip
-        weight = np.exp(score.log_weight[0] - score.log_weight.max())
+        weight = np.exp(score.log_weight[0] - score.log_weight.max())[:5]
         expected = n * weight / weight.sum()
-        counts = np.array([np.count_nonzero(found["parent_row"] == row) for row in nearest.rows[0]])
+        counts = np.array([np.count_nonzero(found["parent_row"] == row) for row in nearest.rows[0, :5]])
         assert counts.sum() == n
         assert np.all(np.abs(counts - expected) < 5.0 * np.sqrt(expected) + 5.0)
 
@@ -154,9 +169,10 @@ def test_candidates_look_like_the_parent_at_the_masses_of_the_galaxies(chain):
         several = points.sharded((0, 2000, N_PARENT))
         targets = metric.coordinates({name: values[[4, 70, 900]] for name, values in points.columns.items()})
         for cloud in (points.cloud, several):
-            nearest = neighbours.find(cloud.trees, targets, 5, np.full(3, np.inf))
+            nearest = cloud.nearest(targets[:, None], 5, np.full(3, np.inf))
+            assert nearest.n_found.tolist() == [[5], [5], [5]]
             assert nearest.rows[:, 0].tolist() == [4, 70, 900]
-            found = neighbours.candidates(cloud.trees, metric, nearest, mass)
+            found = cloud.candidates(nearest, mass)
             parents = {name: values.astype(float) for name, values in points.take(points.columns, nearest.rows).items()}
             offset = mass[:, None] - parents["log_mstar"]
             assert_array_equal(found.age, parents["age"])
@@ -182,7 +198,7 @@ def test_without_an_allowed_point_the_youngest_of_all_is_used(chain, method, cut
         part = points[first:last]
         leaves = kdtree.leaves(part, age[first:last], payload[first:last], kdtree.order(part), first)
         trees.append(KDTree(leaves, 3))
-    cloud = neighbours.Cloud("star_forming", trees, metric)
+    cloud = Cloud("star_forming", trees, metric)
     own = populations.galaxies("star_forming", np.array([8.0, 0.1, 5.0]), np.full(3, 9.0))
     found = neighbours.of_class(own, cloud, chain.search(assignment={"method": method}), None)
     assert found["parent_found"].tolist() == [False, True, False]
@@ -193,17 +209,17 @@ def test_without_an_allowed_point_the_youngest_of_all_is_used(chain, method, cut
         asked = {name[5:]: values for name, values in found.items() if name.startswith("prop_")}
         target = metric.coordinates(asked | own)[[0, 2]].astype(float)
         expected = np.linalg.norm(target - points[120].astype(float), axis=1)
-        assert_allclose(found["neighbour_distance"][[0, 2]], np.repeat(expected[:, None], 16, 1), rtol=1e-12)
+        assert_allclose(found["neighbour_distance"][[0, 2]], np.repeat(expected[:, None], 15, 1), rtol=1e-12)
 
 
 def test_fewer_allowed_points_than_k_repeat_the_last(chain):
     age = np.full(40, 9.0)
     age[:3] = 0.1
     points = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
-    cloud = neighbours.Cloud("quiescent", [KDTree.of(points, age)], METRICS["default"]["quiescent"])
+    cloud = Cloud("quiescent", [KDTree.of(points, age)], METRICS["default"]["quiescent"])
     own = populations.galaxies("quiescent", np.full(5, 6.0), np.full(5, 10.0))
     found = neighbours.of_class(own, cloud, chain.search(assignment={"method": "nearest"}))
-    assert found["neighbour_row"].shape == (5, 16)
+    assert found["neighbour_row"].shape == (5, 15)
     for rows, distance in zip(found["neighbour_row"], found["neighbour_distance"], strict=True):
         assert sorted(rows[:3]) == [0, 1, 2]
         assert np.all(rows[3:] == rows[2])
@@ -215,7 +231,7 @@ def test_fewer_allowed_points_than_k_repeat_the_last(chain):
 
 def test_ages_are_only_limited_if_asked_for(chain):
     points = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
-    cloud = neighbours.Cloud("quiescent", [KDTree.of(points, np.full(40, 9.0))], METRICS["default"]["quiescent"])
+    cloud = Cloud("quiescent", [KDTree.of(points, np.full(40, 9.0))], METRICS["default"]["quiescent"])
     own = populations.galaxies("quiescent", np.full(5, 6.0), np.full(5, 10.0))
     for allowed_ages_only in (True, False):
         search = chain.search(neighbours={"allowed_ages_only": allowed_ages_only})
@@ -257,6 +273,6 @@ def test_the_balance_of_a_run_is_the_same_for_any_threads_and_trees(chain, set_t
     again = balance.of_run(cloud, chain.search(), (1.0, 2.0), (9.0, 9.5))
     assert again.as_json() == whole.as_json()
     assert whole.redshift.tolist() == [1.0, 1.5, 2.0]
-    assert whole.log_mstar.tolist() == [9.0, 9.5]
+    assert whole.log_mstar.tolist() == [9.0, 9.25, 9.5]
     # what is left is the softness times the coefficient
     assert_allclose(whole.residual, -balance.SOFTNESS * whole.coefficients, atol=3e-4)

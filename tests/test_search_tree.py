@@ -8,8 +8,8 @@ from numpy.testing import assert_array_equal
 from mocksed import mapped, storage
 from mocksed.errors import UserError
 from mocksed.search import parent, tree
+from mocksed.search.kdtree import find
 from mocksed.search.metric import METRICS
-from mocksed.search.neighbours import find
 
 METRIC, RECIPE = METRICS["default"]["star_forming"], {"n": 50, "seed": 1}
 APRIL = METRICS["drakos2021a"]["star_forming"]

@@ -543,6 +543,9 @@ def _check_search(config: dict[str, Any]) -> Iterator[str]:
             f"assignment.method: choose is not allowed with neighbours.metric {metric}; expected one of weighted_mean, "
             "nearest, sample"
         )
+    k, draws = config["neighbours"]["k"], config["neighbours"]["draws"]
+    if method == "choose" and k % draws:
+        yield f"neighbours.k: {k} is not allowed; expected a multiple of neighbours.draws, which is {draws}"
     try:
         metric_of("star_forming", metric, config["neighbours"]["scales"])
     except UserError as error:

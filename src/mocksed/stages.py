@@ -19,11 +19,11 @@ from mocksed.cosmology import Cosmology, age_max
 from mocksed.errors import UserError
 from mocksed.launch import Work
 from mocksed.relations import Relations
-from mocksed.search import KINDS, assign, balance, choice, draw, neighbours, parent, tree
+from mocksed.search import KINDS, assign, balance, choice, neighbours, parent, tree
 from mocksed.search.balance import Balance
 from mocksed.search.choice import Prior
+from mocksed.search.cloud import Cloud, Search
 from mocksed.search.metric import Metric, metric_of
-from mocksed.search.neighbours import Cloud, Search
 from mocksed.search.nodes import grid
 from mocksed.sps import engines
 from mocksed.sps.engine import Engine
@@ -103,6 +103,7 @@ def search_of(params: Params) -> Search:
     return Search(
         method=assignment["method"],
         k=params["neighbours"]["k"],
+        n_draws=params["neighbours"]["draws"],
         allowed_ages_only=params["neighbours"]["allowed_ages_only"],
         seed=params["seed"],
         cosmo=Cosmology(**params["cosmology"]),
@@ -282,15 +283,12 @@ def assign_shard(params: Params, files: Mapping[str, Any], output: str) -> None:
         raise UserError(f"{files['neighbours']} is of other galaxies. Remove it and run again: it will be made anew.")
     limit = age_max(Cosmology(**params["cosmology"]), galaxies["redshift"])
     classes = {}
-    together = _of_classes(galaxies | {f"found_{name}": values for name, values in found.items()} | {"limit": limit})
-    for kind, own in together.items():
+    for kind, own in _of_classes(galaxies | found | {"limit": limit}).items():
         paths = [staging.local(path, scratch) for path in files["parents"][kind]]
         parents = parent.open_shards(paths, parent.recipe(**params["recipes"][kind]))
         parents.check(parent.FSPS)
-        asked = [f"prop_{name}" for name in draw.ASKED[kind] if f"prop_{name}" in found]
-        of_class = {name: own[f"found_{name}"] for name in found if not name.startswith("prop_") or name in asked}
         classes[kind] = assign.assign(
-            of_class, own, own["limit"], parents.take,
+            own, own["limit"], parents.take,
             metric=metric_of(kind, **params["metric"]), method=params["assignment"]["method"], seed=params["seed"],
         )  # fmt: skip
     del classes["quiescent"]["log_us"]  # they have no gas

@@ -90,7 +90,7 @@ def parents_of_tree(wildcards):
 # What the search and what follows it are told.
 SEARCH = {
     **{key: cfg[key] for key in ("seed", "cosmology", "assignment")},
-    "neighbours": {key: cfg["neighbours"][key] for key in ("k", "allowed_ages_only")},
+    "neighbours": {key: cfg["neighbours"][key] for key in ("k", "draws", "allowed_ages_only")},
     "scatter": cfg["relations"]["scatter"],
     "metric": METRIC,
     "about": ABOUT,

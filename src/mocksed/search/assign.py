@@ -72,7 +72,6 @@ def sample(distance: Array, galaxy_id: NDArray[np.int64], *, seed: int, realisat
 
 
 def assign(
-    found: Mapping[str, NDArray],
     galaxies: Mapping[str, NDArray],
     age_limit: Array,
     take: Take,
@@ -87,10 +86,8 @@ def assign(
 
     Parameters
     ----------
-    found : mapping of str to ndarray
-        Result of `mocksed.search.neighbours.of_class`.
-    galaxies : mapping of str to ndarray of shape (n, )
-        ``galaxy_id``, and ``realisation``, by default 0.
+    galaxies : mapping of str to ndarray
+        ``galaxy_id``, ``realisation``, by default 0, and what `mocksed.search.neighbours.of_class` found for them.
     age_limit : ndarray of shape (n, )
         Oldest age allowed [Gyr]; an older one is moved to it and flagged.
     take : callable
@@ -110,37 +107,33 @@ def assign(
     """
     n = len(age_limit)
     parts = [
-        _assign(
-            {name: values[rows] for name, values in found.items()},
-            {name: values[rows] for name, values in galaxies.items()},
-            take, method, seed,
-        )
+        _assign({name: values[rows] for name, values in galaxies.items()}, take, method, seed)
         for rows in (slice(start, start + BLOCK) for start in range(0, max(n, 1), BLOCK))
-    ]  # fmt: skip
+    ]
     result: dict[str, NDArray] = {name: np.concatenate([part[name] for part in parts]) for name in FSPS}
-    if "log_us" not in metric.scales and "prop_log_us" in found:
-        result["log_us"] = found["prop_log_us"]
+    if "log_us" not in metric.scales and "prop_log_us" in galaxies:
+        result["log_us"] = galaxies["prop_log_us"]
     too_old = result["age"] > age_limit
     result["age"] = np.minimum(result["age"], age_limit)
-    result["flags"] = (Flag.AGE_CLIPPED * too_old + Flag.NO_ALLOWED_NEIGHBOUR * ~found["parent_found"]).astype(np.int32)
+    result["flags"] = (Flag.AGE_CLIPPED * too_old + Flag.NO_ALLOWED_NEIGHBOUR * ~galaxies["parent_found"]).astype(
+        np.int32
+    )
     return result
 
 
-def _assign(
-    found: Mapping[str, NDArray], galaxies: Mapping[str, NDArray], take: Take, method: str, seed: int
-) -> dict[str, Array]:
+def _assign(galaxies: Mapping[str, NDArray], take: Take, method: str, seed: int) -> dict[str, Array]:
     match method:
         case "choose":
-            rows = found["parent_row"]
+            rows = galaxies["parent_row"]
         case "weighted_mean":
-            neighbours = {name: values.astype(float) for name, values in take(FSPS, found["neighbour_row"]).items()}
-            return weighted_mean(neighbours, inverse_distance(found["neighbour_distance"]))
+            neighbours = {name: values.astype(float) for name, values in take(FSPS, galaxies["neighbour_row"]).items()}
+            return weighted_mean(neighbours, inverse_distance(galaxies["neighbour_distance"]))
         case "nearest":
-            rows = found["neighbour_row"][:, 0]
+            rows = galaxies["neighbour_row"][:, 0]
         case "sample":
             own = galaxies.get("realisation", 0)
-            chosen = sample(found["neighbour_distance"], galaxies["galaxy_id"], seed=seed, realisation=own)
-            rows = np.take_along_axis(found["neighbour_row"], chosen[:, None], 1)[:, 0]
+            chosen = sample(galaxies["neighbour_distance"], galaxies["galaxy_id"], seed=seed, realisation=own)
+            rows = np.take_along_axis(galaxies["neighbour_row"], chosen[:, None], 1)[:, 0]
         case _:
             raise ValueError(f"unknown method {method}")
     return {name: values.astype(float) for name, values in take(FSPS, rows).items()}

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,8 @@ from threadpoolctl import threadpool_limits
 from mocksed.cosmology import AGE_MARGIN, age_max, t_univ
 from mocksed.jobs import Progress
 from mocksed.search import choice, draw
+from mocksed.search.cloud import Cloud, Search
 from mocksed.search.nodes import grid
-
-if TYPE_CHECKING:
-    from mocksed.search.neighbours import Cloud, Search
 
 Array = NDArray[np.float64]
 
@@ -110,13 +108,13 @@ def of_run(
 
     """
     redshifts, log_mstars = grid(redshift, log_mstar)
-    uniform = _uniforms(N_GALAXIES)
+    uniforms = _uniforms(N_GALAXIES, search.n_draws)
     shape = (len(redshifts), len(log_mstars), len(choice.STATISTICS))
     coefficients, residual = np.empty(shape), np.empty(shape)
     with threadpool_limits(1, "blas"):  # with more threads, products of matrices differ in their last bits
         for i, z in enumerate(redshifts):
             for j, mass in enumerate(log_mstars):
-                log_weight, statistics = _of_node(cloud, search, uniform, float(z), float(mass))
+                log_weight, statistics = _of_node(cloud, search, uniforms, float(z), float(mass))
                 found = solve(log_weight, statistics)
                 coefficients[i, j] = np.round(found, _DIGITS)
                 residual[i, j] = np.round(means(log_weight, statistics, coefficients[i, j]), _DIGITS)
@@ -125,30 +123,24 @@ def of_run(
     return Balance(redshifts, log_mstars, coefficients, residual)
 
 
-def _uniforms(n: int) -> dict[str, Array]:
-    """Return evenly spread cumulative probabilities of what is drawn, in the same order for all nodes."""
+def _uniforms(n: int, n_draws: int) -> list[dict[str, Array]]:
+    """Return evenly spread cumulative probabilities of each draw, in the same order for all nodes."""
     from scipy.stats import qmc  # takes most of a second to import, and one job needs it
 
     names = draw.ASKED["star_forming"]
-    points = np.clip(qmc.Sobol(len(names), seed=0).random(n), 1e-9, 1.0 - 1e-9)
-    return dict(zip(names, points.T, strict=True))
+    points = np.clip(qmc.Sobol(n_draws * len(names), seed=0).random(n), 1e-9, 1.0 - 1e-9)
+    return [dict(zip(names, of_draw.T, strict=True)) for of_draw in np.split(points, n_draws, axis=1)]
 
 
 def _of_node(
-    cloud: Cloud, search: Search, uniform: dict[str, Array], redshift: float, log_mstar: float
+    cloud: Cloud, search: Search, uniforms: Sequence[dict[str, Array]], redshift: float, log_mstar: float
 ) -> choice.Score:
     """Return the weights and statistics of the candidates of galaxies of one redshift and mass."""
-    from mocksed.search import neighbours
-
-    n = len(next(iter(uniform.values())))
-    z, mass = np.full(n, redshift), np.full(n, log_mstar)
+    z, mass = np.full(N_GALAXIES, redshift), np.full(N_GALAXIES, log_mstar)
     limit = np.maximum(age_max(search.cosmo, z), AGE_MARGIN)
-    asked = draw.star_forming(uniform, mass, z, search.scatter)
-    targets = cloud.metric.coordinates({**asked, "log_mstar": mass, "redshift": z})
-    k = min(search.k, sum(tree.n_points for tree in cloud.trees))
-    nearest = neighbours.find(cloud.trees, targets, k, limit)
-    neighbours.use_youngest(cloud.trees, targets, nearest)
-    found = neighbours.candidates(cloud.trees, cloud.metric, nearest, mass)
+    asked = [draw.star_forming(uniform, mass, z, search.scatter) for uniform in uniforms]
+    k = min(search.k // search.n_draws, cloud.n_points)
+    found = cloud.candidates(cloud.nearest(cloud.targets(asked, mass, z), k, limit), mass)
     prior = search.prior["star_forming"]
     return choice.star_forming(found, mass, z, t_univ(search.cosmo, z), scatter=search.scatter, prior=prior)
 

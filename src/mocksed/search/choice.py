@@ -1,7 +1,9 @@
 """Which of the models near a draw is taken: importance resampling with balanced weights.
 
 The points nearest to what was drawn for a galaxy (`mocksed.search.draw`) are real models, each with an M_UV, an age and
-a slope of the attenuation curve of its own. One is taken, with a probability that goes with
+a slope of the attenuation curve of its own. Those of one draw have much the same SFR and UV slope, which leave M_UV
+little room, so that star-forming galaxies are drawn several times and have the points near each draw. One of all is
+taken, with a probability that goes with
 
 * the likelihood of its M_UV under the relation, and that of its UV slope given this M_UV over that of drawing it
   (importance resampling: Rubin 1988), for star-forming galaxies;
@@ -74,14 +76,12 @@ class Prior:
 
 
 class Candidates(NamedTuple):
-    """The models among which galaxies choose, arrays of shape (n, k) but for ``n_found``.
+    """The models among which galaxies choose, arrays of shape (n, k).
 
     Attributes
     ----------
-    n_found : ndarray of shape (n, )
-        How many there are; what is beyond has no meaning.
     distance : ndarray
-        From the draw, in the metric.
+        From the draw, in the metric; infinite where there is no model.
     age : ndarray
         Age [Gyr].
     log_sfr, log_zmet, beta, muv, dust_index : ndarrays
@@ -89,7 +89,6 @@ class Candidates(NamedTuple):
 
     """
 
-    n_found: NDArray[np.int64]
     distance: Array
     age: Array
     log_sfr: Array
@@ -171,7 +170,7 @@ def _common(candidates: Candidates, t_univ: Array, prior: Prior, kernel: float) 
     ):
         if of is not None and values.size:
             log_weight -= 0.5 * ((values - of[0]) / of[1]) ** 2
-    log_weight[np.arange(log_weight.shape[1]) >= candidates.n_found[:, None]] = -np.inf
+    log_weight[np.isinf(candidates.distance)] = -np.inf
     return log_weight
 
 
@@ -232,7 +231,12 @@ def _score(  # type: ignore[no-untyped-def]
     of_sfr, of_muv, of_beta, of_zmet = laws[0], laws[1], laws[2], laws[3]
     for g in numba.prange(len(mean_muv)):
         u, own = np.empty(4), np.empty(len(coefficients[g]))
-        for c in range(candidates.n_found[g]):
+        for c in range(log_weight.shape[1]):
+            if not np.isfinite(candidates.distance[g, c]):
+                log_weight[g, c] = 0.0
+                if statistics.size:
+                    statistics[g, c] = 0.0
+                continue
             muv, beta = candidates.muv[g, c], candidates.beta[g, c]
             total = -0.5 * ((muv - mean_muv[g]) / of_muv[0]) ** 2
             total += 0.5 * ((beta - mean_beta[g]) / of_beta[0]) ** 2  # the slope was drawn around this
@@ -252,9 +256,6 @@ def _score(  # type: ignore[no-untyped-def]
             if statistics.size:
                 statistics[g, c] = own
             log_weight[g, c] = total
-        log_weight[g, candidates.n_found[g] :] = 0.0
-        if statistics.size:
-            statistics[g, candidates.n_found[g] :] = 0.0
 
 
 @numba.njit(cache=True, parallel=True)

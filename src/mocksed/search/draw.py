@@ -15,9 +15,12 @@ ASKED = {"star_forming": ("log_sfr", "log_zmet", "log_us", "muv", "beta"), "quie
 _STAGES = {"star_forming": Stage.PROPOSAL, "quiescent": Stage.QUIESCENT}
 
 
-def numbers(kind: str, galaxy_id: NDArray[np.int64], seed: int, realisation: ArrayLike = 0) -> dict[str, Array]:
-    """Return the cumulative probabilities at which quantities are drawn, by their names in `ASKED`, shapes (n, )."""
-    random = uniforms(seed, _STAGES[kind], galaxy_id, len(ASKED[kind]), realisation=realisation)
+def numbers(
+    kind: str, galaxy_id: NDArray[np.int64], seed: int, realisation: ArrayLike = 0, draw: int = 0
+) -> dict[str, Array]:
+    """Return the cumulative probabilities of one of the draws, by the names in `ASKED`, shapes (n, )."""
+    n_asked = len(ASKED[kind])
+    random = uniforms(seed, _STAGES[kind], galaxy_id, n_asked, first=draw * n_asked, realisation=realisation)
     return dict(zip(ASKED[kind], random.T, strict=True))
 
 

@@ -19,6 +19,7 @@ box is ever closer than the box: the result is exact, to the last bit, and does 
 from __future__ import annotations
 
 import mmap
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numba
@@ -63,6 +64,10 @@ class Nearest(NamedTuple):
     def none(cls, n: int, k: int) -> Nearest:
         """Return what is known of ``n`` targets before a search for ``k`` points."""
         return cls(np.zeros((n, k), np.uint32), np.zeros((n, k)), np.zeros((n, k), np.uint32), np.zeros(n, np.int64))
+
+    def take(self, targets: NDArray) -> Nearest:
+        """Return what was found for some of the targets, or for all in another order."""
+        return Nearest(*(values[targets] for values in self))
 
 
 class Boxes(NamedTuple):
@@ -255,6 +260,16 @@ class KDTree:
         first = np.argmin(self._leaf_rows[among[leaf], self.n_quantity + 1, i])
         leaf, i = among[leaf[first]], i[first]
         return float(age.min()), int(self._leaf_rows[leaf, self.n_quantity + 1, i]), int(leaf) * LEAF + int(i)
+
+
+def find(trees: Sequence[KDTree], targets: NDArray[np.float32], k: int, age_max: Array) -> Nearest:
+    """Return the ``k`` points of all trees that are nearest to targets and not older than their limits."""
+    nearest = Nearest.none(len(targets), k)
+    for tree in trees:
+        tree.search(targets, age_max, nearest)
+        if len(trees) > 1:
+            tree.release()
+    return nearest
 
 
 def _mapped_file(array: NDArray) -> tuple[str, int, tuple[int, ...]] | None:

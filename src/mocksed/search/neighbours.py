@@ -2,80 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mocksed import relations as rel
-from mocksed.cosmology import Cosmology, age_max, t_univ
+from mocksed.cosmology import age_max, t_univ
 from mocksed.jobs import Progress
-from mocksed.relations import Relations
 from mocksed.rng import Stage, uniforms
 from mocksed.search import choice, draw
 from mocksed.search.balance import Balance
-from mocksed.search.choice import Candidates, Prior
-from mocksed.search.kdtree import KDTree, Nearest, order
-from mocksed.search.metric import Metric
+from mocksed.search.cloud import Cloud, Search
+from mocksed.search.kdtree import Nearest, order
 
 Array = NDArray[np.float64]
 
 BLOCK = 16_384
 """Galaxies whose candidates are held at once, some 4 kB each with 64 of them."""
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """The parent points of a class, as the search sees them.
-
-    Attributes
-    ----------
-    kind : str
-        "star_forming" or "quiescent".
-    trees : sequence of KDTree
-        Its tree shards, in the order of their rows.
-    metric : Metric
-        Of their coordinates.
-
-    """
-
-    kind: str
-    trees: Sequence[KDTree]
-    metric: Metric
-
-
-@dataclass(frozen=True)
-class Search:
-    """How galaxies of a run are searched for.
-
-    Attributes
-    ----------
-    method : str
-        One of `mocksed.search.assign.METHODS`: with "choose" one point is taken, else all that were found are kept.
-    k : int
-        Points that are looked for.
-    allowed_ages_only : bool
-        Whether points older than the universe are left out.
-    seed : int
-        Seed of the run.
-    cosmo : Cosmology
-        Cosmology that limits the ages.
-    scatter : Relations
-        Scatter of the relations.
-    prior : mapping of str to Prior
-        Of each class.
-
-    """
-
-    method: str
-    k: int
-    allowed_ages_only: bool
-    seed: int
-    cosmo: Cosmology
-    scatter: Relations
-    prior: Mapping[str, Prior]
 
 
 def of_class(
@@ -103,118 +47,64 @@ def of_class(
     Returns
     -------
     dict of ndarrays of shape (n, )
-        ``prop_...`` of `mocksed.search.draw.ASKED`; ``parent_found``, whether any point is young enough - else the
-        youngest one is used; and with the method "choose" ``parent_row``, the row of the point taken, with others
-        ``neighbour_row`` and ``neighbour_distance`` of shape (n, k), nearest first, the last one repeated where there
-        are fewer.
+        ``prop_...`` of `mocksed.search.draw.ASKED`, of several draws the one whose point is taken; ``parent_found``,
+        whether any point is young enough - else the youngest one is used; and with the method "choose" ``parent_row``,
+        the row of the point taken, with others ``neighbour_row`` and ``neighbour_distance`` of shape (n, k), nearest
+        first, the last one repeated where there are fewer.
 
     """
-    n, k = len(galaxies["galaxy_id"]), min(search.k, sum(tree.n_points for tree in cloud.trees))
+    n, n_draws = len(galaxies["galaxy_id"]), search.draws(cloud.kind)
+    k = min(search.k // n_draws, cloud.n_points)  # of each draw
     realisation = np.broadcast_to(galaxies.get("realisation", 0), n)
-    uniform = draw.numbers(cloud.kind, galaxies["galaxy_id"], search.seed, realisation)
     mass, z = galaxies["log_mstar"], galaxies["redshift"]
+    numbers = [draw.numbers(cloud.kind, galaxies["galaxy_id"], search.seed, realisation, i) for i in range(n_draws)]
     if cloud.kind == "quiescent":
-        asked = draw.quiescent(uniform, mass, z, search.scatter)
+        of_relations = draw.quiescent
     elif search.method == "choose":
-        asked = draw.star_forming(uniform, mass, z, search.scatter)
+        of_relations = draw.star_forming
     else:
-        asked = draw.independent(uniform, mass, z, search.scatter)
+        of_relations = draw.independent
+    asked = [of_relations(uniform, mass, z, search.scatter) for uniform in numbers]
     limit = age_max(search.cosmo, z) if search.allowed_ages_only else np.full(n, np.inf)
-    targets = cloud.metric.coordinates({**asked, "log_mstar": mass, "redshift": z})
-    result: dict[str, NDArray] = {f"prop_{name}": values for name, values in asked.items()}
-    result["parent_found"] = np.empty(n, bool)
+    targets = cloud.targets(asked, mass, z)
+    allowed, chosen = np.empty(n, bool), np.zeros(n, np.int64)
     if search.method == "choose":
-        result["parent_row"] = np.empty(n, np.int64)
-        own_zmet = np.empty(n)
+        row, log_zmet = np.empty(n, np.int64), np.empty(n)
     else:
-        result["neighbour_row"], result["neighbour_distance"] = np.empty((n, k), np.int64), np.empty((n, k))
-    nearby = order(targets)
+        row, distance = np.empty((n, k), np.int64), np.empty((n, k))
+    nearby = order(targets[:, 0])
     for start in range(0, n, BLOCK):
         rows = nearby[start : start + BLOCK].astype(np.int64)
-        nearest = find(cloud.trees, targets[rows], k, limit[rows])
-        result["parent_found"][rows] = nearest.n_found > 0
-        use_youngest(cloud.trees, targets[rows], nearest)
+        nearest = cloud.nearest(targets[rows], k, limit[rows])
+        allowed[rows] = nearest.n_found[:, 0] > 0
         if search.method == "choose":
             own = {name: values[rows] for name, values in galaxies.items()} | {"realisation": realisation[rows]}
-            taken, own_zmet[rows] = _choose(own, nearest, cloud, search, balance)
-            result["parent_row"][rows] = taken
+            taken, log_zmet[rows] = _choose(own, nearest, cloud, search, balance)
+            row[rows] = np.take_along_axis(nearest.rows, taken[:, None], 1)[:, 0]
+            chosen[rows] = taken // k
         else:
-            last = np.maximum(nearest.n_found - 1, 0)[:, None]
-            filled = np.minimum(np.arange(k), last)
-            result["neighbour_row"][rows] = np.take_along_axis(nearest.rows, filled, 1)
-            result["neighbour_distance"][rows] = np.take_along_axis(nearest.distance, filled, 1)
+            filled = np.minimum(np.arange(k), np.maximum(nearest.n_found - 1, 0))
+            row[rows] = np.take_along_axis(nearest.rows, filled, 1)
+            distance[rows] = np.take_along_axis(nearest.distance, filled, 1)
         if progress:
             progress.update(len(rows))
-    if search.method == "choose" and cloud.kind == "star_forming":
-        result["prop_log_us"] = search.scatter.log_us.draw(rel.log_us(own_zmet), uniform["log_us"])
-    return result
-
-
-def find(trees: Sequence[KDTree], targets: NDArray[np.float32], k: int, age_max: Array) -> Nearest:
-    """Return the ``k`` points of all trees that are nearest to targets and not older than their limits."""
-    nearest = Nearest.none(len(targets), k)
-    for tree in trees:
-        tree.search(targets, age_max, nearest)
-        if len(trees) > 1:
-            tree.release()
-    return nearest
-
-
-def use_youngest(trees: Sequence[KDTree], targets: NDArray[np.float32], nearest: Nearest) -> None:
-    """Let the youngest point of all be the one that was found for targets without any."""
-    none = np.flatnonzero(nearest.n_found == 0)
-    if not len(none):
-        return
-    (_, row, place), tree = min(((tree.youngest(), tree) for tree in trees), key=lambda pair: pair[0])
-    point = tree.carried(np.array([place], np.uint32))[0, : tree.n_quantity].astype(np.float64)
-    nearest.rows[none, 0], nearest.place[none, 0], nearest.n_found[none] = row, place, 1
-    nearest.distance[none, 0] = np.sqrt(np.square(targets[none].astype(np.float64) - point).sum(axis=1))
-
-
-def candidates(trees: Sequence[KDTree], metric: Metric, nearest: Nearest, log_mstar: Array) -> Candidates:
-    """Return what the points that were found look like at the masses of the galaxies.
-
-    Parameters
-    ----------
-    trees : sequence of KDTree
-        That were searched.
-    metric : Metric
-        Of their coordinates.
-    nearest : Nearest
-        The points.
-    log_mstar : ndarray of shape (n, )
-        log10 of the masses [Msun].
-
-    """
-    names = (*metric.scales, "age", *metric.payload)
-    values = np.full((*nearest.rows.shape, len(names)), np.nan, np.float32)
-    bounds = np.cumsum([0, *(tree.n_points for tree in trees)])
-    for tree, (first, last) in zip(trees, pairwise(bounds), strict=True):
-        of_tree = (nearest.rows >= first) & (nearest.rows < last) if len(trees) > 1 else np.s_[:]
-        values[of_tree] = tree.carried(nearest.place[of_tree])
-        if len(trees) > 1:
-            tree.release()
-    scales = metric.scales | dict.fromkeys(("age", *metric.payload), 1.0)
-    found = {name: np.multiply(values[..., i], scales[name], dtype=np.float64) for i, name in enumerate(names)}
-    nothing = np.empty((0, 0))
-    return Candidates(
-        n_found=nearest.n_found,
-        distance=nearest.distance,
-        age=found["age"],
-        log_sfr=found["log_ssfr"] + log_mstar[:, None],
-        log_zmet=found["log_zmet"],
-        beta=found.get("beta", nothing),
-        muv=found["muv_per_mass"] - 2.5 * log_mstar[:, None] if "muv_per_mass" in found else nothing,
-        dust_index=found.get("dust_index", nothing),
-    )
+    result: dict[str, NDArray] = {
+        f"prop_{name}": np.choose(chosen, [of_draw[name] for of_draw in asked]) for name in asked[0]
+    }
+    result["parent_found"] = allowed
+    if search.method != "choose":
+        return result | {"neighbour_row": row, "neighbour_distance": distance}
+    if cloud.kind == "star_forming":
+        result["prop_log_us"] = search.scatter.log_us.draw(rel.log_us(log_zmet), numbers[0]["log_us"])
+    return result | {"parent_row": row}
 
 
 def _choose(
     galaxies: Mapping[str, NDArray], nearest: Nearest, cloud: Cloud, search: Search, balance: Balance | None
-) -> tuple[NDArray[np.uint32], Array]:
-    """Return the rows of the points taken, and their metallicities."""
+) -> tuple[NDArray[np.int64], Array]:
+    """Return which of the points are taken, and their metallicities."""
     mass, z = galaxies["log_mstar"], galaxies["redshift"]
-    found, oldest = candidates(cloud.trees, cloud.metric, nearest, mass), t_univ(search.cosmo, z)
+    found, oldest = cloud.candidates(nearest, mass), t_univ(search.cosmo, z)
     prior = search.prior[cloud.kind]
     if cloud.kind == "quiescent":
         score = choice.quiescent(found, oldest, prior=prior)
@@ -222,8 +112,5 @@ def _choose(
         own = np.zeros((len(mass), len(choice.STATISTICS))) if balance is None else balance.at(z, mass)
         score = choice.star_forming(found, mass, z, oldest, scatter=search.scatter, prior=prior, coefficients=own)
     random = uniforms(search.seed, Stage.ASSIGNMENT, galaxies["galaxy_id"], 1, realisation=galaxies["realisation"])
-    taken = choice.take(score.log_weight, random[:, 0])[:, None]
-    return (
-        np.take_along_axis(nearest.rows, taken, 1)[:, 0],
-        np.take_along_axis(found.log_zmet, taken, 1)[:, 0],
-    )
+    taken = choice.take(score.log_weight, random[:, 0])
+    return taken, np.take_along_axis(found.log_zmet, taken[:, None], 1)[:, 0]

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-REDSHIFTS = (0.0, 0.2, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0)
-LOG_MSTARS = tuple(np.arange(4.0, 13.6, 0.5).tolist())
+REDSHIFTS = (0.0, 0.2, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 16.0, 20.0)
+LOG_MSTARS = tuple(np.arange(4.0, 13.6, 0.25).tolist())
 """All nodes; between them coefficients are linear, beyond they are those of the outermost one."""
 
 
