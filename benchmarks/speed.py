@@ -151,7 +151,7 @@ def times(seconds: dict[str, Array]) -> Section:
             row(f"{len(sample.default_filters())} apparent magnitudes, the default", "default magnitudes"),
             row("a star-forming point of the parent", "parent star_forming"),
             row("a quiescent point of the parent, in the UVJ box", "parent quiescent"),
-            row("draw, 64 neighbours among 1e6, choice, assignment: star-forming", "star_forming", at_most=60.0),
+            row("draws, 36 neighbours among 1e6, choice, assignment: star-forming", "star_forming", at_most=60.0),
             row("the same among 2e5: quiescent", "quiescent", at_most=60.0),
             Row("all of a star-forming galaxy, 10 magnitudes", spread(whole * 1e6), at_most=110.0),
             row("python-fsps warm: metallicity as in the call before", "fsps warm"),
