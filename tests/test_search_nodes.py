@@ -9,11 +9,11 @@ from mocksed.search.nodes import LOG_MSTARS, REDSHIFTS, grid, nodes_within
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [
-        (0.0, 12.0, [0.0, 0.2, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0]),
+        (0.0, 9.5, [0.0, 0.2, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0]),
         (0.3, 0.4, [0.2, 0.5]),
         (0.5, 1.0, [0.5, 1.0]),
         (1.0, 1.0, [1.0]),
-        (11.0, 50.0, [8.0, 12.0, 20.0]),
+        (11.0, 50.0, [10.0, 12.0, 16.0, 20.0]),
         (30.0, 50.0, [20.0]),
     ],
 )
@@ -34,9 +34,9 @@ def test_nodes_are_no_more_than_needed(limits):
 
 
 def test_the_grid_of_redshift_and_mass():
-    redshifts, log_mstars = grid((0.6, 1.2), (8.0, 11.7))
+    redshifts, log_mstars = grid((0.6, 1.2), (8.0, 9.6))
     assert redshifts.tolist() == [0.5, 1.0, 1.5]
-    assert log_mstars.tolist() == [8.0, 8.5, 9.0, 9.5, 10.0, 10.5, 11.0, 11.5, 12.0]
+    assert log_mstars.tolist() == [8.0, 8.25, 8.5, 8.75, 9.0, 9.25, 9.5, 9.75]
     assert LOG_MSTARS[0] == 4.0
     assert LOG_MSTARS[-1] == 13.5
 
