@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 N_GALAXIES = 512
 """Galaxies of each node."""
 
-SOFTNESS = 0.01
+SOFTNESS = 0.02
 """Mean of a statistic that is left per unit of its coefficient: with 0 it would be balanced at any price, which is that
 one candidate of a galaxy has all the weight; from 0.1 on, medians come off relations that models could follow."""
 
