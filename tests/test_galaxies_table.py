@@ -5,6 +5,7 @@ import logging
 import os
 import resource
 
+import astropy.table
 import h5py
 import numpy as np
 import pandas as pd
@@ -281,6 +282,82 @@ def test_fits_nulls_unsigned_integers_and_variable_lengths(folder):
     assert result["old"][2].as_py() is None
     assert result["old"].null_count == 1
     assert "p" not in result.column_names
+
+
+def test_ascii_tables_of_fits(folder):
+    """As VizieR serves them: blanks and the null of a column are missing, not 0."""
+    path = folder.path / "t.fits"
+    data = {name: values for name, values in columns().items() if name != "old"}
+    ascii_columns = [
+        fits.Column("id", "I10", array=data["id"]),
+        *(fits.Column(name, "E25.17", array=data[name]) for name in ("z", "lmass", "lssfr", "av")),
+        fits.Column("field", "A10", array=data["field"]),
+        fits.Column("n_bands", "I6", null="-99", array=np.where(np.arange(N) == 4, -99, data["n_bands"])),
+    ]
+    fits.TableHDU.from_columns(ascii_columns).writeto(path)
+    content = path.read_bytes()
+    assert content.count(b"-99") == 2  # in the header and in the table
+    end = content.index(b"cosmos-2")
+    assert float(content[end - 25 : end]) == data["av"][2]
+    path.write_bytes(content[: end - 25] + b" " * 25 + content[end:])
+    result = folder.write(None, "t.fits", chunk_rows=5)
+    for name in ("galaxy_id", "redshift", "log_mstar", "lssfr"):
+        expected = {"galaxy_id": "id", "redshift": "z", "log_mstar": "lmass"}.get(name, name)
+        assert_array_equal(result[name], data[expected])
+    assert result["field"].to_pylist() == data["field"].tolist()
+    assert result["av"].to_pylist() == [None if i == 2 else float(v) for i, v in enumerate(data["av"])]
+    assert result["n_bands"].to_pylist() == [None if i == 4 else int(v) for i, v in enumerate(data["n_bands"])]
+
+
+def masked_table(n=N):
+    """Return a table as astropy has it, with a redshift, a text and an unsigned integer masked."""
+    table = astropy.table.Table({name: values for name, values in columns(n).items() if name != "old"}, masked=True)
+    table["n_bands"] = table["n_bands"].astype(np.uint32)
+    table["z"].mask[3] = table["field"].mask[5] = table["n_bands"].mask[7] = True
+    return table
+
+
+@pytest.mark.parametrize("serialize_meta", [True, False])
+@pytest.mark.parametrize("as_group", [True, False])
+def test_masks_that_astropy_writes_beside_columns_of_hdf5(folder, serialize_meta, as_group):
+    path, table = folder.path / "t.hdf5", masked_table()
+    for name in ("field", "z", "n_bands"):
+        table[f"{name}.mask"] = np.array(table[name].mask)
+        table[name] = table[name].filled(table[name][0])  # what lies under the mask is a good value
+    table["odd.mask"] = np.arange(N)  # a column like another: there is none called odd
+    if as_group:
+        table["field"] = table["field"].astype("S")
+        write_hdf5(path, {name: np.asarray(table[name]) for name in table.colnames})
+    else:
+        table.write(path, path="cat", serialize_meta=serialize_meta)
+        with h5py.File(path) as file:
+            assert len(file) == 1 + serialize_meta
+    result = folder.write(None, "t.hdf5", chunk_rows=4, invalid_rows="drop")
+    assert result["galaxy_id"].to_pylist() == [10 * (i + 1) for i in range(N) if i != 3]
+    assert np.flatnonzero(result["field"].is_null()).tolist() == [4]
+    assert np.flatnonzero(result["n_bands"].is_null()).tolist() == [6]
+    assert [name for name in result.column_names if name.endswith(".mask")] == ["odd.mask"]
+    folder_of_stop = Folder(folder.path / "stop")
+    folder_of_stop.path.mkdir()
+    path.rename(folder_of_stop.path / "t.hdf5")
+    folder_of_stop.refuses(None, r"column 'z' missing: 1 rows \(row 3: null\)", name="t.hdf5")
+
+
+def test_masks_that_astropy_writes_to_fits(folder):
+    """The null of an unsigned integer is given as the number that is meant, not as the one that is stored."""
+    masked_table().write(folder.path / "t.fits")
+    result = folder.write(None, "t.fits", chunk_rows=4, invalid_rows="drop")
+    assert result["galaxy_id"].to_pylist() == [10 * (i + 1) for i in range(N) if i != 3]
+    assert np.flatnonzero(result["n_bands"].is_null()).tolist() == [6]
+
+
+def test_text_that_polars_writes(folder):
+    data = columns()
+    views = {"field": pa.array(data["field"], pa.string_view()), "raw": pa.array([b"x"] * N, pa.binary_view())}
+    pq.write_table(pa.table({**{n: pa.array(v) for n, v in data.items()}, **views}), folder.path / "t.parquet")
+    result = folder.write(None, chunk_rows=5)
+    assert result["field"].to_pylist() == data["field"].tolist()
+    assert result["raw"].to_pylist() == [b"x"] * N
 
 
 def test_hdf5_group_and_names(folder):
@@ -633,6 +710,31 @@ def test_ids_must_be_integers(folder, last, shown):
     ids = [*range(N - 1), last] if last != 2**63 else np.array([*range(N - 1), last], np.uint64)
     message = f"column 'id' .* not identifiers: row 22: ({shown})"
     folder.refuses(pd.DataFrame(columns() | {"id": pd.array(ids) if last is None else ids}), message, chunk_rows=5)
+
+
+@pytest.mark.parametrize(("dtype", "largest"), [(np.float16, 2**11), (np.float32, 2**24), (np.float64, 2**53)])
+def test_ids_that_the_type_rounds_are_refused(folder, dtype, largest):
+    """From a power of two on, a float holds every second integer: what is there may stand for another."""
+    ids = np.arange(N).astype(dtype)
+    ids[-1] = largest - 1
+    assert folder.write(columns() | {"id": ids})["galaxy_id"][-1].as_py() == largest - 1
+    ids[-1] = largest
+    again = Folder(folder.path / "again")
+    again.path.mkdir()
+    again.refuses(columns() | {"id": ids}, f"not identifiers: row 22: .*below {largest}, from where on it rounds them")
+
+
+@pytest.mark.parametrize("column", ["z", "lmass"])
+def test_flags_are_no_numbers(folder, column):
+    folder.refuses(columns() | {column: np.ones(N, bool)}, f"column '{column}' missing: 23 rows .row 0: True")
+
+
+def test_one_column_is_not_two_things(folder):
+    names = NAMES | {"redshift": "lmass"}
+    with pytest.raises(
+        UserError, match=r"columns.redshift and galaxies.table.columns.mass both name the column 'lmass'"
+    ):
+        check_header(TableSpec.from_config(folder.config(columns(), columns=names)))
 
 
 def test_ids_must_not_be_text(folder):

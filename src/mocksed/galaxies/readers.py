@@ -41,6 +41,7 @@ ENDINGS = {
 }
 
 _READ_ERRORS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, RuntimeError, pa.ArrowException)
+_ASTROPY_MASK, _ASTROPY_META = ".mask", ".__table_column_meta__"  # ends of names
 _CSV_BLOCK = 1 << 22  # bytes; Arrow reads some tens of blocks ahead
 _CSV_HEAD = 1 << 16  # bytes from which the number of lines is estimated
 _CSV_PACKED = 2.5  # bytes of numbers as text in a byte of gzip
@@ -162,10 +163,19 @@ def _parquet(path: Path, dataset: str | int | None) -> Iterator[Table]:
 
         def read(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
             for batch in file.iter_batches(batch_size=chunk_rows, columns=list(columns)):
-                yield pa.table(batch)
+                yield _without_views(pa.table(batch))
 
         usable = tuple(name for name in schema.names if name not in unusable)
         yield Table(usable, read, file.metadata.num_rows, unusable=unusable)
+
+
+def _without_views(rows: pa.Table) -> pa.Table:
+    """Return a table whose texts are of the types that all of Arrow's functions know, not views as Polars writes."""
+    for i, of_column in enumerate(rows.schema):
+        known = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}.get(of_column.type)
+        if known is not None:
+            rows = rows.set_column(i, of_column.with_type(known), rows[i].cast(known))
+    return rows
 
 
 # -------------------------------------------------------------------------------------------------------- csv
@@ -255,13 +265,17 @@ def _fits(path: Path, dataset: str | int | None) -> Iterator[Table]:
                 f"{path}: extension {hdu.name!r} is not a table. Set galaxies.table.dataset to one that is."
             )
         # A slice before the column: a column of the whole table would be converted at once.
-        sample = hdu.data[:0]
-        kinds = {c.name: _unusable(np.asarray(sample[c.name])) or _variable_length(c) for c in hdu.columns}
+        if isinstance(hdu, fits.TableHDU):  # text, of which a slice of no rows cannot be converted
+            kinds, column_of = dict.fromkeys(hdu.columns.names, ""), _ascii_column
+        else:
+            sample = hdu.data[:0]
+            kinds = {c.name: _unusable(np.asarray(sample[c.name])) or _variable_length(c) for c in hdu.columns}
+            column_of = _fits_column
 
         def read(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
             for start in range(0, len(hdu.data), chunk_rows):
                 rows = hdu.data[start : start + chunk_rows]
-                yield pa.table({name: _fits_column(rows, hdu.columns[name]) for name in columns})
+                yield pa.table({name: column_of(rows, hdu.columns[name]) for name in columns})
 
         yield _array_table(hdu.columns.names, kinds, read, hdu.header["NAXIS2"])
 
@@ -275,8 +289,21 @@ def _fits_column(rows: fits.FITS_rec, fits_column: fits.Column) -> pa.Array:
     stored = rows.view(np.ndarray)[fits_column.name]
     if fits_column.format.lstrip("0123456789") == "L":
         return pa.array(stored == ord("T"), mask=~np.isin(stored, (ord("T"), ord("F"))))
-    missing = stored == fits_column.null if isinstance(fits_column.null, int) and stored.dtype.kind in "iu" else None
-    return _to_arrow(np.asarray(rows[fits_column.name]), missing)
+    values, null = np.asarray(rows[fits_column.name]), fits_column.null
+    if not isinstance(null, int) or stored.dtype.kind not in "iu":
+        return _to_arrow(values)
+    # TNULL is a stored value; astropy gives the scaled one for unsigned integers, which are stored less an offset
+    return _to_arrow(values, (stored == null) | (values == null))
+
+
+def _ascii_column(rows: fits.FITS_rec, fits_column: fits.Column) -> pa.Array:
+    """Return a column of some rows of an ASCII table; a number of blanks alone, which astropy takes for 0, is null."""
+    values = np.asarray(rows[fits_column.name])
+    if values.dtype.kind in "SU":
+        return _to_arrow(values)
+    text = np.char.strip(rows.view(np.ndarray)[fits_column.name])
+    null = str(fits_column.null or "").strip().encode()
+    return _to_arrow(values, (text == b"") | (text == null))
 
 
 # ------------------------------------------------------------------------------------------------------- hdf5
@@ -288,13 +315,25 @@ def _hdf5(path: Path, dataset: str | int | None) -> Iterator[Table]:
         if dataset is not None and str(dataset) not in file:
             raise UserError(f"{path} has no '{dataset}': it has {', '.join(file)}. Set galaxies.table.dataset.")
         node = file[str(dataset)] if dataset is not None else file
-        while isinstance(node, h5py.Group) and len(node) == 1:  # the only thing inside is what is meant
-            node = next(iter(node.values()))
+        while isinstance(node, h5py.Group) and len(inside := _beside_meta(node)) == 1:  # the only thing inside is meant
+            node = node[inside[0]]
         yield _hdf5_group(path, node) if isinstance(node, h5py.Group) else _hdf5_compound(path, node)
 
 
+def _beside_meta(group: h5py.Group) -> list[str]:
+    """Return the names of what is in a group, without what astropy writes of the columns of its tables."""
+    return [name for name in group if not name.endswith(_ASTROPY_META)]
+
+
+def _masks(kinds: Mapping[str, np.dtype]) -> dict[str, str]:
+    """Return which columns have a mask, as astropy writes it beside them, and its name."""
+    masks = {name: f"{name}{_ASTROPY_MASK}" for name in kinds}
+    return {name: mask for name, mask in masks.items() if kinds.get(mask) == np.bool_}
+
+
 def _hdf5_group(path: Path, group: h5py.Group) -> Table:
-    datasets = {name: item for name, item in group.items() if isinstance(item, h5py.Dataset)}
+    datasets = {name: group[name] for name in _beside_meta(group) if isinstance(group[name], h5py.Dataset)}
+    masks = _masks({name: item.dtype for name, item in datasets.items()})
     kinds = {name: _hdf5_kind(item) for name, item in datasets.items()}
     if not datasets:
         raise UserError(
@@ -303,15 +342,17 @@ def _hdf5_group(path: Path, group: h5py.Group) -> Table:
         )
 
     def read(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
-        lengths = {name: len(datasets[name]) for name in columns}
+        of_masks = [masks[name] for name in columns if name in masks]
+        lengths = {name: len(datasets[name]) for name in (*columns, *of_masks)}
         if len(set(lengths.values())) > 1:
             raise UserError(f"{path}: the columns differ in length: {lengths}. They must be the columns of one table.")
         for start in range(0, max(lengths.values()), chunk_rows):
             rows = slice(start, start + chunk_rows)
-            yield pa.table({name: _hdf5_column(datasets[name], rows) for name in columns})
+            missing = {name: datasets[masks[name]][rows] for name in columns if name in masks}
+            yield pa.table({name: _hdf5_column(datasets[name], rows, missing.get(name)) for name in columns})
 
     n_rows = max((len(item) for item in datasets.values() if item.ndim), default=0)
-    return _array_table(list(datasets), kinds, read, n_rows)
+    return _array_table([name for name in datasets if name not in masks.values()], kinds, read, n_rows)
 
 
 def _hdf5_kind(dataset: h5py.Dataset) -> str:
@@ -322,9 +363,9 @@ def _hdf5_kind(dataset: h5py.Dataset) -> str:
     return _unusable(np.empty((0, *dataset.shape[1:]), dataset.dtype))
 
 
-def _hdf5_column(dataset: h5py.Dataset, rows: slice) -> pa.Array:
+def _hdf5_column(dataset: h5py.Dataset, rows: slice, missing: NDArray[np.bool_] | None) -> pa.Array:
     values = dataset.asstr()[rows] if h5py.check_string_dtype(dataset.dtype) else dataset[rows]
-    return _to_arrow(values)
+    return _to_arrow(values, missing)
 
 
 def _hdf5_compound(path: Path, dataset: h5py.Dataset) -> Table:
@@ -336,13 +377,16 @@ def _hdf5_compound(path: Path, dataset: h5py.Dataset) -> Table:
         )
     text = {name for name in names if h5py.check_string_dtype(dataset.dtype[name])}
     kinds = {name: "" if name in text else _unusable(np.empty(0, dataset.dtype)[name]) for name in names}
+    masks = _masks({name: dataset.dtype[name] for name in names})
 
     def read(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
+        fields = [*columns, *(masks[name] for name in columns if name in masks)]
         for start in range(0, len(dataset), chunk_rows):
-            rows = dataset.fields(list(columns))[start : start + chunk_rows]
-            yield pa.table({name: _to_arrow(rows[name]) for name in columns})
+            rows = dataset.fields(fields)[start : start + chunk_rows]
+            missing = {name: rows[masks[name]] for name in columns if name in masks}
+            yield pa.table({name: _to_arrow(rows[name], missing.get(name)) for name in columns})
 
-    return _array_table(names, kinds, read, len(dataset))
+    return _array_table([name for name in names if name not in masks.values()], kinds, read, len(dataset))
 
 
 # ----------------------------------------------------------------------------------------------------- arrays
@@ -370,7 +414,7 @@ def _to_arrow(values: NDArray, missing: NDArray[np.bool_] | None = None) -> pa.A
     """Return an array in the byte order of the machine as an Arrow array."""
     if values.dtype.kind in "SUO":
         text = [v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in values.tolist()]
-        return pa.array([v.rstrip() for v in text], pa.string())
+        return pa.array([v.rstrip() for v in text], pa.string(), mask=missing)
     return pa.array(np.ascontiguousarray(values, values.dtype.newbyteorder("=")), mask=missing)
 
 

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
+from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -41,7 +42,6 @@ _ROLES = {"galaxy_id": "galaxy_id", "redshift": "redshift", "mass": "log_mstar",
 _N_LISTED = 5  # rows shown for each thing that is wrong
 _MASSES_SAMPLED = 1000  # of a chunk, for the median
 _LOG_OR_LINEAR = 30.0  # log10 of a stellar mass is below, a stellar mass in Msun above
-_LARGEST_EXACT = 2**53  # integers beyond are not exact as floats
 _HELD_BYTES = 1 << 28  # of dealt rows, before they are appended to their shards
 _DEALT = ".dealt."  # how the folder of the shards' temporary files begins
 _DROP_HINT = "Put them right, or leave these rows out with `invalid_rows: drop` (galaxies.table)."
@@ -170,6 +170,12 @@ def _passing_through(spec: TableSpec, roles: Mapping[str, str], table: Table) ->
     """Return the names of the columns that pass through to the catalogue, after checking all names."""
     for role, name in roles.items():
         _check_present(spec, table, name, f"galaxies.table.columns.{role}")
+    for (one, name), (other, of_other) in combinations(roles.items(), 2):
+        if name == of_other:
+            raise UserError(
+                f"galaxies.table.columns.{one} and galaxies.table.columns.{other} both name the column '{name}'. Each "
+                "must have one of its own."
+            )
     replaced = {roles[role] for role in roles.keys() & _ROLES.keys() if roles[role] == _ROLES[role]}
     if spec.keep == "all":
         names = list(table.columns)
@@ -308,7 +314,7 @@ def _numbers(chunk: pa.Table, name: str, spec: TableSpec) -> tuple[Array, Proble
 def _floats(column: pa.ChunkedArray) -> tuple[Array, Mask]:
     """Return a column as floats, null as NaN, and the rows that hold something else than a number."""
     series = _plain(column).to_pandas()
-    if pa.types.is_temporal(column.type):
+    if pa.types.is_temporal(column.type) or pa.types.is_boolean(column.type):
         return np.full(len(column), np.nan), np.ones(len(column), bool)
     values = pd.to_numeric(series, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     return values, np.isnan(values) & series.notna().to_numpy()
@@ -332,6 +338,7 @@ def _flags(column: pa.ChunkedArray) -> tuple[Mask, Mask]:
 
 def _galaxy_ids(column: pa.ChunkedArray, first_row: int, spec: TableSpec) -> NDArray[np.int64]:
     """Return identifiers, which must be integers that fit in 64 bits."""
+    limit = ""
     if pa.types.is_integer(column.type):
         wrong = column.is_null().to_numpy()
         values = column.fill_null(0).to_numpy()
@@ -339,15 +346,17 @@ def _galaxy_ids(column: pa.ChunkedArray, first_row: int, spec: TableSpec) -> NDA
             wrong = wrong | (values > np.iinfo(np.int64).max)
     elif pa.types.is_floating(column.type):  # as some formats store integers; NaN compares false
         values, _ = _floats(column)
-        wrong = ~((np.abs(values) < _LARGEST_EXACT) & (values == np.floor(values)))
+        exact = 2.0 ** (np.finfo(column.type.to_pandas_dtype()).nmant + 1)  # integers from here on are rounded
+        limit = f", as {column.type} below {exact:.0f}, from where on it rounds them"
+        wrong = ~((np.abs(values) < exact) & (values == np.floor(values)))
     else:
         wrong = np.ones(len(column), bool)
     if wrong.any():
         raise UserError(
             f"{spec.path}: column '{spec.columns.galaxy_id}' (galaxies.table.columns.galaxy_id) has values that are "
             f"not identifiers: {_listing(_examples(column, wrong, first_row))}. "
-            "Expected integers between -2**63 and 2**63 - 1, one for each row. With galaxies.table.columns.galaxy_id: "
-            "null the rows are numbered from 0."
+            f"Expected integers between -2**63 and 2**63 - 1, one for each row{limit}. With galaxies.table.columns."
+            "galaxy_id: null the rows are numbered from 0."
         )
     return values.astype(np.int64)
 
