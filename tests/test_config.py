@@ -344,7 +344,7 @@ def test_results_below_a_file_or_in_a_folder_of_others_are_refused(project, sche
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [("run: [", "is not valid YAML"), ("- run", "expected keys and values"), ("", "run: missing")]
+    ("content", "words"), [("run: [", "as YAML: line 1: "), ("- run", "expected keys and values"), ("", "run: missing")]
 )
 def test_a_file_that_is_no_config_is_named(project, schema, content, words):
     path = project / "mine.yaml"

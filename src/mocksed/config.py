@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from mocksed import resources
+from mocksed import resources, yamlfile
 from mocksed.cosmology import AGE_MARGIN
 from mocksed.errors import UserError, suggestion
 from mocksed.search import KINDS
@@ -84,7 +84,7 @@ def load(source: Mapping[str, Any] | Path, schema: Path, to_plan: bool = False) 
 
     """
     root = _read_schema(schema)
-    raw = _plain(_read_yaml(source) if isinstance(source, Path) else source)
+    raw = _plain(yamlfile.read(source) if isinstance(source, Path) else source)
     where = f" {source}" if isinstance(source, Path) else ""
     problems = list(_schema_problems(raw, root))
     if not problems:
@@ -147,17 +147,6 @@ def docs(schema: Path) -> str:
 # Reading
 
 
-def _read_yaml(path: Path) -> Any:
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
-        raise UserError(f"cannot read the config {path}: {reason}. Check the path.") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"the config {path} is not valid YAML: {error}") from error
-    return {} if content is None else content
-
-
 def _read_schema(path: Path) -> Node:
     """Return the schema with every ``$ref`` replaced by what it refers to; its own keywords win."""
     return _read_schema_once(path.absolute())  # the current folder may change
@@ -166,7 +155,7 @@ def _read_schema(path: Path) -> Node:
 @cache
 def _read_schema_once(path: Path) -> Node:
     """Return what `_read_schema` does, the same object every time: nobody changes it."""
-    root = _read_yaml(path)
+    root = yamlfile.read(path)
 
     def inline(node: Any) -> Any:
         if isinstance(node, list):
