@@ -217,12 +217,21 @@ def test_a_mistake_is_named_with_key_value_and_what_is_allowed(project, schema, 
 
 def test_filters_of_ones_own(project, schema):
     photometry = {"filters": ["jwst_f090w", "mine"], "rest_frame": [], "filter_files": {"mine": "mine.dat"}}
+    photometry |= {"filter_units": {}}
     raw = nested("photometry", photometry)
     assert "photometry.filters: filter 'mine': mine.dat is not a file" in problems(raw, schema)
     (project / "mine.dat").write_text("4000 1\n4000 1\n")
     assert "'mine': mine.dat: wavelengths must increase, but 4000 A follows 4000 A" in problems(raw, schema)
     (project / "mine.dat").write_text("4000 1\n5000 1\n")
     assert config.load(raw, schema)["photometry"] == photometry
+    (project / "mine.dat").write_text("1500 1\n2050 1\n")
+    assert "mine.dat reaches from 1500 to 2050, which looks like nm" in problems(raw, schema)
+    photometry["filter_units"] = {"mine": "nm"}
+    config.load(raw, schema)
+    photometry["filter_units"] = {"mine": "nm", "yours": "nm"}
+    assert "photometry.filter_units.yours: not used; expected names of" in problems(raw, schema)
+    photometry["filter_units"] = {"mine": "furlong"}
+    assert 'filter_units.mine: "furlong" is not allowed; expected one of angstrom, nm, um' in problems(raw, schema)
 
 
 @pytest.mark.parametrize("source", ["lightcone", "table"])
@@ -240,6 +249,7 @@ def test_filters_beyond_the_spectra(project, schema, source):
     )
     (project / "soft.dat").write_text("50 1\n1200 1\n")
     raw["photometry"] = {"filters": [], "rest_frame": ["soft"], "filter_files": {"soft": "soft.dat"}}
+    raw["photometry"]["filter_units"] = {"soft": "angstrom"}
     assert "photometry.rest_frame: filter 'soft' (50 to 1200 A) reaches beyond the spectra" in problems(raw, schema)
     config.load(raw | {"sps": {"engine": "fsps"}}, schema)  # whose wavelengths are its own
 

@@ -403,7 +403,9 @@ def _check_filters(config: dict[str, Any]) -> Iterator[str]:
     from mocksed import filters  # most commands do without
 
     photometry, known = config["photometry"], filters.available()
-    files = photometry["filter_files"]
+    files, units = photometry["filter_files"], photometry["filter_units"]
+    for name in sorted(units.keys() - files.keys()):
+        yield f"photometry.filter_units.{name}: not used; expected names of photometry.filter_files"
     for name in files:
         if name in known:
             yield f"photometry.filter_files.{name}: there is a filter of that name ({known[name]}); expected a new name"
@@ -415,7 +417,7 @@ def _check_filters(config: dict[str, Any]) -> Iterator[str]:
     for key, remedy in remedies.items():
         for name in photometry[key]:
             try:
-                (band,) = filters.select([name], files)
+                (band,) = filters.select([name], files, units)
             except UserError as error:
                 yield f"photometry.{key}: {str(error).removesuffix('.')}"
                 continue
