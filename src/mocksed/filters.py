@@ -5,6 +5,7 @@ for which every job and every look at a config would wait.
 """
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -188,7 +189,7 @@ def read(name: str, path: Path | str, unit: str | None = None) -> Filter:
 
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file, it takes names that are too long
         raise UserError(f"filter '{name}': {path} is not a file; {_EXPECTED}.")
     wavelength, transmission, own_scale = _read_text(name, path) if _format(path) is None else _read_table(name, path)
     if own_scale and unit and not math.isclose(own_scale, UNITS[unit]):
