@@ -2,6 +2,7 @@ import re
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pytest
 
@@ -26,6 +27,17 @@ def test_a_mistake_ends_with_one_message_and_status_1(in_root, tmp_path):
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: the configuration {path} has a problem:\n  seed: -1 is not allowed")
     assert "Traceback" not in done.stderr
+
+
+def test_check_reads_the_whole_ssp_table(in_root, tmp_path, capsys, root):
+    table, path = tmp_path / "mine.h5", tmp_path / "mine.yaml"
+    table.write_bytes((root / "resources/ssp_padova_kurucz_chabrier.h5").read_bytes())
+    path.write_text(f"run: test\nsps: {{table: {table}}}\n")
+    assert cli.main(["check", "--configfile", str(path)]) == 0
+    with h5py.File(table, "r+") as file:
+        del file["mass"]
+    assert cli.main(["check", "--configfile", str(path)]) == 1
+    assert f"error: cannot read the SSP table {table}: " in capsys.readouterr().err
 
 
 def test_a_missing_schema_is_named(monkeypatch, tmp_path, capsys, root):

@@ -1,10 +1,13 @@
 import copy
+import json
 import os
 from dataclasses import asdict, fields
 from functools import reduce
 from pathlib import Path
 from types import MappingProxyType
 
+import h5py
+import numpy as np
 import pytest
 import yaml
 
@@ -12,6 +15,7 @@ from mocksed import config
 from mocksed.errors import UserError
 from mocksed.relations import Relations
 from mocksed.sps import igm
+from mocksed.sps import table as ssp_table
 from mocksed.sps.model import DUST_TYPE, LIMITS, SFH, Model
 from mocksed.uvj import WILLIAMS2009
 
@@ -149,10 +153,10 @@ def test_shipped_configs_load(project, schema, root, name):
             "1e6",
             '"1e6" is not allowed; expected an integer of at least 100 (YAML takes 1e6 for',
         ),
-        ("cosmology.Om0", 1.0, "cosmology.Om0: 1.0 is not allowed; expected a number above 0 and below 1"),
+        ("cosmology.Om0", 1.0, "cosmology.Om0: 1.0 is not allowed; expected a number from 0.01 to 0.99"),
         ("spectra.write", "yes", 'spectra.write: "yes" is not allowed; expected true or false'),
         ("sps.table", "x.hdf5", "expected the path of a file that ends in .h5"),
-        ("results", "", "expected text that is not empty"),
+        ("results", "", "expected a path that is not empty, without braces, angle brackets and line breaks"),
         ("galaxies.table.keep", 3, "galaxies.table.keep: 3 is not allowed; expected all, or a list of names"),
         ("galaxies.table.keep", ["av", 3], "galaxies.table.keep[1]: 3 is not allowed; expected text"),
         (
@@ -187,10 +191,10 @@ def test_shipped_configs_load(project, schema, root, name):
         (
             "photometry.filter_files",
             {"mine": 3},
-            "filter_files.mine: 3 is not allowed; expected text that is not",
+            "filter_files.mine: 3 is not allowed; expected a path that is not empty",
         ),
         ("photometry.filter_files", {"a b": "x"}, 'filter_files: "a b" is not allowed; expected a name of letters'),
-        ("photometry.filter_files", [1], "filter_files: [1] is not allowed; expected a mapping of names to text"),
+        ("photometry.filter_files", [1], "filter_files: [1] is not allowed; expected a mapping of names to a path"),
         ("photometry.filter_files", {"mine": "x.dat"}, "filter_files.mine: not used; name it in photometry.filters or"),
         ("photometry.filter_files", {"bessell_V": "x.dat"}, "filter_files.bessell_V: there is a filter of that name"),
         ("galaxies.source", "table", "galaxies.table.path: null is not allowed with galaxies.source table"),
@@ -215,14 +219,136 @@ def test_a_mistake_is_named_with_key_value_and_what_is_allowed(project, schema, 
     assert "Traceback" not in message
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("H0", 1e-300), ("H0", 0.7), ("H0", 1e300), ("Om0", 1e-300), ("Om0", 31.0)],
+)
+def test_no_cosmology_that_cannot_be_meant(project, schema, key, value):
+    assert f"cosmology.{key}: {value} is not allowed; expected a number from " in problems(
+        nested(f"cosmology.{key}", value), schema
+    )
+
+
+def test_the_name_of_a_run_leaves_room_for_its_variants(project, schema):
+    longest = config.load({"run": "x" * config.MAX_RUN}, schema)
+    other = config.load(config.variant(longest, "drakos2021a", schema), schema)
+    assert other["run"] == "x" * config.MAX_RUN + "-drakos2021a"
+    message = problems({"run": "x" * 300}, schema)
+    assert 'run: "xxx' in message
+    assert "is not allowed; it has 300 letters, expected 100 at most" in message
+    assert r'run: "x\n" is not allowed; expected a name of' in problems({"run": "x\n"}, schema)
+
+
+PATHS = {
+    "results": "{}",
+    "sps.table": "results/ssp/{}.h5",
+    "galaxies.table.path": "{}.fits",
+    "photometry.filter_files.mine": "{}.dat",
+}
+
+
+@pytest.mark.parametrize("key", PATHS)
+@pytest.mark.parametrize("name", ["{run}", "{", "a}", "<run>", "a>b", "a\nb"])
+def test_paths_that_snakemake_would_take_for_patterns(project, schema, key, name):
+    message = problems(nested(key, PATHS[key].format(name)), schema)
+    assert f"{key}: " in message
+    assert "without braces, angle brackets and line breaks" in message
+
+
+@pytest.mark.parametrize("key", [*PATHS, "run", "mpi.launcher", "neighbours.scratch", "galaxies.table.columns.mass"])
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
+def test_text_that_no_system_takes(project, schema, key, text):
+    value = PATHS.get(key, "{}").format(text)
+    assert f"{key}: {json.dumps(value)} is not allowed; expected text without NUL" in problems(
+        nested(key, value), schema
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("results", "x" * 300, "expected at most 3000 bytes, and 200 of each folder or file"),
+        ("results", "x/" * 2500, "expected at most 3000 bytes"),
+        ("sps.table", f"results/ssp/{'x' * 300}.h5", "200 of each folder or file"),
+        ("sps.table", f"{'x' * 300}.h5", "is not a file"),
+        ("galaxies", {"source": "table", "table": {"path": "x" * 5000}}, "is not a file; expected a table"),
+        ("photometry", {"filters": ["mine"], "filter_files": {"mine": "x" * 300}}, "is not a file; expected two col"),
+    ],
+)
+def test_names_that_are_too_long(project, schema, key, value, words):
+    assert words in problems(nested(key, value), schema)
+
+
+@pytest.mark.parametrize(
+    ("launcher", "words"),
+    [
+        ("", "it is empty"),
+        ("  ", "it is empty"),
+        ("''", "it is empty"),
+        ('srun "--mpi=pmix', "no closing quotation"),
+        ("srun \\", "no escaped character"),
+    ],
+)
+def test_a_launcher_that_is_no_command(project, schema, launcher, words):
+    message = problems(nested("mpi.launcher", launcher), schema)
+    assert f"mpi.launcher: {json.dumps(launcher)} is not allowed, {words}; expected a command, e.g. mpiexec" in message
+    config.load(nested("mpi.launcher", "srun '--mpi=pmix'"), schema)
+
+
+@pytest.fixture
+def not_a_table(root):
+    """Return what makes a file that is no SSP table, and what is said of it."""
+    shipped = root / "resources/ssp_padova_kurucz_chabrier.h5"
+
+    def other(path):
+        with h5py.File(path, "w") as file:
+            file["spectra"] = np.ones(3)
+
+    def of_groups(path):
+        with h5py.File(path, "w") as file:
+            file.attrs["format"] = ssp_table.FORMAT
+            for name in ("line_name", "wavelength"):
+                file.create_group(name)
+
+    return {
+        "garbage": (lambda path: path.write_bytes(bytes(range(256)) * 40), "file signature not found"),
+        "truncated": (lambda path: path.write_bytes(shipped.read_bytes()[:-1000]), "truncated file"),
+        "empty": (lambda path: path.touch(), "cannot read the SSP table"),
+        "other": (other, "is not an SSP table of mocksed"),
+        "groups": (of_groups, "cannot read the SSP table"),
+    }
+
+
+@pytest.mark.parametrize("kind", ["garbage", "truncated", "empty", "other", "groups"])
+@pytest.mark.parametrize("name", ["mine.h5", "results/ssp/mine.h5"])
+def test_an_ssp_table_that_is_none_is_found_before_the_run(project, schema, not_a_table, kind, name):
+    make, words = not_a_table[kind]
+    (project / name).parent.mkdir(parents=True, exist_ok=True)
+    make(project / name)
+    with pytest.raises(UserError) as of_a_run:
+        ssp_table.read(name)
+    assert words in str(of_a_run.value)
+    message = problems(nested("sps.table", name), schema)
+    assert f"a problem:\n  sps.table: {str(of_a_run.value).removesuffix('.')}" in message
+
+
 def test_filters_of_ones_own(project, schema):
     photometry = {"filters": ["jwst_f090w", "mine"], "rest_frame": [], "filter_files": {"mine": "mine.dat"}}
+    photometry |= {"filter_units": {}}
     raw = nested("photometry", photometry)
     assert "photometry.filters: filter 'mine': mine.dat is not a file" in problems(raw, schema)
     (project / "mine.dat").write_text("4000 1\n4000 1\n")
     assert "'mine': mine.dat: wavelengths must increase, but 4000 A follows 4000 A" in problems(raw, schema)
     (project / "mine.dat").write_text("4000 1\n5000 1\n")
     assert config.load(raw, schema)["photometry"] == photometry
+    (project / "mine.dat").write_text("1500 1\n2050 1\n")
+    assert "mine.dat reaches from 1500 to 2050, which looks like nm" in problems(raw, schema)
+    photometry["filter_units"] = {"mine": "nm"}
+    config.load(raw, schema)
+    photometry["filter_units"] = {"mine": "nm", "yours": "nm"}
+    assert "photometry.filter_units.yours: not used; expected names of" in problems(raw, schema)
+    photometry["filter_units"] = {"mine": "furlong"}
+    assert 'filter_units.mine: "furlong" is not allowed; expected one of angstrom, nm, um' in problems(raw, schema)
 
 
 @pytest.mark.parametrize("source", ["lightcone", "table"])
@@ -240,6 +366,7 @@ def test_filters_beyond_the_spectra(project, schema, source):
     )
     (project / "soft.dat").write_text("50 1\n1200 1\n")
     raw["photometry"] = {"filters": [], "rest_frame": ["soft"], "filter_files": {"soft": "soft.dat"}}
+    raw["photometry"]["filter_units"] = {"soft": "angstrom"}
     assert "photometry.rest_frame: filter 'soft' (50 to 1200 A) reaches beyond the spectra" in problems(raw, schema)
     config.load(raw | {"sps": {"engine": "fsps"}}, schema)  # whose wavelengths are its own
 
@@ -344,7 +471,7 @@ def test_results_below_a_file_or_in_a_folder_of_others_are_refused(project, sche
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [("run: [", "is not valid YAML"), ("- run", "expected keys and values"), ("", "run: missing")]
+    ("content", "words"), [("run: [", "as YAML: line 1: "), ("- run", "expected keys and values"), ("", "run: missing")]
 )
 def test_a_file_that_is_no_config_is_named(project, schema, content, words):
     path = project / "mine.yaml"

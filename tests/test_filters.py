@@ -68,7 +68,7 @@ def test_an_unknown_filter_is_named():
 # The user's own
 
 
-@pytest.mark.parametrize("ending", ["dat", "txt", "par"])
+@pytest.mark.parametrize("ending", ["dat", "txt", "par", "DAT"])
 def test_text(text, ending):
     path = text("# wavelength [A], transmission\n4000 0\n4500 0.4 # middle\n\n5000\t5e-1\n5500 0\n", f"curve.{ending}")
     band = read("mine", path)
@@ -78,16 +78,65 @@ def test_text(text, ending):
 
 
 @pytest.mark.filterwarnings("ignore:The unit 'Angstrom' has been deprecated")
+@pytest.mark.parametrize("change", [str, str.upper])
 @pytest.mark.parametrize("ending", filters.TABLES)
 @pytest.mark.parametrize("unit", [u.AA, u.nm, u.um, None])
-def test_tables_with_units(tmp_path, ending, unit):
+def test_tables_with_units(tmp_path, ending, unit, change):
     path = tmp_path / f"curve{ending}"
     columns = {"lambda": WAVELENGTH if unit is None else (WAVELENGTH * u.AA).to(unit), "T": TRANSMISSION}
     format_ = {".vot": "votable", ".xml": "votable", ".ecsv": "ascii.ecsv"}.get(ending, "fits")
     QTable(columns).write(path, format=format_)
-    band = read("mine", path)
+    band = read("mine", path.rename(tmp_path / change(path.name)))
     assert_allclose(band.wavelength, WAVELENGTH, rtol=1e-12)
     assert_array_equal(band.transmission, TRANSMISSION)
+
+
+def test_comments_are_in_any_encoding(tmp_path):
+    path = tmp_path / "curve.dat"
+    path.write_bytes("# Å\n4000 1\n5000 1\n".encode("latin-1"))
+    assert read("mine", path).wavelength.tolist() == [4000.0, 5000.0]
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("nm", 10.0), ("um", 1e4), ("angstrom", 1.0)])
+def test_the_unit_of_text_can_be_named(text, unit, scale):
+    wavelength = np.array([16000.0, 16500.0, 17000.0] if unit != "angstrom" else [1400.0, 1500.0, 1600.0])
+    path = text("\n".join(f"{x:g} 0.5" for x in wavelength / scale))
+    with pytest.raises(UserError, match="or angstrom if it is that"):
+        read("mine", path)
+    assert_allclose(read("mine", path, unit).wavelength, wavelength, rtol=1e-14)
+    (band,) = select(["mine"], {"mine": path}, {"mine": unit})
+    assert_allclose(band.wavelength, wavelength, rtol=1e-14)
+
+
+def test_a_unit_that_the_file_contradicts_is_refused(tmp_path):
+    path = tmp_path / "curve.fits"
+    QTable({"lambda": (WAVELENGTH * u.AA).to(u.nm), "T": TRANSMISSION}).write(path)
+    assert_allclose(read("mine", path, "nm").wavelength, WAVELENGTH)
+    with pytest.raises(UserError, match=r"curve\.fits says itself in which unit .* it is not um; leave .*filter_units"):
+        read("mine", path, "um")
+
+
+def svo(detector_type):
+    """Return a VOTable as the Filter Profile Service of the SVO writes them."""
+    wavelength = np.arange(10_000.0, 20_001.0, 200.0)
+    response = np.exp(-(((wavelength - 15_000.0) / 2_500.0) ** 4))
+    rows = (f"<TR><TD>{x}</TD><TD>{t:.5f}</TD></TR>" for x, t in zip(wavelength, response, strict=True))
+    return (
+        '<?xml version="1.0"?>\n<VOTABLE version="1.1"><RESOURCE type="results"><TABLE>'
+        f'<PARAM name="DetectorType" value="{detector_type}" datatype="char" arraysize="*"'
+        ' utype="photdm:PhotometricSystem.detectorType"/>'
+        '<FIELD name="Wavelength" unit="Angstrom" datatype="double"/><FIELD name="Transmission" datatype="double"/>'
+        f"<DATA><TABLEDATA>{''.join(rows)}</TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>"
+    )
+
+
+def test_what_counts_energy_is_converted(text):
+    """Pivots of the response per photon and of the response over wavelength, by adaptive quadrature of the formula."""
+    photons, energy = (read("mine", text(svo(kind), f"{kind}.xml")) for kind in (1, 0))
+    assert photons.pivot == pytest.approx(14_928.6, abs=0.1)
+    assert energy.pivot == pytest.approx(14_785.9, abs=0.1)
+    with pytest.raises(UserError, match=r"2\.xml has the DetectorType 2; expected 0, which counts energy, or 1"):
+        read("mine", text(svo(2), "2.xml"))
 
 
 def test_what_hardly_transmits_is_cut_off_at_both_ends_but_for_one_point(text):
@@ -100,7 +149,7 @@ def test_what_hardly_transmits_is_cut_off_at_both_ends_but_for_one_point(text):
     [
         ("", "columns of 0 numbers; expected two"),
         ("# only a comment\n", "columns of 0 numbers; expected two"),
-        ("4000\n5000\n", "has 1 columns of 2 numbers; expected two columns, wavelength .A. and transmission"),
+        ("4000\n5000\n", "has 1 columns of 2 numbers; expected two columns, wavelength and transmission"),
         ("4000 1 2\n5000 1 2\n", "has 3 columns"),
         ("4000 1\n5000 1 2\n", "number of columns changed"),
         (
@@ -116,8 +165,10 @@ def test_what_hardly_transmits_is_cut_off_at_both_ends_but_for_one_point(text):
         ("-1 1\n5000 1\n", "first wavelength is -1 A, expected positive"),
         ("4000 1\n5000 -0.01\n6000 1\n", "negative at 5000 A, -0.01"),
         ("4000 0\n5000 0\n", "zero everywhere"),
-        ("0.4 1\n0.5 1\n", "from 0.4 to 0.5, which looks like um; expected wavelengths in angstroms"),
+        ("0.4 1\n0.5 1\n", "from 0.4 to 0.5, which looks like um; name the unit, photometry.filter_units: .mine: um."),
         ("400 1\n550 1\n", "from 400 to 550, which looks like nm"),
+        ("1500 1\n2050 1\n", "from 1500 to 2050, which looks like nm; .*photometry.filter_units: .mine: nm."),
+        ("900 1\n1099 1\n", "from 900 to 1099, which looks like nm"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*input contained no data")
@@ -137,6 +188,7 @@ def test_mistakes_in_text_are_named(text, content, match):
         ({"a": WAVELENGTH, "b": np.ma.array(TRANSMISSION, mask=[0, 1, 0, 0])}, "point 2 of 4 is NaN"),
         ({"a": WAVELENGTH, "b": -TRANSMISSION}, "negative at 5000 A"),
         ({"a": WAVELENGTH * 1e-4, "b": TRANSMISSION}, "looks like um"),
+        ({"a": WAVELENGTH * 1e-1 * u.AA, "b": TRANSMISSION}, "from 400 to 550 A, where galaxies are dark; correct its"),
     ],
 )
 def test_mistakes_in_tables_are_named(tmp_path, columns, match):

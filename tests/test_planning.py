@@ -109,3 +109,6 @@ def test_the_config_of_a_run_is_the_one_that_names_it(tmp_path):
         planning.config_of("two", tmp_path)
     with pytest.raises(UserError, match=r"'three'\? none in .* is\. Name it"):
         planning.config_of("three", tmp_path)
+    (tmp_path / "d.yaml").write_text("run: four\nrun: one\n")
+    with pytest.raises(UserError, match=r"d\.yaml as YAML: line 2: the key run is given twice"):
+        planning.config_of("one", tmp_path)

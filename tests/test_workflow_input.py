@@ -75,6 +75,17 @@ def test_a_bad_config_stops_the_run_at_once(root, tmp_path, changes, words):
     assert not workflow.files()
 
 
+def test_a_key_that_is_given_twice_stops_the_run(root, tmp_path):
+    workflow = Workflow(root, tmp_path, neighbours={"k": 4})
+    path = tmp_path / "config.yaml"
+    n_lines = path.read_text().count("\n")
+    with open(path, "a") as file:
+        file.write("neighbours: {draws: 1}\n")
+    said = workflow.fail("--dry-run")
+    assert f"{path} as YAML: line {n_lines + 1}: the key neighbours is given twice" in said
+    assert not workflow.files()
+
+
 def test_results_that_cannot_be_written_stop_the_run(root, tmp_path):
     (tmp_path / "file").write_text("in the way")
     workflow = Workflow(root, tmp_path, results=str(tmp_path / "file" / "results"))

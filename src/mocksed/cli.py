@@ -91,8 +91,12 @@ def add_spectra(commands: Any) -> None:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Check a config."""
-    config.load(args.configfile, args.schema)
+    """Check a config, and that its SSP table can be read."""
+    table = config.load(args.configfile, args.schema)["sps"]["table"]
+    if os.path.isfile(table):  # otherwise it will be made
+        from mocksed.sps import table as ssp_table  # no other command reads all of it
+
+        ssp_table.read(table)
     print("ok")
 
 

@@ -8,6 +8,8 @@ import copy
 import json
 import math
 import os
+import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, reduce
 from itertools import pairwise
@@ -17,7 +19,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from mocksed import resources
+from mocksed import resources, yamlfile
 from mocksed.cosmology import AGE_MARGIN
 from mocksed.errors import UserError, suggestion
 from mocksed.search import KINDS
@@ -30,6 +32,9 @@ KeyPath = tuple[str | int, ...]
 
 MAX_PROBLEMS = 10
 """Problems that a message lists; more are counted."""
+
+MAX_RUN, MAX_NAME, MAX_PATH = 100, 200, 3000
+"""Bytes of the name of a run, of another name and of a path: systems take 255 and 4096, with what is put after them."""
 
 LIGHTCONE_MAX_REDSHIFT = 20.0
 
@@ -51,10 +56,16 @@ ONLY_FOR: dict[str, tuple[str, ...]] = {
 }
 """Kinds of distribution that have a meaning for some parameters only."""
 
+_PATH_WORDS = "without braces, angle brackets and line breaks"
 _PATTERN_WORDS = {
-    "^[A-Za-z0-9][A-Za-z0-9_.-]*$": "a name of letters, digits, '_', '.' and '-' that begins with a letter or digit",
-    "\\.h5$": "the path of a file that ends in .h5",
+    r"^[A-Za-z0-9][A-Za-z0-9_.-]*(?!\n)$": (
+        "a name of letters, digits, '_', '.' and '-' that begins with a letter or digit"
+    ),
+    r"^[^{}<>\n]+(?!\n)$": f"a path that is not empty, {_PATH_WORDS}",
+    r"^[^{}<>\n]+\.h5(?!\n)$": f"the path of a file that ends in .h5, {_PATH_WORDS}",
 }
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+"""What no file, column or argument of a command can be called: NUL, and surrogates, which UTF-8 does not have."""
 _SINGULAR = {
     "integer": "an integer",
     "number": "a number",
@@ -84,7 +95,7 @@ def load(source: Mapping[str, Any] | Path, schema: Path, to_plan: bool = False) 
 
     """
     root = _read_schema(schema)
-    raw = _plain(_read_yaml(source) if isinstance(source, Path) else source)
+    raw = _plain(yamlfile.read(source) if isinstance(source, Path) else source)
     where = f" {source}" if isinstance(source, Path) else ""
     problems = list(_schema_problems(raw, root))
     if not problems:
@@ -147,17 +158,6 @@ def docs(schema: Path) -> str:
 # Reading
 
 
-def _read_yaml(path: Path) -> Any:
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
-        raise UserError(f"cannot read the config {path}: {reason}. Check the path.") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"the config {path} is not valid YAML: {error}") from error
-    return {} if content is None else content
-
-
 def _read_schema(path: Path) -> Node:
     """Return the schema with every ``$ref`` replaced by what it refers to; its own keywords win."""
     return _read_schema_once(path.absolute())  # the current folder may change
@@ -166,7 +166,7 @@ def _read_schema(path: Path) -> Node:
 @cache
 def _read_schema_once(path: Path) -> Node:
     """Return what `_read_schema` does, the same object every time: nobody changes it."""
-    root = _read_yaml(path)
+    root = yamlfile.read(path)
 
     def inline(node: Any) -> Any:
         if isinstance(node, list):
@@ -231,18 +231,20 @@ def _schema_problems(config: Any, root: Node) -> Iterator[str]:
     if not isinstance(config, dict):
         yield f"the configuration is {_show(config)}; expected keys and values, at least 'run: NAME'"
         return
-    yield from _not_finite(config)
+    yield from _never_allowed(config)
     errors = sorted(Draft202012Validator(root).iter_errors(config), key=lambda error: [*map(str, error.absolute_path)])
     # a missing key is reported once for each key missing beside it
     yield from dict.fromkeys(problem for error in errors for problem in _translate(error, root["x-removed"]))
 
 
-def _not_finite(value: Any, path: KeyPath = ()) -> Iterator[str]:
+def _never_allowed(value: Any, path: KeyPath = ()) -> Iterator[str]:
     if isinstance(value, float) and not math.isfinite(value):
         yield f"{_dotted(path)}: {value} is not allowed; expected a finite number"
+    if isinstance(value, str) and _NO_TEXT.search(value):
+        yield f"{_dotted(path)}: {_show(value)} is not allowed; expected text without NUL and lone surrogates"
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
-        yield from _not_finite(item, (*path, key))
+        yield from _never_allowed(item, (*path, key))
 
 
 def _translate(error: ValidationError, removed: Mapping[str, str]) -> Iterator[str]:
@@ -329,7 +331,8 @@ def _words(node: Node) -> str:
     if "enum" in node:
         return f"one of {', '.join(map(str, node['enum']))}"
     if "pattern" in node:
-        return _PATTERN_WORDS.get(node["pattern"], f"text that matches {node['pattern']}")
+        or_null = ", or null" if "null" in _types(node) else ""
+        return _PATTERN_WORDS.get(node["pattern"], f"text that matches {node['pattern']}") + or_null
     return " or ".join(_type_words(kind, node) for kind in _types(node))
 
 
@@ -414,7 +417,9 @@ def _check_filters(config: dict[str, Any]) -> Iterator[str]:
     from mocksed import filters  # most commands do without
 
     photometry, known = config["photometry"], filters.available()
-    files = photometry["filter_files"]
+    files, units = photometry["filter_files"], photometry["filter_units"]
+    for name in sorted(units.keys() - files.keys()):
+        yield f"photometry.filter_units.{name}: not used; expected names of photometry.filter_files"
     for name in files:
         if name in known:
             yield f"photometry.filter_files.{name}: there is a filter of that name ({known[name]}); expected a new name"
@@ -426,7 +431,7 @@ def _check_filters(config: dict[str, Any]) -> Iterator[str]:
     for key, remedy in remedies.items():
         for name in photometry[key]:
             try:
-                (band,) = filters.select([name], files)
+                (band,) = filters.select([name], files, units)
             except UserError as error:
                 yield f"photometry.{key}: {str(error).removesuffix('.')}"
                 continue
@@ -438,27 +443,26 @@ def _wavelength(config: dict[str, Any]) -> Any:
     """Return the wavelengths of the spectra [A], None as long as they are not known."""
     from mocksed.sps.table import read_wavelength
 
-    table = Path(_get(config, "sps.table"))
-    if _get(config, "sps.engine") != "table" or not table.is_file():
+    table = _get(config, "sps.table")
+    if _get(config, "sps.engine") != "table" or not os.path.isfile(table):
         return None
     try:
         return read_wavelength(table)
     except UserError:
-        return None  # who reads the table will say so
+        return None  # _check_ssp_table says so
 
 
 def _check_lines(config: dict[str, Any]) -> Iterator[str]:
-    names, table = _get(config, "spectra.lines"), Path(_get(config, "sps.table"))
-    if not names or names == "all" or _get(config, "sps.engine") != "table" or not table.is_file():
+    names, table = _get(config, "spectra.lines"), _get(config, "sps.table")
+    if not names or names == "all" or _get(config, "sps.engine") != "table" or not os.path.isfile(table):
         return
-    from mocksed import lines  # most configs name none, and h5py takes its time
+    from mocksed import lines  # most configs name none
     from mocksed.sps.table import read_lines
 
     try:
         known, _ = read_lines(table)
-    except UserError as error:
-        yield f"sps.table: {error}"
-        return
+    except UserError:
+        return  # _check_ssp_table says so
     for problem in lines.problems(names, known):
         yield f"spectra.lines: {problem}; expected names that `mocksed lines` lists"
 
@@ -480,13 +484,21 @@ def _check_table(config: dict[str, Any]) -> Iterator[str]:
 
 def _check_table_file(config: dict[str, Any]) -> Iterator[str]:
     path = _get(config, "galaxies.table.path")
-    if _get(config, "galaxies.source") == "table" and path is not None and not Path(path).is_file():
+    if _get(config, "galaxies.source") == "table" and path is not None and not os.path.isfile(path):
         yield f"galaxies.table.path: {_show(path)} is not a file; expected a table, seen from {Path.cwd()}"
 
 
 def _check_ssp_table(config: dict[str, Any]) -> Iterator[str]:
+    from mocksed.sps.table import read_lines, read_wavelength
+
     table, made = Path(_get(config, "sps.table")), Path(config["results"], "ssp")
-    if not table.is_file() and not table.resolve().is_relative_to(made.resolve()):
+    if os.path.isfile(table):
+        try:
+            read_wavelength(table)  # little of it: every process of Snakemake comes here
+            read_lines(table)
+        except UserError as error:
+            yield f"sps.table: {str(error).removesuffix('.')}"
+    elif not table.resolve().is_relative_to(made.resolve()):
         yield (
             f"sps.table: {_show(str(table))} is not a file; expected an SSP table, or a name below {made}/, which is "
             "made from the FSPS of SPS_HOME"
@@ -500,6 +512,30 @@ def _check_results(config: dict[str, Any]) -> Iterator[str]:
         yield f"results: {_show(config['results'])} is not allowed, {nearest} is not a folder; expected one"
     elif not os.access(nearest, os.W_OK | os.X_OK):
         yield f"results: {_show(config['results'])} is not allowed, {nearest} cannot be written; expected one that can"
+
+
+def _check_names(config: dict[str, Any]) -> Iterator[str]:
+    """Yield what is too long of the names of which files are made; others belong to files that are there."""
+    run = config["run"].removesuffix(f"-{config['preset']}")  # which `variant` appends
+    if len(run) > MAX_RUN:
+        yield f"run: {_show(run)} is not allowed; it has {len(run)} letters, expected {MAX_RUN} at most"
+    for key in ("results", "sps.table"):
+        path = _get(config, key)
+        if len(os.fsencode(path)) > MAX_PATH or any(len(os.fsencode(part)) > MAX_NAME for part in Path(path).parts):
+            yield (
+                f"{key}: {_show(path)} is not allowed; expected at most {MAX_PATH} bytes, and {MAX_NAME} of each "
+                "folder or file"
+            )
+
+
+def _check_launcher(config: dict[str, Any]) -> Iterator[str]:
+    launcher = _get(config, "mpi.launcher")
+    try:
+        problem = "" if launcher is None or any(shlex.split(launcher)[:1]) else "it is empty"
+    except ValueError as error:  # such as "No closing quotation"
+        problem = str(error).lower()
+    if problem:
+        yield f"mpi.launcher: {_show(launcher)} is not allowed, {problem}; expected a command, e.g. mpiexec, or null"
 
 
 def _check_sampling(config: dict[str, Any]) -> Iterator[str]:
@@ -585,6 +621,8 @@ _CHECKS = (
     _check_table,
     _check_ssp_table,
     _check_results,
+    _check_names,
+    _check_launcher,
     _check_sampling,
     _check_search,
     _check_slope,

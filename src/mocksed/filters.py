@@ -5,25 +5,42 @@ for which every job and every look at a config would wait.
 """
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mocksed.errors import UserError, suggestion
 
+if TYPE_CHECKING:
+    from astropy.io.votable.tree import VOTableFile
+
 Array = NDArray[np.float64]
 
-TABLES = (".ecsv", ".fits", ".fit", ".fits.gz", ".vot", ".xml")
-"""Endings of filter files that astropy reads, units included; all others are text."""
+TABLES: Mapping[str, str] = {
+    ".ecsv": "ascii.ecsv",
+    ".fits": "fits",
+    ".fit": "fits",
+    ".fits.gz": "fits",
+    ".vot": "votable",
+    ".xml": "votable",
+}
+"""Endings, in small or capital letters, of filter files that astropy reads, and its name of the format; all others are
+text."""
+
+UNITS: Mapping[str, float] = {"angstrom": 1.0, "nm": 10.0, "um": 1e4}
+"""Units of wavelength that can be named for files that do not say theirs [A]."""
 
 _LOWEST = 1e-5  # of the maximum; what transmits less at the ends of a file is cut off, as astro-sedpy does
-_SHORTEST = 1000.0  # a filter that ends blueward of this [A] is taken for one in nm or um
-_EXPECTED = "expected two columns, wavelength [A] and transmission per photon"
+_SHORTEST = 1000.0  # a filter that ends blueward of this [A] sees next to nothing of a galaxy
+_SHORTEST_GUESSED = 3000.0  # where nobody said that it is angstroms, nm is likelier: near-infrared filters end at 2500
+_EXPECTED = "expected two columns, wavelength and transmission per photon"
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,13 +155,17 @@ def load(name: str) -> Filter:
         )
     path = known[name]
     # astro-sedpy's files can have further columns, and noise below zero, which it leaves out as well
-    columns = _read_table(name, path) if path.suffix == ".ecsv" else np.loadtxt(path, usecols=(0, 1), unpack=True)
-    wavelength, transmission = np.compress(columns[1] >= 0.0, columns, axis=1)
+    if path.suffix == ".ecsv":
+        wavelength, transmission, scale = _read_table(name, path)
+        wavelength = wavelength * (scale or 1.0)
+    else:
+        wavelength, transmission = np.loadtxt(path, usecols=(0, 1), unpack=True)
+    wavelength, transmission = wavelength[transmission >= 0.0], transmission[transmission >= 0.0]
     seeing = _seeing(transmission, _LOWEST)
     return Filter(name, wavelength[seeing], transmission[seeing])
 
 
-def read(name: str, path: Path | str) -> Filter:
+def read(name: str, path: Path | str, unit: str | None = None) -> Filter:
     """Return the user's own filter; what transmits less than 1e-5 of the maximum is cut off at both ends.
 
     Parameters
@@ -152,66 +173,111 @@ def read(name: str, path: Path | str) -> Filter:
     name : str
         Name to give it.
     path : path
-        Text with two columns, wavelength [A] and transmission per photon, and comments after '#'; or, by its ending
-        (`TABLES`), an ECSV, FITS or VOTable file with such columns, whose unit of wavelength is heeded.
+        Text with two columns, wavelength and transmission per photon, and comments after '#'; or, by its ending
+        (`TABLES`), an ECSV, FITS or VOTable file with such columns, whose unit of wavelength is heeded. A VOTable whose
+        parameter DetectorType is 0, as the Filter Profile Service of the SVO has it, holds the response per energy,
+        which is converted.
+    unit : str, optional
+        Unit of wavelength (`UNITS`) of a file that does not say it. By default angstroms, as long as the filter then
+        reaches into the optical.
 
     Raises
     ------
     UserError
-        If the file is missing, has other than two columns, or holds no transmission curve in angstroms.
+        If the file is missing, has other than two columns, or holds no transmission curve; if the wavelengths look
+        like another unit than they are taken for, or the file says another than the argument.
 
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file, it takes names that are too long
         raise UserError(f"filter '{name}': {path} is not a file; {_EXPECTED}.")
-    wavelength, transmission = _read_table(name, path) if path.name.endswith(TABLES) else _read_text(name, path)
+    wavelength, transmission, own_scale = _read_text(name, path) if _format(path) is None else _read_table(name, path)
+    if own_scale and unit and not math.isclose(own_scale, UNITS[unit]):
+        raise UserError(
+            f"filter '{name}': {path} says itself in which unit its wavelengths are, and it is not {unit}; leave the "
+            "filter out of photometry.filter_units."
+        )
+    wavelength = wavelength * (own_scale or UNITS[unit or "angstrom"])
     if problem := _problem(wavelength, transmission):
         raise UserError(f"filter '{name}': {path}: {problem}.")
     seeing = _seeing(transmission, _LOWEST)
     low, high = wavelength[seeing][[0, -1]]
-    if high < _SHORTEST:
-        unit = "um" if high < 100.0 else "nm"
+    said = own_scale or unit
+    if high < (_SHORTEST if said else _SHORTEST_GUESSED):
+        likely = "um" if high < 100.0 else "nm"
+        remedy = f"name the unit, photometry.filter_units: {{{name}: {likely}}}, or angstrom if it is that"
         raise UserError(
-            f"filter '{name}': {path} reaches from {low:g} to {high:g}, which looks like {unit}; "
-            "expected wavelengths in angstroms, or an ECSV file that names the unit."
+            f"filter '{name}': {path} reaches from {low:g} to {high:g}"
+            + (" A, where galaxies are dark; correct its unit." if said else f", which looks like {likely}; {remedy}.")
         )
     return Filter(name, wavelength[seeing], transmission[seeing])
 
 
-def _read_text(name: str, path: Path) -> tuple[Array, Array]:
+def _format(path: Path) -> str | None:
+    """Return astropy's name of the format of a file, None for text."""
+    return next((format_ for ending, format_ in TABLES.items() if path.name.lower().endswith(ending)), None)
+
+
+Read = tuple[Array, Array, float | None]
+"""Wavelength, transmission per photon, and the unit of wavelength [A] if the file says it."""
+
+
+def _read_text(name: str, path: Path) -> Read:
     try:
-        rows = np.loadtxt(path, ndmin=2)
+        rows = np.loadtxt(path, ndmin=2, encoding="latin-1")  # which takes any comment, whatever the locale
     except (OSError, ValueError) as error:  # also what is not text
         reason = str(error).removesuffix(".")
         raise UserError(f"filter '{name}': cannot read {path}: {reason}; {_EXPECTED}, comments after '#'.") from error
     if rows.shape[1] != 2 or not len(rows):
         raise UserError(f"filter '{name}': {path} has {rows.shape[1]} columns of {len(rows)} numbers; {_EXPECTED}.")
-    return rows[:, 0], rows[:, 1]
+    return rows[:, 0], rows[:, 1], None
 
 
-def _read_table(name: str, path: Path) -> tuple[Array, Array]:
+def _read_table(name: str, path: Path) -> Read:
     from astropy import units  # takes a second to import, and few have such files
+    from astropy.io import votable
     from astropy.table import Table
 
+    format_ = _format(path)
     try:
-        table = Table.read(path)
+        source = votable.parse(path) if format_ == "votable" else path
+        table = Table.read(source, format=format_)
     except Exception as error:  # astropy's readers raise many kinds
         raise UserError(f"filter '{name}': cannot read {path}: {error}; {_EXPECTED}.") from error
     if len(table.columns) != 2:
         raise UserError(f"filter '{name}': {path} has the columns {', '.join(table.colnames)}; {_EXPECTED}.")
     wavelength, transmission = table.columns.values()
     try:
-        scale = (wavelength.unit or units.AA).to(units.AA)
-        columns = tuple(np.ma.filled(np.ma.asarray(c, np.float64), np.nan) for c in (wavelength, transmission))
+        scale = wavelength.unit and float(wavelength.unit.to(units.AA))
+        x, t = (np.ma.filled(np.ma.asarray(c, np.float64), np.nan) for c in (wavelength, transmission))
     except (units.UnitConversionError, TypeError, ValueError) as error:
         raise UserError(f"filter '{name}': {path}: {error}; {_EXPECTED}.") from error
-    return columns[0] * scale, columns[1]
+    return x, _per_photon(name, path, x, t, source) if format_ == "votable" else t, scale
 
 
-def select(names: Iterable[str], files: Mapping[str, Path | str] | None = None) -> tuple[Filter, ...]:
-    """Return filters by their names: the user's own ones from their files, all others as `load` does."""
-    files = files or {}
-    return tuple(read(name, files[name]) if name in files else load(name) for name in names)
+def _per_photon(name: str, path: Path, wavelength: Array, response: Array, about: "VOTableFile") -> Array:
+    """Return the response of a detector per photon, whatever it counts (PhotDM's DetectorType)."""
+    params = (param for param in about.iter_fields_and_params() if param.name == "DetectorType")
+    kinds = [str(param.value).strip() for param in params if hasattr(param, "value")]
+    if kinds and kinds[0] not in ("0", "1"):
+        raise UserError(
+            f"filter '{name}': {path} has the DetectorType {kinds[0]}; expected 0, which counts energy, or 1, which "
+            "counts photons."
+        )
+    if not kinds or kinds[0] == "1":
+        return response
+    with np.errstate(divide="ignore", invalid="ignore"):  # whoever checks the curve will say so
+        return response / wavelength
+
+
+def select(
+    names: Iterable[str],
+    files: Mapping[str, Path | str] | None = None,
+    filter_units: Mapping[str, str] | None = None,
+) -> tuple[Filter, ...]:
+    """Return filters by their names: the user's own ones from their files as `read` does, all others as `load` does."""
+    files, named = files or {}, filter_units or {}
+    return tuple(read(name, files[name], named.get(name)) if name in files else load(name) for name in names)
 
 
 def unreachable(band: Filter, wavelength: Array, redshift: Sequence[float]) -> str | None:

@@ -112,14 +112,14 @@ def config_of(run: str, folder: Path = Path("config")) -> Path:
     Raises
     ------
     UserError
-        If there is not exactly one.
+        If there is not exactly one, or a file in the folder is no valid YAML.
 
     """
-    import yaml
+    from mocksed import yamlfile
 
     found = []
     for path in sorted(folder.glob("**/*.yaml")):
-        content = yaml.safe_load(path.read_text())
+        content = yamlfile.read(path)
         if isinstance(content, dict) and content.get("run") == run:
             found.append(path)
     if len(found) != 1:

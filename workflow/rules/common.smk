@@ -5,13 +5,17 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from mocksed import config as configuration
-from mocksed import launch, provenance, realisations
+from mocksed import launch, provenance, realisations, yamlfile
 from mocksed import resources as cost
 from mocksed.errors import UserError
 from mocksed.search import KINDS
 from mocksed.storage import shard_bounds
 
 try:
+    if workflow.is_main_process:
+        # Snakemake has read them already, and kept of a key that is given twice the last alone.
+        for path in workflow.configfiles:
+            yamlfile.read(Path(path))
     cfg = configuration.load(config, Path(workflow.basedir, "workflow/schemas/config.schema.yaml"))
     if cfg["galaxies"]["source"] == "table":
         from mocksed.galaxies.table import TableSpec, check_header

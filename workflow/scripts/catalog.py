@@ -23,8 +23,8 @@ with job(snakemake.log[0], snakemake.threads):
         uvj_box=params.uvj_box,
     )
     columns |= catalog.line_luminosities(columns, params.lines, engine=engine)
-    files = params.photometry["filter_files"]
-    apparent, rest_frame = (filters.select(params.photometry[key], files) for key in ("filters", "rest_frame"))
+    own = params.photometry["filter_files"], params.photometry["filter_units"]
+    apparent, rest_frame = (filters.select(params.photometry[key], *own) for key in ("filters", "rest_frame"))
     with progress(len(table), "galaxies", "magnitudes") as bar:
         columns |= catalog.magnitudes(
             columns, apparent, rest_frame, engine=engine, cosmo=cosmo, igm_model=params.sps["igm"], progress=bar

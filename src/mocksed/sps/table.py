@@ -176,13 +176,13 @@ def read(path: Path | str) -> SSPTable:
 def read_wavelength(path: Path | str) -> Float64:
     """Return the wavelengths of a table [A] and read nothing else; errors as in `read`."""
     with _open(path) as file:
-        return np.asarray(file["wavelength"])
+        return np.asarray(file["wavelength"][()])
 
 
 def read_lines(path: Path | str) -> tuple[tuple[str, ...], Float64]:
     """Return FSPS's names and the wavelengths [A] of the lines of a table alone; errors as in `read`."""
     with _open(path) as file:
-        return tuple(file["line_name"].asstr()[()]), np.asarray(file["line_wavelength"])
+        return tuple(file["line_name"].asstr()[()]), np.asarray(file["line_wavelength"][()])
 
 
 @contextmanager
@@ -192,7 +192,8 @@ def _open(path: Path | str) -> Iterator[h5py.File]:
         with h5py.File(path, "r") as file:
             _check_format(path, file.attrs.get("format"))
             yield file
-    except (OSError, KeyError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+        # h5py raises any of them, of what is damaged or has these names and is something else
         raise UserError(f"cannot read the SSP table {path}: {error}. {_HOW_TO_MAKE}") from error
 
 
