@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,14 +58,14 @@ def of_class(
     k = min(search.k // n_draws, cloud.n_points)  # of each draw
     realisation = np.broadcast_to(galaxies.get("realisation", 0), n)
     mass, z = galaxies["log_mstar"], galaxies["redshift"]
-    numbers = [draw.numbers(cloud.kind, galaxies["galaxy_id"], search.seed, realisation, i) for i in range(n_draws)]
+    numbers = partial(draw.numbers, cloud.kind, galaxies["galaxy_id"], search.seed, realisation)
     if cloud.kind == "quiescent":
         of_relations = draw.quiescent
     elif search.method == "choose":
         of_relations = draw.star_forming
     else:
         of_relations = draw.independent
-    asked = [of_relations(uniform, mass, z, search.scatter) for uniform in numbers]
+    asked = [of_relations(numbers(i), mass, z, search.scatter) for i in range(n_draws)]
     limit = age_max(search.cosmo, z) if search.allowed_ages_only else np.full(n, np.inf)
     targets = cloud.targets(asked, mass, z)
     allowed, chosen = np.empty(n, bool), np.zeros(n, np.int64)
@@ -95,7 +96,7 @@ def of_class(
     if search.method != "choose":
         return result | {"neighbour_row": row, "neighbour_distance": distance}
     if cloud.kind == "star_forming":
-        result["prop_log_us"] = search.scatter.log_us.draw(rel.log_us(log_zmet), numbers[0]["log_us"])
+        result["prop_log_us"] = search.scatter.log_us.draw(rel.log_us(log_zmet), numbers()["log_us"])
     return result | {"parent_row": row}
 
 
