@@ -16,7 +16,7 @@ NODES = ((0.7, 9.0), (0.7, 10.5), (2.5, 9.0), (2.5, 10.5))
 BANDS = ("sdss_i0", "jwst_f200w")
 
 BOUNDS = {
-    "star_forming": {"muv": 0.9, "beta": 0.4, "uv": 0.35, "mag": 1.1},
+    "star_forming": {"muv": 0.9, "beta": 0.4, "uv": 0.25, "mag": 1.1},
     "quiescent": {"muv": 1.2, "beta": 1.9, "uv": 0.25, "mag": 0.9},
 }
 """How far medians at a node may be from those of the default [mag, slope]. With a slope that is not free star-forming

@@ -104,6 +104,16 @@ def test_columns_and_what_is_asked(chain, kind):
     assert {name for name in independent if name.startswith("prop_")} == {f"prop_{name}" for name in draw.ASKED[kind]}
 
 
+def test_a_galaxy_may_have_many_draws(chain):
+    """One point for each: it is the nearest to the draw that is given."""
+    own, points = chain.galaxies["star_forming"], chain.points["star_forming"]
+    found = neighbours.of_class(own, points.cloud, chain.search(neighbours={"k": 70, "draws": 70}), None)
+    asked = {name[5:]: values for name, values in found.items() if name.startswith("prop_")}
+    target = points.cloud.targets([asked], own["log_mstar"], own["redshift"])
+    nearest = points.cloud.nearest(target, 1, age_max(chain.search().cosmo, own["redshift"]))
+    assert_array_equal(nearest.rows[:, 0], found["parent_row"])
+
+
 def test_the_point_taken_is_near_the_draw_that_is_given(chain):
     found, own, points = chain.found("star_forming"), chain.galaxies["star_forming"], chain.points["star_forming"]
     asked = {name[5:]: values for name, values in found.items() if name.startswith("prop_")} | own

@@ -99,4 +99,5 @@ def test_realisations_of_a_users_table(tiny, root, tmp_path):
     assert first["galaxy_id"].to_pylist() == list(range(1000, 1200))
     for name in ("galaxy_id", "redshift", "log_mstar", "quiescent", "note"):  # the table says who is quiescent
         assert first[name].equals(other[name]), name
+    assert np.mean(np.equal(first["prop_log_sfr"], other["prop_log_sfr"])) < 0.01
     assert np.mean(np.equal(first["age"], other["age"])) < 0.15  # some models of a small parent are taken twice

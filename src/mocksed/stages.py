@@ -149,7 +149,9 @@ class Trees:
     def behind(self, search: Params) -> dict[str, Any]:
         """Return all that a balance follows from, in plain types."""
         names = ("neighbours", "assignment", "scatter", "cosmology", "metric")
-        made_of = {"recipe": self.recipes["star_forming"], "statistics": choice.STATISTICS}
+        made_of = {
+            "recipe": self.recipes["star_forming"], "statistics": choice.STATISTICS, "softness": balance.SOFTNESS,
+        }  # fmt: skip
         return made_of | {name: search[name] for name in names}
 
 

@@ -115,10 +115,8 @@ def assign(
         result["log_us"] = galaxies["prop_log_us"]
     too_old = result["age"] > age_limit
     result["age"] = np.minimum(result["age"], age_limit)
-    result["flags"] = (Flag.AGE_CLIPPED * too_old + Flag.NO_ALLOWED_NEIGHBOUR * ~galaxies["parent_found"]).astype(
-        np.int32
-    )
-    return result
+    flags = Flag.AGE_CLIPPED * too_old + Flag.NO_ALLOWED_NEIGHBOUR * ~galaxies["parent_found"]
+    return result | {"flags": flags.astype(np.int32)}
 
 
 def _assign(galaxies: Mapping[str, NDArray], take: Take, method: str, seed: int) -> dict[str, Array]:
