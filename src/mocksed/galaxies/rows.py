@@ -219,12 +219,15 @@ def numbers(chunk: pa.Table, name: str, spec: TableSpec, none: bool = False) -> 
 
 
 def _read(chunk: pa.Table, name: str, spec: TableSpec) -> tuple[Array, Mask, Mask]:
-    """Return a column as floats, the rows without a value, and those with something else than a number."""
+    """Return a column as floats in the expected unit, the rows without a value, and those with no number."""
     values, unreadable = _floats(chunk[name])
     absent = [float(value) for value in spec.missing_values]
     if chunk[name].type == pa.float32():  # -99.9 in single precision is another number
         absent += [float(np.float32(value)) for value in spec.missing_values]
-    return values, (np.isnan(values) | np.isin(values, absent)) & ~unreadable, unreadable
+    missing = (np.isnan(values) | np.isin(values, absent)) & ~unreadable
+    if name in spec.conversions:
+        values = spec.conversions[name](values)
+    return values, missing, unreadable
 
 
 def _floats(column: pa.ChunkedArray) -> tuple[Array, Mask]:

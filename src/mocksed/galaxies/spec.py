@@ -1,10 +1,14 @@
 """What the config says of the user's table."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mocksed import imf
 from mocksed.errors import UserError
@@ -23,10 +27,43 @@ DEFAULT_REDSHIFT, DEFAULT_MASS = "redshift", "log_mstar"
 
 
 @dataclass(frozen=True)
+class Conversion:
+    """What the values of a column are multiplied with, for their unit.
+
+    Attributes
+    ----------
+    factor : float
+        Between the unit of the file and the expected one.
+    log : bool
+        Whether the values are log10, so that log10 of the factor is added to them.
+    exponentiate : bool
+        Whether they are log10 and come out linear.
+
+    """
+
+    factor: float = 1.0
+    log: bool = False
+    exponentiate: bool = False
+
+    def __call__(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the values in the expected unit."""
+        if self.log:
+            return np.asarray(values + np.log10(self.factor))
+        return self.factor * (10.0**values if self.exponentiate else values)
+
+    def words(self, target: str) -> str:
+        """Return what comes out and how, ``target`` is the expected unit."""
+        if self.exponentiate:
+            return f"{target} (10 to the power of it, times {self.factor:.6g})"
+        return f"log10 of {target} ({math.log10(self.factor):+.6g})" if self.log else f"{target} (x {self.factor:.6g})"
+
+
+@dataclass(frozen=True)
 class TableSpec:
     """What the config's ``galaxies.table`` says; every key is described in the schema of the config.
 
-    ``columns`` has the columns that are named: key of the config to name in the table.
+    ``columns`` has the columns that are named: key of the config to name in the table. ``conversions`` are not of the
+    config, but follow from the units of the file (`mocksed.galaxies.units`): name of the column to what is done with it.
     """
 
     path: Path
@@ -41,6 +78,8 @@ class TableSpec:
     mass_imf: str | None = None
     sfr_imf: str | None = None
     oh12_solar: float = 8.69
+    units: Literal["file", "ignore"] = "file"
+    conversions: Mapping[str, Conversion] = field(default_factory=dict)
     quiescent_from: Literal["column", "ssfr", "uvj", "mass_function"] = "mass_function"
     quiescent_values: tuple[str | float, ...] = ()
     log_ssfr_max: float = -11.0
