@@ -37,7 +37,8 @@ def configured(root: Path, changes: Mapping[str, Any] | None = None) -> dict[str
 
 def search_of(cfg: Mapping[str, Any]) -> Search:
     """Return the search of a config."""
-    return stages.search_of(dict(cfg) | {"scatter": cfg["relations"]["scatter"]})
+    given = {"mode": "exact", "quantities": []}
+    return stages.search_of(dict(cfg) | {"scatter": cfg["relations"]["scatter"], "given": given})
 
 
 def engine_of(cfg: Mapping[str, Any], table: SSPTable) -> Engine:
@@ -103,8 +104,9 @@ def populate(
     found = neighbours.of_class(own, points.cloud, search, balance)
     limit = age_max(cosmo, own["redshift"])
     assigned = assign.assign(
-        own | found, limit, points.take, metric=points.cloud.metric, method=search.method, seed=search.seed
-    )
+        own | found, limit, points.take, metric=points.cloud.metric, method=search.method, seed=search.seed,
+        engine=engine, nebular=points.cloud.kind == "star_forming",
+    )  # fmt: skip
     if points.cloud.kind == "quiescent":
         assigned["log_us"] = np.full(len(limit), np.nan)  # they have no gas
     metrics = {points.cloud.kind: points.cloud.metric}

@@ -241,7 +241,7 @@ def test_weights_and_choices_do_not_depend_on_the_others_or_on_threads(set_threa
     )
 
     def made(rows):
-        part = Candidates(*(values[rows] for values in found))
+        part = Candidates(*(None if values is None else values[rows] for values in found))
         score = choice.star_forming(
             part, *(values[rows] for values in galaxies), scatter=SCATTER, prior=Prior((0.6, 0.25)),
             coefficients=coefficients[rows],
