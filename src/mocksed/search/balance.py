@@ -138,11 +138,11 @@ def _of_node(
     """Return the weights and statistics of the candidates of galaxies of one redshift and mass."""
     z, mass = np.full(N_GALAXIES, redshift), np.full(N_GALAXIES, log_mstar)
     limit = np.maximum(age_max(search.cosmo, z), AGE_MARGIN)
-    asked = [draw.star_forming(uniform, mass, z, search.scatter) for uniform in uniforms]
+    asked = [draw.star_forming(uniform, mass, z, search.relations) for uniform in uniforms]
     k = min(search.k // search.n_draws, cloud.n_points)
     found = cloud.candidates(cloud.nearest(cloud.targets(asked, mass, z), k, limit), mass)
     prior = search.prior["star_forming"]
-    return choice.star_forming(found, mass, z, t_univ(search.cosmo, z), scatter=search.scatter, prior=prior)
+    return choice.star_forming(found, mass, z, t_univ(search.cosmo, z), relations=search.relations, prior=prior)
 
 
 def means(log_weight: Array, statistics: NDArray, coefficients: Array) -> Array:

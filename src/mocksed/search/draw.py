@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mocksed import relations as rel
 from mocksed.relations import Relations
 from mocksed.rng import Stage, uniforms
 
@@ -24,14 +23,16 @@ def numbers(
     return dict(zip(ASKED[kind], random.T, strict=True))
 
 
-def quiescent(uniform: dict[str, Array], log_mstar: Array, redshift: Array, scatter: Relations) -> dict[str, Array]:
+def quiescent(uniform: dict[str, Array], log_mstar: Array, redshift: Array, relations: Relations) -> dict[str, Array]:
     """Return SFR and metallicity given that, ``log_sfr`` and ``log_zmet``; see `star_forming`."""
-    log_sfr = scatter.log_sfr_quiescent.draw(rel.log_sfr_quiescent(log_mstar, redshift), uniform["log_sfr"])
-    log_zmet = scatter.log_zmet.draw(rel.log_zmet(log_mstar, log_sfr), uniform["log_zmet"])
+    log_sfr = relations.log_sfr_quiescent.draw(uniform["log_sfr"], log_mstar, redshift)
+    log_zmet = relations.log_zmet.draw(uniform["log_zmet"], log_mstar, log_sfr, redshift)
     return {"log_sfr": log_sfr, "log_zmet": log_zmet}
 
 
-def star_forming(uniform: dict[str, Array], log_mstar: Array, redshift: Array, scatter: Relations) -> dict[str, Array]:
+def star_forming(
+    uniform: dict[str, Array], log_mstar: Array, redshift: Array, relations: Relations
+) -> dict[str, Array]:
     """Return what the search for star-forming galaxies begins with: SFR, metallicity given that, and UV slope.
 
     The slope is drawn around its relation at the mean M_UV of the mass; M_UV is not drawn, see `mocksed.search.choice`.
@@ -42,8 +43,8 @@ def star_forming(uniform: dict[str, Array], log_mstar: Array, redshift: Array, s
         Of `numbers`.
     log_mstar, redshift : ndarrays of shape (n, )
         log10 of the mass [Msun] and redshift.
-    scatter : Relations
-        Scatter of the relations.
+    relations : Relations
+        Of the run.
 
     Returns
     -------
@@ -51,20 +52,20 @@ def star_forming(uniform: dict[str, Array], log_mstar: Array, redshift: Array, s
         ``log_sfr``, ``log_zmet``, ``beta``.
 
     """
-    log_sfr = scatter.log_sfr_star_forming.draw(rel.log_sfr_star_forming(log_mstar, redshift), uniform["log_sfr"])
-    log_zmet = scatter.log_zmet.draw(rel.log_zmet(log_mstar, log_sfr), uniform["log_zmet"])
-    beta = scatter.beta.draw(rel.beta(rel.muv(log_mstar, redshift), redshift), uniform["beta"])
+    log_sfr = relations.log_sfr_star_forming.draw(uniform["log_sfr"], log_mstar, redshift)
+    log_zmet = relations.log_zmet.draw(uniform["log_zmet"], log_mstar, log_sfr, redshift)
+    beta = relations.beta.draw(uniform["beta"], relations.muv.mean(log_mstar, redshift), redshift)
     return {"log_sfr": log_sfr, "log_zmet": log_zmet, "beta": beta}
 
 
-def independent(uniform: dict[str, Array], log_mstar: Array, redshift: Array, scatter: Relations) -> dict[str, Array]:
+def independent(uniform: dict[str, Array], log_mstar: Array, redshift: Array, relations: Relations) -> dict[str, Array]:
     """Return every quantity of star-forming galaxies drawn from its relation by itself, as in 2021.
 
     The metallicity follows from the mass and the drawn SFR, the ionisation parameter from the drawn metallicity, the UV
     slope from the drawn M_UV: five of six such draws are met by no model. Arguments as in `star_forming`.
     """
-    asked = star_forming(uniform, log_mstar, redshift, scatter)
-    muv = scatter.muv.draw(rel.muv(log_mstar, redshift), uniform["muv"])
-    beta = scatter.beta.draw(rel.beta(muv, redshift), uniform["beta"])
-    log_us = scatter.log_us.draw(rel.log_us(asked["log_zmet"]), uniform["log_us"])
+    asked = star_forming(uniform, log_mstar, redshift, relations)
+    muv = relations.muv.draw(uniform["muv"], log_mstar, redshift)
+    beta = relations.beta.draw(uniform["beta"], muv, redshift)
+    log_us = relations.log_us.draw(uniform["log_us"], asked["log_zmet"], log_mstar, asked["log_sfr"], redshift)
     return asked | {"log_us": log_us, "muv": muv, "beta": beta}
