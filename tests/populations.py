@@ -37,8 +37,7 @@ def configured(root: Path, changes: Mapping[str, Any] | None = None) -> dict[str
 
 def search_of(cfg: Mapping[str, Any]) -> Search:
     """Return the search of a config."""
-    given = {"mode": "exact", "quantities": []}
-    return stages.search_of(dict(cfg) | {"scatter": cfg["relations"]["scatter"], "given": given})
+    return stages.search_of(dict(cfg) | {"given": {"mode": "exact", "quantities": []}})
 
 
 def engine_of(cfg: Mapping[str, Any], table: SSPTable) -> Engine:
@@ -75,7 +74,7 @@ def parent_of(cfg: Mapping[str, Any], kind: str, n: int, engine: Engine) -> Pare
     of_kind = cfg["parent"][kind]
     recipe = parent.recipe(
         kind, n, of_kind["sampling"], seed=cfg["seed"], cosmology=cfg["cosmology"],
-        scatter=cfg["relations"]["scatter"], sps=cfg["sps"],
+        relations=cfg["relations"], sps=cfg["sps"],
         uvj_box=cfg["quiescent"]["uvj_box"] if of_kind.get("in_box_only") else None,
     )  # fmt: skip
     columns, drawn = parent.points(np.arange(n), recipe, engine)

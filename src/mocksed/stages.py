@@ -107,7 +107,7 @@ def search_of(params: Params) -> Search:
         allowed_ages_only=params["neighbours"]["allowed_ages_only"],
         seed=params["seed"],
         cosmo=Cosmology(**params["cosmology"]),
-        scatter=Relations.from_config(params["scatter"]),
+        relations=Relations.from_config(params["relations"]),
         prior={kind: Prior.from_config(assignment["prior"][kind]) for kind in KINDS},
         given=params["given"]["mode"],
     )
@@ -149,7 +149,7 @@ class Trees:
 
     def behind(self, search: Params) -> dict[str, Any]:
         """Return all that a balance follows from, in plain types."""
-        names = ("neighbours", "assignment", "scatter", "cosmology", "metric", "given")
+        names = ("neighbours", "assignment", "relations", "cosmology", "metric", "given")
         made_of = {
             "recipe": self.recipes["star_forming"], "statistics": choice.STATISTICS, "softness": balance.SOFTNESS,
         }  # fmt: skip

@@ -23,12 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from mocksed import relations as rel
 from mocksed.cosmology import AGE_MARGIN, age_max, t_univ
 from mocksed.jobs import Progress
 from mocksed.search import choice, draw
 from mocksed.search.cloud import Cloud, Search
-from mocksed.search.draw import NOTHING, Given
+from mocksed.search.draw import NOTHING
 from mocksed.search.nodes import grid
 
 Array = NDArray[np.float64]
@@ -71,14 +70,16 @@ class Balance:
     residual: Array
     given_sfr: Array | None = None
 
-    def at(self, redshift: Array, log_mstar: Array, given: Given = NOTHING) -> Array:
-        """Return the coefficients of galaxies, of which their table may give the SFR, shape (n, n_statistic)."""
+    def at(self, redshift: Array, log_mstar: Array, sfr_offset: Array | None = None) -> Array:
+        """Return the coefficients of galaxies, shape (n, n_statistic).
+
+        ``sfr_offset`` (n, ) are given SFRs less their relation [dex], NaN where none is given.
+        """
         place = (self.redshift, redshift), (self.log_mstar, log_mstar)
         coefficients = _linear(self.coefficients, *place)
-        if self.given_sfr is not None and "log_sfr" in given:
-            offset = given["log_sfr"] - rel.log_sfr_star_forming(log_mstar, redshift)
-            rows = np.flatnonzero(~np.isnan(offset))
-            own = ((nodes, values[rows]) for nodes, values in ((np.array(SFR_OFFSETS), offset), *place))
+        if self.given_sfr is not None and sfr_offset is not None:
+            rows = np.flatnonzero(~np.isnan(sfr_offset))
+            own = ((nodes, values[rows]) for nodes, values in ((np.array(SFR_OFFSETS), sfr_offset), *place))
             coefficients[rows] = _linear(self.given_sfr, *own)
         return coefficients
 
@@ -95,7 +96,10 @@ class Balance:
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Balance:
         """Return what `as_json` made plain."""
-        return cls(**{name: None if values is None else np.array(values, float) for name, values in stored.items()})
+        names = ("redshift", "log_mstar", "coefficients", "residual")
+        redshift, log_mstar, coefficients, residual = (np.array(stored[name], float) for name in names)
+        of_given = stored["given_sfr"]
+        return cls(redshift, log_mstar, coefficients, residual, None if of_given is None else np.array(of_given, float))
 
 
 def of_run(
@@ -149,14 +153,16 @@ def _of_node(
 ) -> choice.Score:  # fmt: skip
     """Return the weights and statistics of the candidates of galaxies of one redshift and mass, and SFR if given."""
     z, mass = np.full(N_GALAXIES, redshift), np.full(N_GALAXIES, log_mstar)
-    given = NOTHING if sfr_offset is None else {"log_sfr": rel.log_sfr_star_forming(mass, z) + sfr_offset}
+    given = (
+        NOTHING if sfr_offset is None else {"log_sfr": search.relations.log_sfr_star_forming.mean(mass, z) + sfr_offset}
+    )
     limit = np.maximum(age_max(search.cosmo, z), AGE_MARGIN)
-    asked = [draw.star_forming(uniform, mass, z, search.scatter, given) for uniform in uniforms]
+    asked = [draw.star_forming(uniform, mass, z, search.relations, given) for uniform in uniforms]
     k = min(search.k // search.n_draws, cloud.n_points)
     found = cloud.candidates(cloud.nearest(cloud.targets(asked, mass, z), k, limit), mass)
     prior = search.prior["star_forming"]
     oldest = t_univ(search.cosmo, z)
-    return choice.star_forming(found, mass, z, oldest, scatter=search.scatter, prior=prior, given=given)
+    return choice.star_forming(found, mass, z, oldest, relations=search.relations, prior=prior, given=given)
 
 
 def means(log_weight: Array, statistics: NDArray, coefficients: Array) -> Array:

@@ -28,7 +28,6 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed import relations as rel
 from mocksed.relations import Gaussian, Relations, StudentT
 from mocksed.search.draw import NOTHING, Given
 from mocksed.search.given import is_given, known
@@ -128,7 +127,7 @@ class Score(NamedTuple):
 
 def star_forming(
     candidates: Candidates, log_mstar: Array, redshift: Array, t_univ: Array, *,
-    scatter: Relations, prior: Prior, coefficients: Array | None = None, given: Given = NOTHING,
+    relations: Relations, prior: Prior, coefficients: Array | None = None, given: Given = NOTHING,
 ) -> Score:  # fmt: skip
     """Return the weights of the candidates of star-forming galaxies.
 
@@ -138,8 +137,8 @@ def star_forming(
         The models.
     log_mstar, redshift, t_univ : ndarrays of shape (n, )
         log10 of the mass [Msun], redshift and age of the universe [Gyr].
-    scatter : Relations
-        Scatter of the relations.
+    relations : Relations
+        Of the run.
     prior : Prior
         What is believed beside them.
     coefficients : ndarray of shape (n, n_statistic), optional
@@ -149,13 +148,14 @@ def star_forming(
 
     """
     mass, z = log_mstar[:, None], redshift[:, None]
-    mean_muv = known(given, "muv", rel.muv(log_mstar, redshift))
+    mean_muv = known(given, "muv", relations.muv.mean(log_mstar, redshift))
     fixed = np.stack([is_given(given, name, len(log_mstar)) for name in BALANCED], axis=1)
     means = (
-        rel.log_sfr_star_forming(log_mstar, redshift), mean_muv, rel.beta(mean_muv, redshift),
-        rel.beta(candidates.muv, z), rel.log_zmet(mass, candidates.log_sfr),
+        relations.log_sfr_star_forming.mean(log_mstar, redshift), mean_muv, relations.beta.mean(mean_muv, redshift),
+        relations.beta.mean(candidates.muv, z), relations.log_zmet.mean(mass, candidates.log_sfr, z),
     )  # fmt: skip
-    laws = [_law(of) for of in (scatter.log_sfr_star_forming, scatter.muv, scatter.beta, scatter.log_zmet)]
+    balanced = (relations.log_sfr_star_forming, relations.muv, relations.beta, relations.log_zmet)
+    laws = [_law(of.scatter) for of in balanced]
     shape = candidates.distance.shape
     log_weight = np.empty(shape)
     statistics = np.empty((*shape, len(STATISTICS)) if coefficients is None else (0, 0, 0), np.float32)

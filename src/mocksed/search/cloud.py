@@ -36,8 +36,8 @@ class Search:
         Seed of the run.
     cosmo : Cosmology
         Cosmology that limits the ages.
-    scatter : Relations
-        Scatter of the relations.
+    relations : Relations
+        Of the run.
     prior : mapping of str to Prior
         Of each class.
     given : str
@@ -51,7 +51,7 @@ class Search:
     allowed_ages_only: bool
     seed: int
     cosmo: Cosmology
-    scatter: Relations
+    relations: Relations
     prior: Mapping[str, Prior]
     given: str = "exact"
 

@@ -11,7 +11,7 @@ from mocksed.relations import Relations
 
 Array = NDArray[np.float64]
 
-_SCATTER = Relations()
+_RELATIONS = Relations()
 
 _MADE_OF = {
     "log_ssfr": ("log_sfr", "log_mstar"),
@@ -67,13 +67,15 @@ METRICS: dict[str, dict[str, Metric]] = {
     "default": {
         "star_forming": Metric(
             {
-                "log_ssfr": _SCATTER.log_sfr_star_forming.scale,
-                "log_zmet": _SCATTER.log_zmet.scale,
-                "beta": _SCATTER.beta.scale,
+                "log_ssfr": _RELATIONS.log_sfr_star_forming.scatter.scale,
+                "log_zmet": _RELATIONS.log_zmet.scatter.scale,
+                "beta": _RELATIONS.beta.scatter.scale,
             },
             payload=("muv_per_mass", "dust_index"),
         ),
-        "quiescent": Metric({"log_ssfr": _SCATTER.log_sfr_quiescent.scale, "log_zmet": _SCATTER.log_zmet.scale}),
+        "quiescent": Metric({
+            "log_ssfr": _RELATIONS.log_sfr_quiescent.scatter.scale, "log_zmet": _RELATIONS.log_zmet.scatter.scale,
+        }),
     },
     "drakos2021a": {
         "star_forming": Metric({

@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed import relations as rel
 from mocksed.cosmology import age_max, t_univ
 from mocksed.jobs import Progress
 from mocksed.rng import Stage, uniforms
@@ -69,12 +68,12 @@ def of_class(
     else:
         of_relations = draw.independent
     given = asked(galaxies, search.given, search.seed)
-    draws = [of_relations(numbers(i), mass, z, search.scatter, given) for i in range(n_draws)]
+    draws = [of_relations(numbers(i), mass, z, search.relations, given) for i in range(n_draws)]
     limit = age_max(search.cosmo, z) if search.allowed_ages_only else np.full(n, np.inf)
     targets = cloud.targets(draws, mass, z)
     allowed, chosen = np.empty(n, bool), np.zeros(n, np.int64)
     if search.method == "choose":
-        row, log_zmet = np.empty(n, np.int64), np.empty(n)
+        row, log_sfr, log_zmet = np.empty(n, np.int64), np.empty(n), np.empty(n)
     else:
         row, distance = np.empty((n, k), np.int64), np.empty((n, k))
     nearby = order(targets[:, 0])  # so that the targets of a block are near each other
@@ -85,7 +84,7 @@ def of_class(
         if search.method == "choose":
             own = {name: values[rows] for name, values in galaxies.items()} | {"realisation": realisation[rows]}
             of_table = {name: values[rows] for name, values in given.items()}
-            taken, log_zmet[rows] = _choose(own, of_table, nearest, cloud, search, balance)
+            taken, log_sfr[rows], log_zmet[rows] = _choose(own, of_table, nearest, cloud, search, balance)
             row[rows] = np.take_along_axis(nearest.rows, taken[:, None], 1)[:, 0]
             chosen[rows] = taken // k
         else:
@@ -101,7 +100,8 @@ def of_class(
     if search.method != "choose":
         return result | {"neighbour_row": row, "neighbour_distance": distance}
     if cloud.kind == "star_forming":
-        log_us = search.scatter.log_us.draw(rel.log_us(known(given, "log_zmet", log_zmet)), numbers()["log_us"])
+        log_sfr, log_zmet = known(given, "log_sfr", log_sfr), known(given, "log_zmet", log_zmet)
+        log_us = search.relations.log_us.draw(numbers()["log_us"], log_zmet, mass, log_sfr, z)
         result["prop_log_us"] = known(given, "log_us", log_us)
     return result | {"parent_row": row}
 
@@ -109,18 +109,22 @@ def of_class(
 def _choose(
     galaxies: Mapping[str, NDArray], given: Mapping[str, Array], nearest: Nearest, cloud: Cloud, search: Search,
     balance: Balance | None,
-) -> tuple[NDArray[np.int64], Array]:  # fmt: skip
-    """Return which of the points are taken, and their metallicities."""
+) -> tuple[NDArray[np.int64], Array, Array]:  # fmt: skip
+    """Return which of the points are taken, and their SFRs and metallicities."""
     mass, z = galaxies["log_mstar"], galaxies["redshift"]
     found, oldest = cloud.candidates(nearest, mass), t_univ(search.cosmo, z)
     prior = search.prior[cloud.kind]
     if cloud.kind == "quiescent":
         score = choice.quiescent(found, oldest, prior=prior, given=given)
     else:
-        own = np.zeros((len(mass), len(choice.STATISTICS))) if balance is None else balance.at(z, mass, given)
+        offset = None
+        if "log_sfr" in given:
+            offset = given["log_sfr"] - search.relations.log_sfr_star_forming.mean(mass, z)
+        own = np.zeros((len(mass), len(choice.STATISTICS))) if balance is None else balance.at(z, mass, offset)
         score = choice.star_forming(
-            found, mass, z, oldest, scatter=search.scatter, prior=prior, coefficients=own, given=given
+            found, mass, z, oldest, relations=search.relations, prior=prior, coefficients=own, given=given
         )
     random = uniforms(search.seed, Stage.ASSIGNMENT, galaxies["galaxy_id"], 1, realisation=galaxies["realisation"])
     taken = choice.take(score.log_weight, random[:, 0])
-    return taken, np.take_along_axis(found.log_zmet, taken[:, None], 1)[:, 0]
+    log_sfr, log_zmet = (np.take_along_axis(of, taken[:, None], 1)[:, 0] for of in (found.log_sfr, found.log_zmet))
+    return taken, log_sfr, log_zmet
