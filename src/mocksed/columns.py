@@ -25,6 +25,22 @@ COLUMNS: dict[str, Column] = {
     "quiescent": Column(_b, "", "quiescent (true) or star-forming (false)"),
     "ra": Column(_f8, "deg", "right ascension (ICRS)"),
     "dec": Column(_f8, "deg", "declination (ICRS)"),
+    "original_id": Column(pa.string(), "", "identifier in the user's table, where it is text or above 2**63 - 1"),
+    # what the user's table gives
+    "given_log_sfr": Column(_f8, "log10(Msun/yr)", "star-formation rate that the table gives"),
+    "given_log_sfr_error": Column(_f8, "dex", "its standard error"),
+    "given_log_zmet": Column(_f8, "log10(Zsun)", "metallicity of stars and gas that the table gives"),
+    "given_log_zmet_error": Column(_f8, "dex", "its standard error"),
+    "given_log_us": Column(_f8, "", "log10 of the ionisation parameter that the table gives"),
+    "given_log_us_error": Column(_f8, "dex", "its standard error"),
+    "given_muv": Column(_f8, "mag(AB)", "UV absolute magnitude that the table gives"),
+    "given_muv_error": Column(_f8, "mag", "its standard error"),
+    "given_beta": Column(_f8, "", "UV slope that the table gives"),
+    "given_beta_error": Column(_f8, "", "its standard error"),
+    "given_dust2": Column(_f8, "", "optical depth of the diffuse dust at 5500 A that the table gives"),
+    "given_dust2_error": Column(_f8, "", "its standard error"),
+    "given_age": Column(_f8, "Gyr", "time since the start of star formation that the table gives"),
+    "given_age_error": Column(_f8, "Gyr", "its standard error"),
     # drawn from the relations
     "prop_log_sfr": Column(_f8, "log10(Msun/yr)", "star-formation rate drawn from its relation"),
     "prop_log_zmet": Column(_f8, "log10(Zsun)", "metallicity of stars and gas drawn from its relation"),
@@ -59,10 +75,20 @@ COLUMNS: dict[str, Column] = {
 """Every named column; those of magnitudes and emission lines are made by `magnitude_column` and the like."""
 
 GIVEN = ("log_sfr", "log_zmet", "log_us", "muv", "beta", "dust2", "age")
-"""What a user's table may know of galaxies; columns ``given_...`` and ``given_..._error``."""
+"""Quantities that a user's table may give, in columns ``given_<name>`` and ``given_<name>_error`` (`given_column`)."""
 
 PREFIXES = ("mag_", "absmag_", "line_")
 """How the names of columns begin that the configuration adds."""
+
+
+def given_column(quantity: str) -> str:
+    """Return the name of the column with what the user's table gives of a quantity of `GIVEN`."""
+    return f"given_{quantity}"
+
+
+def given_error_column(quantity: str) -> str:
+    """Return the name of the column with the standard error of what the user's table gives."""
+    return f"given_{quantity}_error"
 
 
 def magnitude_column(filter_name: str) -> str:

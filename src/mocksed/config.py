@@ -22,6 +22,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from mocksed import resources, yamlfile
 from mocksed.cosmology import AGE_MARGIN
 from mocksed.errors import UserError, suggestion
+from mocksed.galaxies import spec as table_spec
 from mocksed.search import KINDS
 from mocksed.search.metric import metric_of
 from mocksed.sps import TAU_RANGE
@@ -329,7 +330,7 @@ def _words(node: Node) -> str:
     if "const" in node:
         return json.dumps(node["const"]).strip('"')
     if "enum" in node:
-        return f"one of {', '.join(map(str, node['enum']))}"
+        return f"one of {', '.join('null' if item is None else str(item) for item in node['enum'])}"
     if "pattern" in node:
         or_null = ", or null" if "null" in _types(node) else ""
         return _PATTERN_WORDS.get(node["pattern"], f"text that matches {node['pattern']}") + or_null
@@ -347,7 +348,8 @@ def _type_words(kind: str, node: Node) -> str:
         case "array":
             low, high = node.get("minItems", 0), node.get("maxItems")
             count = f"{low} " if low == high else f"{low} to {high} " if high else f"at least {low} " if low else ""
-            return f"a list of {count}{_PLURAL[node['items']['type']]}{_bounds(node['items'])}"
+            kinds = " or ".join(_PLURAL[item] for item in _types(node["items"]))
+            return f"a list of {count}{kinds}{_bounds(node['items'])}"
         case "integer" | "number":
             return f"{_SINGULAR[kind]}{_bounds(node)}"
         case _:
@@ -470,16 +472,7 @@ def _check_lines(config: dict[str, Any]) -> Iterator[str]:
 def _check_table(config: dict[str, Any]) -> Iterator[str]:
     if _get(config, "galaxies.source") != "table":
         return
-    table = _get(config, "galaxies.table")
-    if table["path"] is None:
-        yield "galaxies.table.path: null is not allowed with galaxies.source table; expected the path of your table"
-    needed = table["quiescent"]["from"]
-    name = {"column": "quiescent", "ssfr": "ssfr"}.get(needed)
-    if name and table["columns"][name] is None:
-        yield (
-            f"galaxies.table.columns.{name}: null is not allowed with galaxies.table.quiescent.from {needed}; expected "
-            "the name of that column in the table"
-        )
+    yield from table_spec.problems(_get(config, "galaxies.table"))
 
 
 def _check_table_file(config: dict[str, Any]) -> Iterator[str]:

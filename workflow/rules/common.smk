@@ -20,7 +20,7 @@ try:
     if cfg["galaxies"]["source"] == "table":
         from mocksed.galaxies.table import TableSpec, check_header
 
-        check_header(TableSpec.from_config(cfg["galaxies"]["table"]))
+        check_header(TableSpec.from_config(cfg["galaxies"]["table"], cfg["quiescent"]["uvj_box"]))
     if cfg["mpi"]["tasks"] > 1 and workflow.is_main_process:
         launch.check(cfg["mpi"]["launcher"])
 except UserError as error:

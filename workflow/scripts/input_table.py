@@ -5,7 +5,7 @@ from mocksed.jobs import job
 
 with job(snakemake.log[0]):
     write_shards(
-        TableSpec.from_config(snakemake.params.table),
+        TableSpec.from_config(snakemake.params.table, snakemake.params.uvj_box),
         snakemake.params.seed,
         snakemake.output.shards,
         snakemake.output.report,
