@@ -515,7 +515,7 @@ def test_what_snakemake_hands_on_as_text_is_explained(schema, change, key):
 def test_defaults_of_the_schema_are_those_of_the_library(schema):
     """The schema repeats what the literature gives: the scatter of the relations and the UVJ box."""
     defaults = config.load({"run": "test"}, schema)
-    assert Relations.from_config(defaults["relations"]["scatter"]) == Relations()
+    assert Relations.from_config(defaults["relations"]) == Relations()
     assert defaults["quiescent"]["uvj_box"] == dict(WILLIAMS2009)
 
 

@@ -132,6 +132,10 @@ class Flag:
     """What came out is further than 1 from what was drawn, in the metric of the run."""
     US_CLIPPED = 32
     """The drawn or assigned ionisation parameter lies outside the SSP table; the nearest one there was used."""
+    SFR_NOT_MET, ZMET_NOT_MET, US_NOT_MET, MUV_NOT_MET, BETA_NOT_MET, DUST_NOT_MET, AGE_NOT_MET = (
+        64, 128, 256, 512, 1024, 2048, 4096,
+    )  # fmt: skip
+    """No model that is allowed has what the user's table gives: log_sfr, log_zmet, log_us, muv, beta, dust2, age."""
 
 
 FLAG_DESCRIPTIONS = {
@@ -141,6 +145,13 @@ FLAG_DESCRIPTIONS = {
     Flag.UVJ_OUTSIDE: "quiescent, with colours outside the UVJ box",
     Flag.FAR: "further than 1 from what was drawn",
     Flag.US_CLIPPED: "ionisation outside the SSP table",
+    Flag.SFR_NOT_MET: "given SFR not met",
+    Flag.ZMET_NOT_MET: "given metallicity not met",
+    Flag.US_NOT_MET: "given ionisation not met",
+    Flag.MUV_NOT_MET: "given M_UV not met",
+    Flag.BETA_NOT_MET: "given UV slope not met",
+    Flag.DUST_NOT_MET: "given attenuation not met",
+    Flag.AGE_NOT_MET: "given age not met",
 }
 
 RESERVED = frozenset(COLUMNS) - {"galaxy_id", "redshift", "log_mstar", "quiescent", "ra", "dec"}

@@ -69,7 +69,7 @@ def recipe_of(kind):
         "sampling": of_kind["sampling"],
         "seed": cfg["seed"],
         "cosmology": cfg["cosmology"],
-        "scatter": cfg["relations"]["scatter"],
+        "relations": cfg["relations"],
         "sps": cfg["sps"],
         "uvj_box": cfg["quiescent"]["uvj_box"] if of_kind.get("in_box_only") else None,
     }
@@ -95,7 +95,7 @@ def parents_of_tree(wildcards):
 SEARCH = {
     **{key: cfg[key] for key in ("seed", "cosmology", "assignment")},
     "neighbours": {key: cfg["neighbours"][key] for key in ("k", "draws", "allowed_ages_only")},
-    "scatter": cfg["relations"]["scatter"],
+    "relations": cfg["relations"],
     "metric": METRIC,
     "about": ABOUT,
 }
