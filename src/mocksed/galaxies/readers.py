@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from astropy.io import fits
+from astropy.table import meta
 from numpy.typing import NDArray
 
 from mocksed.errors import UserError
@@ -41,7 +42,8 @@ ENDINGS = {
 }
 
 _READ_ERRORS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, RuntimeError, pa.ArrowException)
-_ASTROPY_MASK, _ASTROPY_META = ".mask", ".__table_column_meta__"  # ends of names
+_ASTROPY_MASK, _ASTROPY_META = ".mask", ".__table_column_meta__"  # ends of names in HDF5
+_PARQUET_META = b"table_meta_yaml"  # of astropy
 _CSV_BLOCK = 1 << 22  # bytes; Arrow reads some tens of blocks ahead
 _CSV_HEAD = 1 << 16  # bytes from which the number of lines is estimated
 _CSV_PACKED = 2.5  # bytes of numbers as text in a byte of gzip
@@ -57,6 +59,8 @@ class Table:
         Names of the columns that can be read, in the order of the file.
     unusable : dict of str to str
         Names of the other columns, and what they are ("type list<double>").
+    units : dict of str to str
+        Units of the columns as the file states them; columns of which it states none are left out.
     read : callable
         ``read(columns, chunk_rows)`` yields Arrow tables of at most ``chunk_rows`` rows.
     n_rows : int
@@ -71,6 +75,7 @@ class Table:
     n_rows: int
     counted: bool = True
     unusable: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -166,7 +171,23 @@ def _parquet(path: Path, dataset: str | int | None) -> Iterator[Table]:
                 yield _without_views(pa.table(batch))
 
         usable = tuple(name for name in schema.names if name not in unusable)
-        yield Table(usable, read, file.metadata.num_rows, unusable=unusable)
+        yield Table(usable, read, file.metadata.num_rows, unusable=unusable, units=_arrow_units(schema))
+
+
+def _arrow_units(schema: pa.Schema) -> dict[str, str]:
+    """Return the units in the metadata of fields, as mocksed writes them, or of the table, as astropy does."""
+    units = {field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in schema}
+    return _stated(units | _astropy_units((schema.metadata or {}).get(_PARQUET_META, b"").decode().splitlines()))
+
+
+def _astropy_units(lines: Sequence[str]) -> dict[str, str]:
+    """Return the units in the YAML that astropy writes of the columns of its tables."""
+    columns = meta.get_header_from_yaml(lines)["datatype"] if lines else []
+    return _stated({column["name"]: str(column.get("unit", "")) for column in columns})
+
+
+def _stated(units: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: unit.strip() for name, unit in units.items() if unit and unit.strip()}
 
 
 def _without_views(rows: pa.Table) -> pa.Table:
@@ -277,7 +298,8 @@ def _fits(path: Path, dataset: str | int | None) -> Iterator[Table]:
                 rows = hdu.data[start : start + chunk_rows]
                 yield pa.table({name: column_of(rows, hdu.columns[name]) for name in columns})
 
-        yield _array_table(hdu.columns.names, kinds, read, hdu.header["NAXIS2"])
+        units = _stated(dict(zip(hdu.columns.names, hdu.columns.units, strict=True)))
+        yield _array_table(hdu.columns.names, kinds, read, hdu.header["NAXIS2"], units)
 
 
 def _variable_length(fits_column: fits.Column) -> str:
@@ -352,7 +374,18 @@ def _hdf5_group(path: Path, group: h5py.Group) -> Table:
             yield pa.table({name: _hdf5_column(datasets[name], rows, missing.get(name)) for name in columns})
 
     n_rows = max((len(item) for item in datasets.values() if item.ndim), default=0)
-    return _array_table([name for name in datasets if name not in masks.values()], kinds, read, n_rows)
+    names = [name for name in datasets if name not in masks.values()]
+    return _array_table(names, kinds, read, n_rows, _hdf5_units(datasets))
+
+
+def _hdf5_units(datasets: Mapping[str, h5py.Dataset]) -> dict[str, str]:
+    """Return the units in the attributes of datasets."""
+    stated = {name: item.attrs.get("unit", item.attrs.get("units")) for name, item in datasets.items()}
+    return _stated({name: _text(unit) for name, unit in stated.items() if isinstance(unit, str | bytes)})
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _hdf5_kind(dataset: h5py.Dataset) -> str:
@@ -386,7 +419,10 @@ def _hdf5_compound(path: Path, dataset: h5py.Dataset) -> Table:
             missing = {name: rows[masks[name]] for name in columns if name in masks}
             yield pa.table({name: _to_arrow(rows[name], missing.get(name)) for name in columns})
 
-    return _array_table([name for name in names if name not in masks.values()], kinds, read, len(dataset))
+    names = [name for name in names if name not in masks.values()]
+    described = dataset.parent.get(f"{Path(dataset.name).name}{_ASTROPY_META}")
+    units = _astropy_units([_text(line) for line in described[()]] if described is not None else [])
+    return _array_table(names, kinds, read, len(dataset), units)
 
 
 # ----------------------------------------------------------------------------------------------------- arrays
@@ -397,10 +433,12 @@ def _array_table(
     kinds: Mapping[str, str],
     read: Callable[[Sequence[str], int], Iterator[pa.Table]],
     n_rows: int,
+    units: Mapping[str, str],
 ) -> Table:
     """Return the table of a format made of numpy arrays, from what makes each column unusable, if anything does."""
     unusable = {name: kind for name, kind in kinds.items() if kind}
-    return Table(tuple(name for name in names if name not in unusable), read, n_rows, unusable=unusable)
+    usable = tuple(name for name in names if name not in unusable)
+    return Table(usable, read, n_rows, unusable=unusable, units=units)
 
 
 def _unusable(values: NDArray) -> str:
