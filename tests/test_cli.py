@@ -37,7 +37,7 @@ def test_check_reads_the_whole_ssp_table(in_root, tmp_path, capsys, root):
     with h5py.File(table, "r+") as file:
         del file["mass"]
     assert cli.main(["check", "--configfile", str(path)]) == 1
-    assert f"error: cannot read the SSP table {table}: " in capsys.readouterr().err
+    assert f"has a problem:\n  sps.table: cannot read the SSP table {table}: " in capsys.readouterr().err
 
 
 def test_a_missing_schema_is_named(monkeypatch, tmp_path, capsys, root):

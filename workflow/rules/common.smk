@@ -16,11 +16,11 @@ try:
         # Snakemake has read them already, and kept of a key that is given twice the last alone.
         for path in workflow.configfiles:
             yamlfile.read(Path(path))
-    cfg = configuration.load(config, Path(workflow.basedir, "workflow/schemas/config.schema.yaml"))
-    if cfg["galaxies"]["source"] == "table":
-        from mocksed.galaxies.table import TableSpec, check_header
-
-        check_header(TableSpec.from_config(cfg["galaxies"]["table"], cfg["quiescent"]["uvj_box"]))
+    cfg = configuration.load(
+        config,
+        Path(workflow.basedir, "workflow/schemas/config.schema.yaml"),
+        further=(configuration.check_table_header,),
+    )
     if cfg["mpi"]["tasks"] > 1 and workflow.is_main_process:
         launch.check(cfg["mpi"]["launcher"])
 except UserError as error:

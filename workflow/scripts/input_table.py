@@ -1,6 +1,7 @@
 """Check the user's table and write it as shards in the columns of the catalogue."""
 
-from mocksed.galaxies.table import TableSpec, write_shards
+from mocksed.galaxies.spec import TableSpec
+from mocksed.galaxies.table import write_shards
 from mocksed.jobs import job
 
 with job(snakemake.log[0]):

@@ -11,8 +11,9 @@ Array = NDArray[np.float64]
 AV_OF_DUST2 = 2.5 * math.log10(math.e)
 """A_V of an optical depth of 1 at 5500 A [mag]."""
 
-NO_STAR_FORMATION = -30.0
-"""log10 of an SFR [Msun/yr] below which there is none: tables have -99 or the like for log10 of 0."""
+NO_STAR_FORMATION = -8.0
+"""log10 of an SFR [Msun/yr] below which there is none: models that have decayed long ago go down to -70, and tables
+have -99 or the like for log10 of 0."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Spelling:
         What the values are, probably, where they are not within.
     synonyms : tuple of str
         What such columns are called, in lower case.
+    never : pair of float
+        Between which the values of a sample of galaxies do not all lie.
 
     """
 
@@ -42,24 +45,27 @@ class Spelling:
     median: tuple[float, float]
     cause: str
     synonyms: tuple[str, ...]
+    never: tuple[float, float] = (math.inf, math.inf)
 
 
 SPELLINGS = {
     "log_sfr": Spelling(
         "log_sfr",
         "log10 of the SFR in Msun/yr",
-        (-8.0, 5.0),
-        (-6.0, 3.0),
+        (NO_STAR_FORMATION, 5.0),
+        (-math.inf, 3.0),
         "name a linear SFR in galaxies.table.columns.sfr, and a specific one in galaxies.table.columns.ssfr",
         ("log_sfr", "logsfr", "lsfr", "log10_sfr", "sfr_log", "lg_sfr"),
+        never=(-math.inf, -6.0),
     ),
     "sfr": Spelling(
         "log_sfr",
         "an SFR in Msun/yr, 0 where there is none",
-        (1e-8, 1e5),
-        (1e-6, 1e3),
-        "name log10 of an SFR in galaxies.table.columns.log_sfr",
+        (10.0**NO_STAR_FORMATION, 1e5),
+        (0.0, 1e3),
+        "name log10 of an SFR in galaxies.table.columns.log_sfr, and that of a specific one in galaxies.table.columns.ssfr",
         ("sfr", "sfr_100myr", "sfr_10myr", "subhalosfr", "starformationrate", "star_formation_rate"),
+        never=(0.0, 1e-6),
     ),
     "log_zmet": Spelling(
         "log_zmet",
@@ -68,6 +74,7 @@ SPELLINGS = {
         (-3.0, 1.0),
         "name 12 + log O/H in galaxies.table.columns.oh12, and convert mass fractions of metals to log10(Z/Zsun)",
         ("log_zmet", "logzmet", "log_z", "logzsol", "metallicity", "zmet", "lmet", "metal", "log_zsun"),
+        never=(1e-9, 0.1),
     ),
     "oh12": Spelling(
         "log_zmet",

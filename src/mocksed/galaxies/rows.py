@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mocksed import uvj
 from mocksed.columns import given_column, given_error_column
 from mocksed.errors import UserError
-from mocksed.galaxies.given import ERROR, NO_STAR_FORMATION, SPELLINGS, to_error, to_quantity
+from mocksed.galaxies.given import ERROR, SPELLINGS, to_error, to_quantity
 from mocksed.galaxies.mass_functions import draw_quiescent, quiescent_fraction
 from mocksed.galaxies.spec import TableSpec
 
@@ -147,8 +147,9 @@ def _redshifts(chunk: pa.Table, roles: Mapping[str, str], spec: TableSpec) -> tu
     name = roles["redshift"]
     z, missing = numbers(chunk, name, spec)
     negative = ~missing.rows & (z < 0.0)
+    above = f"{between}; if it means that there is none, add it to galaxies.table.missing_values"
     outside = ~missing.rows & ~negative & ((z < low) | (z > high))
-    return z, [missing, Problem(name, "negative", between, negative), Problem(name, "out of range", between, outside)]
+    return z, [missing, Problem(name, "negative", above, negative), Problem(name, "out of range", between, outside)]
 
 
 def _log_masses(chunk: pa.Table, name: str, spec: TableSpec) -> tuple[Array, list[Problem]]:
@@ -183,10 +184,10 @@ def _given(chunk: pa.Table, roles: Mapping[str, str], spec: TableSpec) -> tuple[
     for quantity, role in spec.given().items():
         spelling, name = SPELLINGS[role], roles[role]
         values, absent, unreadable = _read(chunk, name, spec)
+        low, high = spelling.limits
         none = np.zeros(len(chunk), bool)
         if quantity == "log_sfr":
-            none = no_star_formation = ~absent & (values < NO_STAR_FORMATION if role == "log_sfr" else values == 0.0)
-        low, high = spelling.limits
+            none = no_star_formation = ~absent & (values < low) & ((values >= 0.0) | (role == "log_sfr"))
         impossible = ~absent & ~none & ~unreadable & ~((values >= low) & (values <= high))
         problems.append(Problem(name, "not a number", f"{spelling.what}, or null", unreadable))
         expected = f"{spelling.what}, from {low:g} to {high:g}; {spelling.cause}, and add values that mean that there "

@@ -62,8 +62,8 @@ class Conversion:
 class TableSpec:
     """What the config's ``galaxies.table`` says; every key is described in the schema of the config.
 
-    ``columns`` has the columns that are named: key of the config to name in the table. ``conversions`` are not of the
-    config, but follow from the units of the file (`mocksed.galaxies.units`): name of the column to what is done with it.
+    ``columns`` has the columns that are named: key of the config to name in the table. ``conversions`` follow from the
+    units of the file (`mocksed.galaxies.units`): name of the column to what is done with it.
     """
 
     path: Path

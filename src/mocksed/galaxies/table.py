@@ -5,16 +5,12 @@ be used; the second deals them out to the shards like cards. Nothing is written 
 good.
 """
 
-import difflib
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,264 +18,20 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mocksed import rng, storage
-from mocksed.columns import PREFIXES, RESERVED, given_column
-from mocksed.errors import UserError
-from mocksed.galaxies.given import NO_STAR_FORMATION, SPELLINGS, looks_like
+from mocksed.galaxies.header import STANDARD, header_of, not_used
 from mocksed.galaxies.mass_functions import draw_quiescent, quiescent_fraction
-from mocksed.galaxies.readers import CHUNK_ROWS, Table, open_table
-from mocksed.galaxies.rows import (
-    N_LISTED,
-    Galaxies,
-    Problem,
-    examples,
-    galaxy_ids,
-    listing,
-    normalise,
-    numbers,
-)
+from mocksed.galaxies.readers import CHUNK_ROWS, open_table
+from mocksed.galaxies.rows import normalise
 from mocksed.galaxies.spec import TableSpec
+from mocksed.galaxies.validation import validate
 from mocksed.jobs import progress
 from mocksed.realisations import COLUMN, column_needed
 
 log = logging.getLogger("mocksed")
 
-Array = NDArray[np.float64]
-
-STANDARD = ("galaxy_id", "redshift", "log_mstar", "quiescent")
-"""Columns that every normalised table has."""
-
-_ROLES = {"galaxy_id": "galaxy_id", "redshift": "redshift", "mass": "log_mstar", "quiescent": "quiescent"}
-_SAMPLED = 1000  # values of a chunk, for the median
-_FEW = 10  # values that have no telling median
-_LOG_OR_LINEAR = 30.0  # log10 of a stellar mass is below, a stellar mass in Msun above
 _HELD_BYTES = 1 << 28  # of dealt rows, before they are appended to their shards
 _NO_STAR_FORMATION = "_no_star_formation"  # column of dealt rows, not of shards
 _DEALT = ".dealt."  # how the folder of the shards' temporary files begins
-_DROP_HINT = "Put them right, or leave these rows out with `invalid_rows: drop` (galaxies.table)."
-
-
-# ----------------------------------------------------------------------------------------------------- header
-
-
-def check_header(spec: TableSpec) -> None:
-    """Check all that can be known of the table without reading its rows.
-
-    Raises
-    ------
-    UserError
-        If the file is missing, unreadable or of unknown format, lacks a column that the config names, or has one whose
-        name the catalogue needs.
-
-    """
-    roles = spec.roles()
-    with open_table(spec.path, spec.format, spec.dataset) as table:
-        _passing_through(spec, roles, table)
-
-
-def _passing_through(spec: TableSpec, roles: Mapping[str, str], table: Table) -> list[str]:
-    """Return the names of the columns that pass through to the catalogue, after checking all names."""
-    for role, name in roles.items():
-        _check_present(spec, table, name, f"galaxies.table.columns.{role}")
-    for (one, name), (other, of_other) in combinations(roles.items(), 2):
-        if name == of_other:
-            raise UserError(
-                f"galaxies.table.columns.{one} and galaxies.table.columns.{other} both name the column '{name}'. Each "
-                "must have one of its own."
-            )
-    replaced = {name for role, name in roles.items() if name == _ROLES.get(role, role)}
-    if spec.keep == "all":
-        names = list(table.columns)
-    else:
-        names = list(dict.fromkeys(spec.keep))
-        for name in names:
-            _check_present(spec, table, name, "galaxies.table.keep")
-    names = [name for name in names if name not in replaced]
-    for name in names:
-        if name in RESERVED or name in STANDARD or name.startswith(PREFIXES):
-            raise UserError(
-                f"{spec.path}: column '{name}' has a name that the catalogue needs for its own columns. Rename it, or "
-                f"list the columns that pass through in galaxies.table.keep without it{_clash_hint(name)}."
-            )
-    return names
-
-
-def not_used(spec: TableSpec, columns: Sequence[str]) -> Iterator[str]:
-    """Yield which columns of the table give a quantity by their names, but are not named in the config for it."""
-    given, used = spec.given(), set(spec.roles().values())
-    for name in columns:
-        role = looks_like(name)
-        if role is not None and SPELLINGS[role].quantity not in given and name not in used:
-            yield (
-                f"column '{name}' looks like {SPELLINGS[role].what} and is not used: name it in "
-                f"galaxies.table.columns.{role}"
-            )
-
-
-def _clash_hint(name: str) -> str:
-    role = {standard: role for role, standard in _ROLES.items()}.get(name, name if name in SPELLINGS else None)
-    return f"; if it is what its name says, set galaxies.table.columns.{role} to it" if role else ""
-
-
-def _check_present(spec: TableSpec, table: Table, name: str, key: str) -> None:
-    if name in table.columns:
-        return
-    if name in table.unusable:
-        raise UserError(
-            f"{spec.path}: column '{name}' ({key}) is of {table.unusable[name]}, not one number, flag or text per row. "
-            "Name another one, or split it into columns of their own."
-        )
-    close = difflib.get_close_matches(name, table.columns, n=1, cutoff=0.5) or [
-        other for other in table.columns if other.lower() == name.lower()
-    ]
-    hint = f" Did you mean '{close[0]}'?" if close else ""
-    raise UserError(
-        f"{spec.path} has no column '{name}' ({key}).{hint} It has: {', '.join(table.columns) or 'no columns'}."
-    )
-
-
-# ------------------------------------------------------------------------------------------------- first pass
-
-
-@dataclass
-class _Reason:
-    """Rows of the table that cannot be used, for one reason."""
-
-    problem: Problem
-    count: int
-    examples: list[tuple[int, object]]
-
-    def __str__(self) -> str:
-        more = ", ..." if self.count > len(self.examples) else ""
-        return (
-            f"  column '{self.problem.column}' {self.problem.what}: {self.count} rows "
-            f"({listing(self.examples)}{more}); expected {self.problem.expected}"
-        )
-
-
-class _Validation:
-    """What the first pass learns; of the rows it keeps only a thin sample of the masses."""
-
-    def __init__(self, spec: TableSpec, columns: Sequence[str]) -> None:
-        self.spec, self.roles, self.columns = spec, spec.roles(), columns
-        self.n_rows = self.n_used = self.n_quiescent = 0
-        self.n_given = dict.fromkeys(spec.given(), 0)
-        self.n_no_star_formation = self.n_of_them_star_forming = 0
-        self.reasons: dict[tuple[str, str], _Reason] = {}
-        self._samples: dict[str, list[Array]] = {role: [] for role in ("mass", *spec.given().values())}
-        self.ids_increase = True
-        self._last_id: int | None = None
-
-    def add(self, chunk: pa.Table, galaxies: Galaxies) -> None:
-        """Take in the next chunk."""
-        for problem in galaxies.problems:
-            if problem.rows.any():
-                reason = self.reasons.setdefault((problem.column, problem.what), _Reason(problem, 0, []))
-                reason.count += int(problem.rows.sum())
-                room = N_LISTED - len(reason.examples)
-                reason.examples += examples(chunk[problem.column], problem.rows, self.n_rows)[:room]
-        ids = galaxies.galaxy_id
-        if len(ids):
-            follows = self._last_id is None or ids[0] > self._last_id
-            self.ids_increase &= bool(follows and np.all(ids[1:] > ids[:-1]))
-            self._last_id = int(ids[-1])
-        for role, samples in self._samples.items():
-            values, missing = numbers(chunk, self.roles[role], self.spec)
-            telling = {"mass": values > 0.0, "sfr": values != 0.0, "log_sfr": values >= NO_STAR_FORMATION}
-            sample = values[~missing.rows & telling.get(role, True)]
-            samples.append(sample[:: max(len(sample) // _SAMPLED, 1)])
-        used = galaxies.used
-        self.n_rows += len(chunk)
-        self.n_used += int(used.sum())
-        self.n_quiescent += int((used & galaxies.quiescent).sum())
-        for quantity in self.n_given:
-            self.n_given[quantity] += int((used & ~np.isnan(galaxies.given[given_column(quantity)])).sum())
-        none = used & galaxies.no_star_formation
-        self.n_no_star_formation += int(none.sum())
-        self.n_of_them_star_forming += int((none & ~galaxies.quiescent).sum())
-
-    def check(self) -> None:
-        """Raise a UserError if the table cannot be used."""
-        path = self.spec.path
-        if self.n_rows == 0:
-            raise UserError(f"{path} is empty: it has columns but no rows.")
-        if unlikely := list(self._unlikely()):
-            raise UserError("\n".join(unlikely))
-        listed = "\n".join(str(reason) for reason in self.reasons.values())
-        if self.reasons and self.spec.invalid_rows == "stop":
-            raise UserError(
-                f"{path}: {self.n_rows - self.n_used} of {self.n_rows} rows cannot be used (counted from 0):\n{listed}"
-                f"\n{_DROP_HINT}"
-            )
-        if self.n_used == 0:
-            raise UserError(
-                f"{path}: none of its {self.n_rows} rows can be used (counted from 0):\n{listed}\n"
-                "Check galaxies.table.columns and the units."
-            )
-
-    def _unlikely(self) -> Iterator[str]:
-        """Yield which columns are not what the config says, by their medians."""
-        spec = self.spec
-        for role, samples in self._samples.items():
-            sample = np.concatenate(samples)
-            if len(sample) < (1 if role == "mass" else _FEW):
-                continue
-            median, spelling = np.median(sample), SPELLINGS.get(role)
-            where = f"{spec.path}: column '{self.roles[role]}' has a median of {median:.4g}"
-            if spelling is not None:
-                low, high = spelling.median
-                if not low <= median <= high:
-                    yield (
-                        f"{where}, but galaxies.table.columns.{role} is {spelling.what}, of a median from {low:g} to "
-                        f"{high:g}: {spelling.cause}, and add values that mean that there is none to "
-                        "galaxies.table.missing_values."
-                    )
-            elif spec.mass_scale == "log" and median > _LOG_OR_LINEAR:
-                yield (
-                    f"{where}, which is no log10 of a stellar mass: the masses are not logarithms. "
-                    "Set galaxies.table.mass_scale to linear."
-                )
-            elif spec.mass_scale == "linear" and median * spec.mass_factor < _LOG_OR_LINEAR:
-                yield (
-                    f"{where}, too small for stellar masses in {spec.mass_unit}. If these are their log10, set "
-                    "galaxies.table.mass_scale to log; if they are multiples of a large mass, say of which in "
-                    "galaxies.table.mass_factor (1.0e+10 for 1e10 Msun)."
-                )
-
-    def lines(self) -> Iterator[str]:
-        """Yield what is worth to be known of the rows that are used."""
-        if self.n_no_star_formation:
-            name = self.roles[self.spec.given()["log_sfr"]]
-            yield (
-                f"column '{name}': {self.n_no_star_formation} galaxies have no star formation (an SFR of 0); they are "
-                "quiescent, and their SFR is drawn"
-                + (f", but {self.n_of_them_star_forming} of them are star-forming by column "
-                   f"'{self.roles['quiescent']}'" if self.n_of_them_star_forming else "")
-            )  # fmt: skip
-
-    def report(self) -> dict[str, Any]:
-        """Return the numbers of rows used and left out."""
-        return {
-            "n_rows": self.n_rows,
-            "n_used": self.n_used,
-            "n_dropped": self.n_rows - self.n_used,
-            "n_quiescent": self.n_quiescent,
-            "n_given": self.n_given,
-            "n_no_star_formation": self.n_no_star_formation,
-            "reasons": [
-                {
-                    "column": reason.problem.column,
-                    "problem": reason.problem.what,
-                    "expected": reason.problem.expected,
-                    "n_rows": reason.count,
-                    "first_rows": [row for row, _ in reason.examples],
-                }
-                for reason in self.reasons.values()
-            ],
-            "not_used": list(not_used(self.spec, self.columns)),
-        }
-
-
-# ------------------------------------------------------------------------------------------------ second pass
 
 
 def write_shards(
@@ -321,20 +73,21 @@ def write_shards(
         If the table cannot be read or used; nothing is written.
 
     """
-    roles = spec.roles()
     with open_table(spec.path, spec.format, spec.dataset) as table:
-        kept = _passing_through(spec, roles, table)
+        header = header_of(spec, table)
+        header.check()
+        spec, kept = header.spec, header.kept
         if spec.keep == "all":
             for name, what in table.unusable.items():
                 log.info("%s: column '%s' does not pass through (%s)", spec.path, name, what)
-        validation = _validate(spec, table, seed, chunk_rows)
+        validation = validate(header, table, seed, chunk_rows)
         for reason in validation.reasons.values():
             log.info("left out:%s", str(reason))
         log.info("%s: %d of %d rows used", spec.path, validation.n_used, validation.n_rows)
-        for line in (*validation.lines(), *not_used(spec, table.columns)):
+        for line in (*validation.notes(), *not_used(spec, table.columns)):
             log.info("%s: %s", spec.path, line)
 
-        read = list(dict.fromkeys([*roles.values(), *kept]))
+        read = list(dict.fromkeys([*spec.roles().values(), *kept]))
         with ExitStack() as stack:
             temporaries = [stack.enter_context(storage.replacing(path)) for path in outputs]
             if report is not None:
@@ -350,45 +103,6 @@ def write_shards(
                             writer.write_table(rows, storage.ROW_GROUP)
                             bar.update(len(rows))
                     path.unlink()
-
-
-def _validate(spec: TableSpec, table: Table, seed: int, chunk_rows: int) -> _Validation:
-    validation = _Validation(spec, table.columns)
-    roles = spec.roles()
-    for chunk in table.read(list(dict.fromkeys(roles.values())), chunk_rows):
-        validation.add(chunk, normalise(chunk, validation.n_rows, spec, seed))
-    validation.check()
-    if not validation.ids_increase:  # only then can they repeat; costs 16 bytes a row to find out
-        name = roles["galaxy_id"]
-        chunks = table.read([name], chunk_rows)
-        _check_unique(spec, table, np.concatenate([galaxy_ids(chunk[name], 0, spec) for chunk in chunks]))
-    return validation
-
-
-def _check_unique(spec: TableSpec, table: Table, ids: NDArray[np.int64]) -> None:
-    name = spec.columns["galaxy_id"]
-    order = np.argsort(ids, kind="stable")
-    again = np.flatnonzero(ids[order][1:] == ids[order][:-1]) + 1
-    if len(again) == 0:
-        return
-    first = sorted((int(order[i]), int(order[i - 1])) for i in again)[:N_LISTED]
-    values = _values_at(table, name, [row for row, _ in first])
-    listed = ", ".join(f"{values[row]!r} in rows {before} and {row}" for row, before in first)
-    raise UserError(
-        f"{spec.path}: column '{name}' repeats {len(again)} identifiers: {listed}"
-        f"{', ...' if len(again) > N_LISTED else ''}. They must be unique: make them so, or number the rows with "
-        "galaxies.table.columns.galaxy_id: null."
-    )
-
-
-def _values_at(table: Table, name: str, rows: Sequence[int]) -> dict[int, object]:
-    """Return the values of a column in some rows."""
-    values: dict[int, object] = {}
-    first_row = 0
-    for chunk in table.read([name], CHUNK_ROWS):
-        values |= {row: chunk[name][row - first_row].as_py() for row in rows if 0 <= row - first_row < len(chunk)}
-        first_row += len(chunk)
-    return values
 
 
 def _used_rows(

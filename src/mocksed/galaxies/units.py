@@ -2,12 +2,10 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import astropy.units as u
-import numpy as np
-from numpy.typing import NDArray
 
 from mocksed.galaxies.given import ERROR, SPELLINGS
 from mocksed.galaxies.spec import Conversion, TableSpec
@@ -95,7 +93,7 @@ def parse(text: str) -> Unit | None:
     return Unit(unit, per_h=per_h)
 
 
-def conversions(spec: TableSpec, units: Mapping[str, str]) -> tuple[dict[str, Conversion], list[str], list[str]]:
+def conversions(spec: TableSpec, units: Mapping[str, str]) -> tuple[dict[str, Conversion], list[str], dict[str, str]]:
     """Return how columns are converted by the units of the file, what is worth to be known, and what contradicts.
 
     Parameters
@@ -109,15 +107,17 @@ def conversions(spec: TableSpec, units: Mapping[str, str]) -> tuple[dict[str, Co
     -------
     conversions : dict of str to Conversion
         Of the columns of which there is one.
-    lines, problems : list of str
-        Each names the column, the unit of the file, and what is expected; problems also say what to do.
+    notes : list of str
+        Each names the column, the unit of the file, and what is done with it.
+    problems : dict of str to str
+        Key of ``galaxies.table.columns`` to what is expected and what to do.
 
     """
     found: dict[str, Conversion] = {}
-    lines: list[str] = []
-    problems: list[str] = []
+    notes: list[str] = []
+    problems: dict[str, str] = {}
     if spec.units == "ignore":
-        return found, lines, problems
+        return found, notes, problems
     for role, name in spec.roles().items():
         value = role.removesuffix(ERROR)
         if name not in units or value not in {"mass", *_UNITS}:
@@ -126,7 +126,7 @@ def conversions(spec: TableSpec, units: Mapping[str, str]) -> tuple[dict[str, Co
         try:
             unit = parse(text)
         except (ValueError, TypeError):
-            lines.append(f"column '{name}': its unit in the file, '{text}', is not known and ignored")
+            notes.append(f"column '{name}': its unit in the file, '{text}', is not known and ignored")
             continue
         if unit is None:
             continue
@@ -135,15 +135,15 @@ def conversions(spec: TableSpec, units: Mapping[str, str]) -> tuple[dict[str, Co
         else:
             conversion = _of_mass(unit, spec) if role == "mass" else _of_value(role, unit)
         if isinstance(conversion, str):
-            problems.append(
+            problems[role] = (
                 f"{spec.path}: column '{name}' (galaxies.table.columns.{role}) has the unit '{text}' in the file, but "
                 f"{conversion}; if the file is wrong, set galaxies.table.units to ignore."
             )
         elif conversion != Conversion():
             target = "Msun" if value == "mass" else _UNITS[value][0]
-            lines.append(f"column '{name}' is converted from {text} to {conversion.words(target)}")
+            notes.append(f"column '{name}' is converted from {text} to {conversion.words(target)}")
             found[name] = conversion
-    return found, lines, problems
+    return found, notes, problems
 
 
 def _of_mass(unit: Unit, spec: TableSpec) -> Conversion | str:
@@ -200,7 +200,9 @@ def _of_error(value: str, unit: Unit, of_value: str) -> Conversion | str:
     if log or text in ("", "mag"):
         fits = (unit.log and log) or (unit.magnitudes and text == "mag")
         fits = fits or unit.unit == u.dimensionless_unscaled
-        return Conversion() if fits else f"the standard error of columns.{value} is expected in {'dex' if log else text}"
+        return (
+            Conversion() if fits else f"the standard error of columns.{value} is expected in {'dex' if log else text}"
+        )
     of_log = of_value and (parsed := parse(of_value)) is not None and parsed.log
     if of_log or unit.log or unit.magnitudes or not unit.unit.is_equivalent(u.Unit(text)):
         return f"the standard error of columns.{value} is expected in a unit as {text}: convert both, or leave it out"
