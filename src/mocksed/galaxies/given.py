@@ -63,7 +63,7 @@ SPELLINGS = {
         "an SFR in Msun/yr, 0 where there is none",
         (10.0**NO_STAR_FORMATION, 1e5),
         (0.0, 1e3),
-        "name log10 of an SFR in galaxies.table.columns.log_sfr, and that of a specific one in galaxies.table.columns.ssfr",
+        "name log10 of an SFR in galaxies.table.columns.log_sfr, that of a specific SFR in galaxies.table.columns.ssfr",
         ("sfr", "sfr_100myr", "sfr_10myr", "subhalosfr", "starformationrate", "star_formation_rate"),
         never=(0.0, 1e-6),
     ),

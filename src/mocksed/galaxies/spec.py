@@ -179,6 +179,12 @@ def problems(table: Mapping[str, Any]) -> Iterator[str]:
             f"{key}.redshift and {key}.scale_factor: both are given ({columns['redshift']!r}, "
             f"{columns['scale_factor']!r}); expected one of them"
         )
+    low, high = table.get("redshift", (0.0, math.inf))
+    if isinstance(columns.get("redshift"), float | int) and not low <= columns["redshift"] <= high:
+        yield (
+            f"{key}.redshift: {columns['redshift']:g} is not allowed; expected the name of a column, or a redshift "
+            f"from {low:g} to {high:g} (galaxies.table.redshift)"
+        )
     if table.get("quiescent", {}).get("values") and origin != "column":
         yield f"galaxies.table.quiescent.values: not used with quiescent.from {origin}; set that to column"
     if table.get("sfr_imf") is not None and "log_sfr" not in given.values():
