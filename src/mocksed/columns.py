@@ -47,6 +47,8 @@ COLUMNS: dict[str, Column] = {
     "prop_log_us": Column(_f8, "", "log10 of the ionisation parameter drawn from its relation"),
     "prop_muv": Column(_f8, "mag(AB)", "UV absolute magnitude drawn from its relation; null where it decides a choice"),
     "prop_beta": Column(_f8, "", "UV slope drawn from its relation"),
+    "prop_dust2": Column(_f8, "", "optical depth of the diffuse dust at 5500 A that the user's table asks for"),
+    "prop_age": Column(_f8, "Gyr", "time since the start of star formation that the user's table asks for"),
     # FSPS parameters
     "age": Column(_f8, "Gyr", "time since the start of star formation (FSPS tage)"),
     "tau": Column(_f8, "Gyr", "e-folding time of the delayed-tau star-formation history"),

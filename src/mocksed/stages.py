@@ -24,7 +24,7 @@ from mocksed.search.balance import Balance
 from mocksed.search.choice import Prior
 from mocksed.search.cloud import Cloud, Search
 from mocksed.search.metric import Metric, metric_of
-from mocksed.search.nodes import grid
+from mocksed.search.nodes import SFR_OFFSETS, grid
 from mocksed.sps import engines
 from mocksed.sps.engine import Engine
 from mocksed.sps.fsps import ReferenceEngine
@@ -177,7 +177,7 @@ def make_balance(
     trees = Trees(params, files, alone)
     sfr_is_given = "log_sfr" in params["given"]["quantities"]
     n_nodes = np.prod([len(nodes) for nodes in grid(limits["redshift"], limits["log_mstar"])])
-    n_nodes *= 1 + len(balance.SFR_OFFSETS) * sfr_is_given
+    n_nodes *= 1 + len(SFR_OFFSETS) * sfr_is_given
     with jobs.progress(int(n_nodes), "nodes", "balance") as bar:
         found = balance.of_run(
             trees.clouds["star_forming"], search_of(params), limits["redshift"], limits["log_mstar"], bar,

@@ -8,6 +8,7 @@ from mocksed import config as configuration
 from mocksed import launch, provenance, realisations, yamlfile
 from mocksed import resources as cost
 from mocksed.errors import UserError
+from mocksed.galaxies import given
 from mocksed.search import KINDS
 from mocksed.storage import shard_bounds
 
@@ -40,8 +41,12 @@ REALISATIONS = realisations.indices(cfg["realisations"])
 ABOUT = provenance.of_galaxies(cfg)
 ABOUT_PARENT = provenance.of_run(cfg)
 
+# What the user's table gives beside redshift, mass and class.
+GIVEN = {"mode": cfg["galaxies"]["table"]["given"], "quantities": given.of_config(cfg["galaxies"])}
+
 # The arguments of `mocksed.search.metric.metric_of`, but for the class.
 METRIC = {key: cfg["neighbours"][key] for key in ("metric", "scales")}
+METRIC["carries"] = ["dust2"] if "dust2" in GIVEN["quantities"] else []
 
 
 wildcard_constraints:
@@ -97,6 +102,7 @@ SEARCH = {
     "neighbours": {key: cfg["neighbours"][key] for key in ("k", "draws", "allowed_ages_only")},
     "relations": cfg["relations"],
     "metric": METRIC,
+    "given": GIVEN,
     "about": ABOUT,
 }
 

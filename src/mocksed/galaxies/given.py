@@ -1,7 +1,9 @@
 """What a user's table may say of a galaxy beside redshift and mass: quantities, and how tables spell them."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,6 +139,12 @@ SPELLINGS = {
 
 ERROR = "_error"
 """How the key of the column with the standard errors ends."""
+
+
+def of_config(galaxies: Mapping[str, Any]) -> list[str]:
+    """Return the quantities that the table of the config's ``galaxies`` gives, in the order of `SPELLINGS`."""
+    named = galaxies["table"]["columns"] if galaxies["source"] == "table" else {}
+    return list(dict.fromkeys(spelling.quantity for role, spelling in SPELLINGS.items() if named.get(role) is not None))
 
 
 def to_quantity(role: str, values: Array, oh12_solar: float, sfr_offset: float) -> Array:

@@ -28,7 +28,7 @@ from mocksed.jobs import Progress
 from mocksed.search import choice, draw
 from mocksed.search.cloud import Cloud, Search
 from mocksed.search.draw import NOTHING
-from mocksed.search.nodes import grid
+from mocksed.search.nodes import SFR_OFFSETS, grid
 
 Array = NDArray[np.float64]
 
@@ -38,9 +38,6 @@ N_GALAXIES = 512
 SOFTNESS = 0.02
 """Mean of a statistic that is left per unit of its coefficient: with 0 it would be balanced at any price, which is that
 one candidate of a galaxy has all the weight; from 0.1 on, medians come off relations that models could follow."""
-
-SFR_OFFSETS = (-1.2, -0.8, -0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6, 0.8, 1.2)
-"""Nodes of SFRs that are given [dex from their relation]; beyond, coefficients are those of the outermost one."""
 
 _NEWTON_STEPS = 30  # at most
 _ENOUGH = 1e-8  # gain of a step below which it is the last one

@@ -13,8 +13,9 @@ taken, with a probability that goes with
 * the exponential of a sum over `STATISTICS`, whose coefficients make the population follow each relation and its
   scatter (`mocksed.search.balance`).
 
-What a user's table gives of a galaxy takes the place of its relation or prior, with a scatter of `NEAR`: the model that
-is taken will be moved onto it (`mocksed.search.given`).
+Where a user's table gives the SFR, metallicity or UV slope of a galaxy, its points are near to that already. M_UV, dust
+or age that it gives take the place of relation and prior, with a scatter of `NEAR`: the model that is taken will be
+moved onto them (`mocksed.search.move`).
 """
 
 from __future__ import annotations
@@ -144,12 +145,13 @@ def star_forming(
     coefficients : ndarray of shape (n, n_statistic), optional
         Of the statistics; without them the weights are not balanced and the statistics are returned.
     given : mapping of str to ndarray of shape (n, )
-        What the table gives, see `mocksed.search.given.asked`; the statistics of such a quantity are 0.
+        What the table gives, see `mocksed.search.given.asked`. The statistics of an SFR that is given are 0: galaxies
+        of that SFR are balanced by themselves.
 
     """
     mass, z = log_mstar[:, None], redshift[:, None]
     mean_muv = known(given, "muv", relations.muv.mean(log_mstar, redshift))
-    fixed = np.stack([is_given(given, name, len(log_mstar)) for name in BALANCED], axis=1)
+    fixed = np.stack([is_given(given, name, len(log_mstar)) for name in ("log_sfr", "muv", "beta")], axis=1)
     means = (
         relations.log_sfr_star_forming.mean(log_mstar, redshift), mean_muv, relations.beta.mean(mean_muv, redshift),
         relations.beta.mean(candidates.muv, z), relations.log_zmet.mean(mass, candidates.log_sfr, z),
@@ -266,19 +268,20 @@ def _score(  # type: ignore[no-untyped-def]
             total = -0.5 * ((muv - mean_muv[g]) / (_NEAR_MUV if fixed[g, 1] else of_muv[0])) ** 2
             if not fixed[g, 2]:
                 total += 0.5 * ((beta - mean_beta[g]) / of_beta[0]) ** 2  # the slope was drawn around this
-                total -= 0.5 * ((beta - own_beta[g, c]) / of_beta[0]) ** 2
+            total -= 0.5 * ((beta - own_beta[g, c]) / of_beta[0]) ** 2
             u[0] = _cumulative(log_sfr[g, c], mean_log_sfr[g], of_sfr)
             u[1] = _cumulative(muv, mean_muv[g], of_muv)
             u[2] = _cumulative(beta, own_beta[g, c], of_beta)
             u[3] = _cumulative(log_zmet[g, c], own_log_zmet[g, c], of_zmet)
             for i in range(4):
                 _moments(u[i], own[i * N_MOMENTS : (i + 1) * N_MOMENTS])
-                if fixed[g, i]:
-                    own[i * N_MOMENTS : (i + 1) * N_MOMENTS] = 0.0
             for i in range(N_TOGETHER):
                 own[4 * N_MOMENTS + i] = own[2 * N_MOMENTS] * own[N_MOMENTS + i]
             for i in range(4):
-                own[4 * N_MOMENTS + N_TOGETHER + i] = 0.0 if fixed[g, i] else tanh(_SHARPNESS * (u[i] - 0.5))
+                own[4 * N_MOMENTS + N_TOGETHER + i] = tanh(_SHARPNESS * (u[i] - 0.5))
+            if fixed[g, 0]:
+                own[:N_MOMENTS] = 0.0
+                own[4 * N_MOMENTS + N_TOGETHER] = 0.0
             for i in range(len(own)):
                 total += coefficients[g, i] * own[i]
             if statistics.size:

@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 _HISTORY_STEPS, _LOG_TAU_STEPS, _ENOUGH = 8, 14, 1e-3  # dex
-_LOG_STRETCH = 3.0  # dex, at most
+_LOG_STRETCH, _STRETCH_STEPS, _ROUNDS = 3.0, 12, 2  # dex, at most
 _DUST_STEPS = 5
 _UV = (1500.0, 1560.0, 1920.0)  # A: M_UV, and the two bands of the slope (F125W and F160W at z = 7)
 _BETA = 4.43  # of a difference of magnitudes (Dunlop et al. 2012)
@@ -85,7 +85,15 @@ def move(
     sure = np.stack([is_given(wanted, name, len(rows)) for name in ("muv", "beta")])
     if not nebular:  # nothing is asked of the ultraviolet light of quiescent galaxies but what is given
         targets[~sure] = np.nan
-    _attenuate(own, targets, sure, ~is_given(wanted, "dust2", len(rows)), engine, nebular)
+    depth_is_free = ~is_given(wanted, "dust2", len(rows))
+    _attenuate(own, targets, sure, depth_is_free, engine, nebular)
+    of_muv = sure[0] & ~is_given(wanted, "age", len(rows)) & ~is_given(wanted, "log_sfr", len(rows))
+    for _ in range(_ROUNDS if of_muv.any() else 0):  # more or less dust is not enough: more or less star formation
+        again = _stretch(own, targets[0], np.flatnonzero(of_muv), limit, engine, nebular)
+        part = {name: values[again] for name, values in own.items()}
+        _attenuate(part, targets[:, again], sure[:, again], depth_is_free[again], engine, nebular)
+        for name, values in own.items():
+            values[again] = part[name]
     for name, values in moved.items():
         values[rows] = own[name]
     return moved
@@ -139,6 +147,29 @@ def history_of(
         low, high = np.where(too_high, low, middle), np.where(too_high, middle, high)
     tau[rows] = 10.0 ** (0.5 * (low + high))
     return age, tau
+
+
+def _stretch(
+    own: dict[str, Array], muv: Array, rows: NDArray[np.intp], limit: Array, engine: Engine, nebular: bool
+) -> NDArray[np.intp]:
+    """Stretch the histories of those of ``rows`` that do not have their M_UV per mass until they have; return which."""
+
+    def off(rows: NDArray[np.intp], parameters: Mapping[str, Array]) -> Array:
+        return engine.derived(*(parameters[name] for name in FSPS), nebular=nebular).muv - muv[rows]
+
+    rows = rows[np.abs(off(rows, {name: values[rows] for name, values in own.items()})) > TOLERANCES["muv"]]
+    part = {name: values[rows] for name, values in own.items()}
+    age, tau = part["age"], part["tau"]
+    low, high = np.full(len(rows), -_LOG_STRETCH), np.full(len(rows), _LOG_STRETCH)
+    for _ in range(_STRETCH_STEPS if len(rows) else 0):
+        middle = 0.5 * (low + high)
+        part["age"] = np.clip(age * 10.0**middle, AGE_MARGIN, limit[rows])
+        part["tau"] = np.clip(tau * 10.0**middle, *TAU_RANGE)
+        too_faint = off(rows, part) > 0.0  # younger, it is brighter
+        low, high = np.where(too_faint, low, middle), np.where(too_faint, middle, high)
+    for name in ("age", "tau"):
+        own[name][rows] = part[name]
+    return rows
 
 
 def _attenuate(
