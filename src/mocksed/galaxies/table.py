@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from mocksed import rng, storage
 from mocksed.columns import PREFIXES, RESERVED
 from mocksed.errors import UserError
+from mocksed.galaxies.files import Files, table_path
 from mocksed.galaxies.mass_functions import draw_quiescent, quiescent_fraction
 from mocksed.galaxies.readers import CHUNK_ROWS, Table, open_table
 from mocksed.jobs import progress
@@ -62,7 +63,7 @@ class ColumnNames:
 class TableSpec:
     """What the config's ``galaxies.table`` says; every key is described in the schema of the config."""
 
-    path: Path
+    path: Path | Files
     format: str = "auto"
     dataset: str | int | None = None
     columns: ColumnNames = field(default_factory=ColumnNames)
@@ -94,7 +95,7 @@ class TableSpec:
         given: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
         }
-        given |= {"path": Path(table["path"]), "columns": ColumnNames(**table.get("columns", {}))}
+        given |= {"path": table_path(table["path"]), "columns": ColumnNames(**table.get("columns", {}))}
         given |= {key: value for key, value in rule.items() if value is not None}
         return cls(**{f.name: given[f.name] for f in fields(cls) if f.name in given})
 
@@ -199,13 +200,10 @@ def _clash_hint(name: str) -> str:
 
 
 def _check_present(spec: TableSpec, table: Table, name: str, key: str) -> None:
-    if name in table.columns:
+    if name in table:
         return
-    if name in table.unusable:
-        raise UserError(
-            f"{spec.path}: column '{name}' ({key}) is of {table.unusable[name]}, not one number, flag or text per row. "
-            "Name another one, or split it into columns of their own."
-        )
+    if why := table.why_not(name):
+        raise UserError(f"{spec.path}: '{name}' ({key}) {why}")
     close = difflib.get_close_matches(name, table.columns, n=1, cutoff=0.5) or [
         other for other in table.columns if other.lower() == name.lower()
     ]
