@@ -12,7 +12,7 @@ import json
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
@@ -273,6 +273,40 @@ def _element(column: pa.ChunkedArray, i: int) -> pa.ChunkedArray:
     return pc.list_element(column, i)
 
 
+# ------------------------------------------------------------------------------------------------------ masks
+
+
+def _masked(table: Table, flags: Collection[str]) -> Table:
+    """Return a table where what astropy masks is null.
+
+    Formats without a null of their own get a column of flags from it, ``z.mask`` beside ``z``, true where there is no
+    value; ``flags`` are the columns of flags.
+    """
+    masks = {name: f"{name}{_ASTROPY_MASK}" for name in (*table.columns, *table.vectors)}
+    masks = {name: mask for name, mask in masks.items() if mask in flags}
+
+    def read(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
+        stored = dict.fromkeys([*columns, *(masks[name] for name in columns if name in masks)])
+        for chunk in table.read(list(stored), chunk_rows):
+            yield pa.table({
+                name: _hide(chunk[name], chunk[masks[name]]) if name in masks else chunk[name] for name in columns
+            })  # fmt: skip
+
+    return dataclasses.replace(
+        table,
+        columns=tuple(name for name in table.columns if name not in masks.values()),
+        unusable={name: what for name, what in table.unusable.items() if name not in masks.values()},
+        read=read,
+    )
+
+
+def _hide(values: pa.ChunkedArray, mask: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_fixed_size_list(values.type):
+        flat = _hide(*(pa.chunked_array([part.combine_chunks().flatten()]) for part in (values, mask)))
+        return pa.chunked_array([pa.FixedSizeListArray.from_arrays(flat.combine_chunks(), values.type.list_size)])
+    return pc.if_else(mask, pa.scalar(None, values.type), values)
+
+
 # ---------------------------------------------------------------------------------------------- several files
 
 
@@ -399,12 +433,19 @@ def _arrow_table(schema: pa.Schema, read: ReadChunks, n_rows: int) -> Table:
     unusable = {field.name: f"type {field.type}" for field in nested}
     usable = tuple(name for name in schema.names if name not in unusable)
     vectors = {field.name: _n_elements(field.type) for field in nested if _is_vector(field.type)}
-    return Table(usable, read, n_rows, unusable=unusable, units=_arrow_units(schema), vectors=vectors)
+    flags = {field.name for field in schema if _value_type(field.type) == pa.bool_()}
+    return _masked(Table(usable, read, n_rows, True, unusable, _arrow_units(schema), vectors), flags)
 
 
 def _is_vector(type_: pa.DataType) -> bool:
+    of = _value_type(type_)
+    return of != type_ and (pa.types.is_floating(of) or pa.types.is_integer(of))
+
+
+def _value_type(type_: pa.DataType) -> pa.DataType:
+    """Return the type of the elements of a list, another type as it is."""
     is_list = pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_)
-    return is_list and (pa.types.is_floating(type_.value_type) or pa.types.is_integer(type_.value_type))
+    return type_.value_type if is_list else type_
 
 
 def _n_elements(type_: pa.DataType) -> int:
@@ -496,7 +537,8 @@ def _text(path: Path, layout: _Layout) -> Iterator[Table]:
     unusable = {**layout.unusable, **{name: f"type {type_}" for name, type_ in layout.vectors.items()}}
     usable = tuple(name for name in layout.names if name not in unusable)
     vectors = {name: _n_elements(type_) for name, type_ in layout.vectors.items()}
-    yield Table(usable, read, n_rows, counted=False, unusable=unusable, units=layout.units, vectors=vectors)
+    flags = {name for name, type_ in layout.types.items() if type_ == pa.bool_()}
+    yield _masked(Table(usable, read, n_rows, False, unusable, layout.units, vectors), flags)
 
 
 def _with_vectors(rows: pa.Table, vectors: Mapping[str, pa.DataType]) -> pa.Table:
@@ -733,7 +775,7 @@ def _votable(path: Path, dataset: str | int | None) -> Iterator[Table]:
 
 def _votable_column(values: Column) -> pa.Array:
     missing = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
-    return _to_arrow(np.asarray(values), missing)
+    return _or_null(_to_arrow(np.asarray(values), missing))
 
 
 def _parse_votable(source: Path | BytesIO) -> votable.tree.VOTableFile:
@@ -790,6 +832,8 @@ def _fits_column(rows: fits.FITS_rec, fits_column: fits.Column) -> pa.Array:
     if fits_column.format.lstrip("0123456789") == "L":
         return pa.array(stored == ord("T"), mask=~np.isin(stored, (ord("T"), ord("F"))))
     values, null = np.asarray(rows[fits_column.name]), fits_column.null
+    if values.dtype.kind in "SU":
+        return _or_null(_to_arrow(values))
     if not isinstance(null, int) or stored.dtype.kind not in "iu":
         return _to_arrow(values)
     # TNULL is a stored value; astropy gives the scaled one for unsigned integers, which are stored less an offset
@@ -800,7 +844,7 @@ def _ascii_column(rows: fits.FITS_rec, fits_column: fits.Column) -> pa.Array:
     """Return a column of some rows of an ASCII table; a number of blanks alone, which astropy takes for 0, is null."""
     values = np.asarray(rows[fits_column.name])
     if values.dtype.kind in "SU":
-        return _to_arrow(values)
+        return _or_null(_to_arrow(values))
     text = np.char.strip(rows.view(np.ndarray)[fits_column.name])
     null = str(fits_column.null or "").strip().encode()
     return _to_arrow(values, (text == b"") | (text == null))
@@ -825,12 +869,6 @@ def _beside_meta(group: h5py.Group) -> list[str]:
     return [name for name in group if not name.endswith(_ASTROPY_META)]
 
 
-def _masks(kinds: Mapping[str, np.dtype]) -> dict[str, str]:
-    """Return which columns have a mask, as astropy writes it beside them, and its name."""
-    masks = {name: f"{name}{_ASTROPY_MASK}" for name in kinds}
-    return {name: mask for name, mask in masks.items() if kinds.get(mask) == np.bool_}
-
-
 def _hdf5_group(path: Path, group: h5py.Group) -> Table:
     kinds: dict[str, str] = {}
     datasets: dict[str, h5py.Dataset] = {}
@@ -853,17 +891,15 @@ def _hdf5_group(path: Path, group: h5py.Group) -> Table:
         for name, length in lengths.items()
         if length != n_rows
     }
-    masks = _masks({name: item.dtype for name, item in datasets.items() if lengths.get(name) == n_rows})
 
     def read(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
         for start in range(0, n_rows, chunk_rows):
             rows = slice(start, start + chunk_rows)
-            missing = {name: datasets[masks[name]][rows] for name in columns if name in masks}
-            yield pa.table({name: _hdf5_column(datasets[name], rows, missing.get(name)) for name in columns})
+            yield pa.table({name: _hdf5_column(datasets[name], rows) for name in columns})
 
-    names = [name for name in kinds if name not in masks.values()]
-    samples = {name: np.empty((0, *item.shape[1:]), item.dtype) for name, item in datasets.items() if item.shape}
-    return _array_table(names, kinds, samples, read, n_rows, _hdf5_units(datasets))
+    whole = {name: datasets[name] for name, length in lengths.items() if length == n_rows}
+    samples = {name: np.empty((0, *item.shape[1:]), item.dtype) for name, item in whole.items()}
+    return _array_table(list(kinds), kinds, samples, read, n_rows, _hdf5_units(datasets))
 
 
 def _hdf5_units(datasets: Mapping[str, h5py.Dataset]) -> dict[str, str]:
@@ -884,9 +920,8 @@ def _hdf5_kind(dataset: h5py.Dataset) -> str:
     return _unusable(np.empty((0, *dataset.shape[1:]), dataset.dtype))
 
 
-def _hdf5_column(dataset: h5py.Dataset, rows: slice, missing: NDArray[np.bool_] | None) -> pa.Array:
-    values = dataset.asstr()[rows] if h5py.check_string_dtype(dataset.dtype) else dataset[rows]
-    return _to_arrow(values, missing)
+def _hdf5_column(dataset: h5py.Dataset, rows: slice) -> pa.Array:
+    return _to_arrow(dataset.asstr()[rows] if h5py.check_string_dtype(dataset.dtype) else dataset[rows])
 
 
 def _hdf5_compound(path: Path, dataset: h5py.Dataset) -> Table:
@@ -899,16 +934,12 @@ def _hdf5_compound(path: Path, dataset: h5py.Dataset) -> Table:
     text = {name for name in names if h5py.check_string_dtype(dataset.dtype[name])}
     samples = {name: np.empty(0, dataset.dtype)[name] for name in names}
     kinds = {name: "" if name in text else _unusable(samples[name]) for name in names}
-    masks = _masks({name: dataset.dtype[name] for name in names})
 
     def read(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
-        fields = [*columns, *(masks[name] for name in columns if name in masks)]
         for start in range(0, len(dataset), chunk_rows):
-            rows = dataset.fields(fields)[start : start + chunk_rows]
-            missing = {name: rows[masks[name]] for name in columns if name in masks}
-            yield pa.table({name: _to_arrow(rows[name], missing.get(name)) for name in columns})
+            rows = dataset.fields(list(columns))[start : start + chunk_rows]
+            yield pa.table({name: _to_arrow(rows[name]) for name in columns})
 
-    names = [name for name in names if name not in masks.values()]
     described = dataset.parent.get(f"{Path(dataset.name).name}{_ASTROPY_META}")
     units = _astropy_units([_decoded(line) for line in described[()]] if described is not None else [])
     return _array_table(names, kinds, samples, read, len(dataset), units)
@@ -943,13 +974,14 @@ def _array_table(
     usable = tuple(name for name in names if name not in unusable)
     vectors = {name: samples[name].shape[1] for name, what in unusable.items() if what.startswith(_SHAPE)}
     vectors = {name: n for name, n in vectors.items() if samples[name].ndim == 2 and samples[name].dtype.kind in "iuf"}
-    return Table(usable, read, n_rows, unusable=unusable, units=units, vectors=vectors)
+    flags = {name for name, sample in samples.items() if sample.dtype == np.bool_}
+    return _masked(Table(usable, read, n_rows, True, unusable, units, vectors), flags)
 
 
 def _unusable(values: NDArray) -> str:
     """Return why a column cannot be used, '' if it can."""
     if values.ndim > 1:
-        return f"{_SHAPE}(n, {str(values.shape[1:])[1:]}"
+        return f"{_SHAPE}({', '.join(map(str, ('n', *values.shape[1:])))})"
     return "" if values.dtype.kind in "biufSU" else f"type {values.dtype}"
 
 
@@ -962,6 +994,11 @@ def _to_arrow(values: NDArray, missing: NDArray[np.bool_] | None = None) -> pa.A
         text = [v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in values.tolist()]
         return pa.array([v.rstrip() for v in text], pa.string(), mask=missing)
     return pa.array(np.ascontiguousarray(values, values.dtype.newbyteorder("=")), mask=missing)
+
+
+def _or_null(values: pa.Array) -> pa.Array:
+    """Return text with null in place of '', which is how formats without a null for text have it."""
+    return pc.if_else(pc.equal(values, ""), None, values) if pa.types.is_string(values.type) else values
 
 
 _OPENERS: dict[str, Callable[[Path, str | int | None], AbstractContextManager[Table]]] = {
