@@ -108,6 +108,29 @@ def test_a_table_may_be_missing_only_while_planning(project, schema):
     assert config.load(raw, schema, to_plan=True)["galaxies"]["shards"] == 4
 
 
+def test_a_table_may_be_several_files(project, schema):
+    for name in ("part_2.csv", "part_10.csv", "other.csv"):
+        (project / name).write_text("redshift,log_mstar\n1.0,10.0\n")
+    for path in ("part_*.csv", ["part_10.csv", "other.csv"], ["part_[0-9]*.csv", "other.csv"]):
+        loaded = config.load(nested("galaxies", {"source": "table", "table": {"path": path}}), schema)
+        assert loaded["galaxies"]["table"]["path"] == path
+
+    def refused(path):
+        return problems(nested("galaxies", {"source": "table", "table": {"path": path}}), schema)
+
+    assert 'galaxies.table.path: no file matches "prt_*.csv"; expected tables, seen from ' in refused("prt_*.csv")
+    message = refused(["part_*.csv", "none.csv", "no_*.csv"])
+    assert 'galaxies.table.path: "none.csv" is not a file' in message
+    assert 'galaxies.table.path: no file matches "no_*.csv"' in message
+    assert "galaxies.table.path[1]: 5 is not allowed; expected a path" in refused(["part_2.csv", 5])
+    assert "without braces, angle brackets and line breaks" in refused(["{run}.csv"])
+    assert "part_2.csv given more than once" in refused(["part_2.csv", "part_2.csv"])
+    assert 'galaxies.table.path: "part_2.csv" is named twice' in refused(["part_*.csv", "part_2.csv"])
+    assert "[] is not allowed; expected a list of at least 1 names" in refused([])
+    (project / "part_{run}.csv").write_text("redshift,log_mstar\n")
+    assert '"part_{run}.csv" is not allowed; expected names without braces' in refused("part_*.csv")
+
+
 @pytest.mark.parametrize(
     "name",
     ["config/config.yaml", "config/survey.yaml", "config/sim512.yaml", "config/sim2048.yaml", "config/test/tiny.yaml"],

@@ -5,6 +5,7 @@ description are written; messages and the reference in config/README.md are made
 """
 
 import copy
+import glob
 import json
 import math
 import os
@@ -22,6 +23,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from mocksed import resources, yamlfile
 from mocksed.cosmology import AGE_MARGIN
 from mocksed.errors import UserError, suggestion
+from mocksed.galaxies.files import files_of, table_path
 from mocksed.search import KINDS
 from mocksed.search.metric import metric_of
 from mocksed.sps import TAU_RANGE
@@ -484,8 +486,18 @@ def _check_table(config: dict[str, Any]) -> Iterator[str]:
 
 def _check_table_file(config: dict[str, Any]) -> Iterator[str]:
     path = _get(config, "galaxies.table.path")
-    if _get(config, "galaxies.source") == "table" and path is not None and not os.path.isfile(path):
-        yield f"galaxies.table.path: {_show(path)} is not a file; expected a table, seen from {Path.cwd()}"
+    if _get(config, "galaxies.source") != "table" or path is None:
+        return
+    files = [str(file) for file in files_of(table_path(path))]
+    for file in dict.fromkeys(files):
+        if files.count(file) > 1:
+            yield f"galaxies.table.path: {_show(file)} is named twice; give each file once"
+        if glob.has_magic(file) and not os.path.exists(file):
+            yield f"galaxies.table.path: no file matches {_show(file)}; expected tables, seen from {Path.cwd()}"
+        elif not os.path.isfile(file):
+            yield f"galaxies.table.path: {_show(file)} is not a file; expected a table, seen from {Path.cwd()}"
+        elif re.search("[{}<>\n]", file):
+            yield f"galaxies.table.path: {_show(file)} is not allowed; expected names {_PATH_WORDS}"
 
 
 def _check_ssp_table(config: dict[str, Any]) -> Iterator[str]:

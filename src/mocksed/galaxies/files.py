@@ -1,6 +1,7 @@
 """The files that a path of the config stands for: one, several that are listed, or those that match a pattern."""
 
 import glob
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ def files_of(path: Path | Files) -> list[Path]:
     """
     files: list[Path] = []
     for pattern in [path] if isinstance(path, Path) else path:
-        matching = [] if pattern.exists() else [Path(name) for name in glob.glob(str(pattern))]
+        matching = [] if os.path.exists(pattern) else [Path(name) for name in glob.glob(str(pattern))]
         files += sorted(matching, key=_natural) or [pattern]
     return files
 
