@@ -99,6 +99,13 @@ def test_a_table_that_has_changed_is_counted_again(default, tmp_path):
         assert of_table(default, path).n == n
 
 
+def test_the_rows_of_several_files_are_summed(default, folder, tmp_path):
+    for i in range(3):
+        (tmp_path / f"part_{i}.fits").write_bytes((folder / "a.fits").read_bytes())
+    assert of_table(default, tmp_path / "part_*.fits").n == 3 * N
+    assert of_table(default, tmp_path / "prt_*.fits").how == f"a guess: {tmp_path / 'prt_*.fits'} is not there yet"
+
+
 @pytest.mark.parametrize("name", ["missing.fits", "damaged.parquet"])
 def test_a_table_that_cannot_be_counted_is_guessed(default, folder, name):
     found = of_table(default, folder / name)

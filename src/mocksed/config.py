@@ -5,6 +5,7 @@ description are written; messages and the reference in config/README.md are made
 """
 
 import copy
+import glob
 import json
 import math
 import os
@@ -23,6 +24,7 @@ from mocksed import resources, yamlfile
 from mocksed.cosmology import AGE_MARGIN
 from mocksed.errors import UserError, suggestion
 from mocksed.galaxies import spec as table_spec
+from mocksed.galaxies.files import files_of, table_path
 from mocksed.galaxies.spec import TableSpec
 from mocksed.search import KINDS
 from mocksed.search.metric import metric_of
@@ -281,7 +283,9 @@ def _translate(error: ValidationError, removed: Mapping[str, str]) -> Iterator[s
                 if advice := removed.get(_dotted((*path, name))):
                     yield f"{_dotted((*path, name))}: this key is no more; {advice}"
                     continue
-                yield f"{_dotted((*path, name))}: unknown key{suggestion(name, allowed)}; allowed: {', '.join(allowed)}"
+                below = [_dotted((*path, *inner)) for inner in _paths(node) if inner[-1] == name]
+                hint = f", did you mean {below[0]}?" if len(below) == 1 else suggestion(name, allowed)
+                yield f"{_dotted((*path, name))}: unknown key{hint}; allowed: {', '.join(allowed)}"
         case "required":
             for name in node["required"]:
                 if name not in value:
@@ -294,6 +298,13 @@ def _translate(error: ValidationError, removed: Mapping[str, str]) -> Iterator[s
             yield f"{key}: {', '.join(twice)} given more than once; give each once"
         case _:
             yield f"{key}: {_show(value)} is not allowed; expected {_words(node)}{_text_hint(value, node)}"
+
+
+def _paths(node: Node) -> Iterator[KeyPath]:
+    """Yield the keys of a node and those within them."""
+    for key, child in node.get("properties", {}).items():
+        yield (key,)
+        yield from ((key, *inner) for inner in _paths(child))
 
 
 def _errors_of_option(error: ValidationError) -> list[ValidationError]:
@@ -492,14 +503,29 @@ def _check_lines(config: dict[str, Any]) -> Iterator[str]:
 
 def _check_table(config: dict[str, Any]) -> Iterator[str]:
     if _get(config, "galaxies.source") != "table":
+        if path := _get(config, "galaxies.table.path"):
+            yield (
+                f"galaxies.source: lightcone is not allowed with galaxies.table.path {_show(path)}, which it does not "
+                "read; expected table, or no path"
+            )
         return
     yield from table_spec.problems(_get(config, "galaxies.table"))
 
 
 def _check_table_file(config: dict[str, Any]) -> Iterator[str]:
     path = _get(config, "galaxies.table.path")
-    if _get(config, "galaxies.source") == "table" and path is not None and not os.path.isfile(path):
-        yield f"galaxies.table.path: {_show(path)} is not a file; expected a table, seen from {Path.cwd()}"
+    if _get(config, "galaxies.source") != "table" or path is None:
+        return
+    files = [str(file) for file in files_of(table_path(path))]
+    for file in dict.fromkeys(files):
+        if files.count(file) > 1:
+            yield f"galaxies.table.path: {_show(file)} is named twice; give each file once"
+        if glob.has_magic(file) and not os.path.exists(file):
+            yield f"galaxies.table.path: no file matches {_show(file)}; expected tables, seen from {Path.cwd()}"
+        elif not os.path.isfile(file):
+            yield f"galaxies.table.path: {_show(file)} is not a file; expected a table, seen from {Path.cwd()}"
+        elif re.search("[{}<>\n]", file):
+            yield f"galaxies.table.path: {_show(file)} is not allowed; expected names {_PATH_WORDS}"
 
 
 def check_table_header(config: dict[str, Any]) -> Iterator[str]:
@@ -522,7 +548,7 @@ def table_of(config: dict[str, Any]) -> TableSpec | None:
     table = _get(config, "galaxies.table")
     if _get(config, "galaxies.source") != "table" or any(table_spec.problems(table)):
         return None
-    if not os.path.isfile(table["path"]):
+    if not all(file.is_file() for file in files_of(table_path(table["path"]))):
         return None
     return TableSpec.from_config(table, _get(config, "quiescent.uvj_box"))
 

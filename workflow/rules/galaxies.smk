@@ -26,12 +26,16 @@ if cfg["galaxies"]["source"] == "lightcone":
             "../scripts/lightcone.py"
 
 else:
+    from mocksed.galaxies.files import files_of, table_path
+
+    TABLE_FILES = [str(file) for file in files_of(table_path(cfg["galaxies"]["table"]["path"]))]
+
     # Other stages that do not read the table wait for this report: a bad table stops the run before any work.
     INPUT_CHECKED = ancient(f"{R}/galaxies/report.json")
 
     rule input_table:
         input:
-            cfg["galaxies"]["table"]["path"],
+            TABLE_FILES,
         output:
             shards=shards_of("galaxies"),
             report=f"{R}/galaxies/report.json",
@@ -49,6 +53,6 @@ else:
             about=ABOUT,
             realisations=REALISATIONS,
         message:
-            "check and read {input}"
+            "check and read {params.table[path]}"
         script:
             "../scripts/input_table.py"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mocksed.errors import UserError
+from mocksed.galaxies.files import Files, files_of, table_path
 
 GUESS = 1_000_000
 """Galaxies of a table that is not there, or does not tell."""
@@ -35,10 +36,11 @@ def of_config(config: Mapping[str, Any]) -> Count:
     galaxies = config["galaxies"]
     if galaxies["source"] == "table":
         table = galaxies["table"]
-        path = Path(table["path"] or "")
-        if not path.is_file():
-            return Count(GUESS, f"a guess: {table['path']} is not there yet")
-        return _of_table(path, table["format"], table["dataset"], path.stat().st_mtime_ns)
+        path = table_path(table["path"] or "")
+        files = files_of(path)
+        if not all(file.is_file() for file in files):
+            return Count(GUESS, f"a guess: {path} is not there yet")
+        return _of_table(path, table["format"], table["dataset"], tuple(file.stat().st_mtime_ns for file in files))
     if n := galaxies["lightcone"]["n_galaxies"]:
         return Count(int(n), "as the config says")
     drawn = _of_lightcone(json.dumps([galaxies["lightcone"], config["cosmology"], config["seed"]]))
@@ -46,7 +48,7 @@ def of_config(config: Mapping[str, Any]) -> Count:
 
 
 @lru_cache
-def _of_table(path: Path, file_format: str, dataset: str | int | None, modified: int) -> Count:
+def _of_table(path: Path | Files, file_format: str, dataset: str | int | None, modified: tuple[int, ...]) -> Count:
     from mocksed.galaxies.readers import open_table  # it takes seconds to import, and light cones do without
 
     try:

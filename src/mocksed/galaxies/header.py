@@ -83,7 +83,7 @@ def header_of(spec: TableSpec, table: Table) -> Header:
                 "must have one of its own."
             )
             faulty |= {one, other}
-    conversions, notes, contradictions = units.conversions(spec, table.units)
+    conversions, notes, contradictions = units.conversions(spec, {name: table.unit(name) for name in roles.values()})
     problems += contradictions.values()
     faulty |= contradictions.keys()
     kept, of_names = _passing_through(spec, roles, table)
@@ -114,13 +114,10 @@ def _clash_hint(name: str) -> str:
 
 def _absent(spec: TableSpec, table: Table, name: str, key: str) -> str:
     """Return what is wrong with a column that the config names, '' if it is there."""
-    if name in table.columns:
+    if name in table:
         return ""
-    if name in table.unusable:
-        return (
-            f"{spec.path}: column '{name}' ({key}) is of {table.unusable[name]}, not one number, flag or text per row. "
-            "Name another one, or split it into columns of their own."
-        )
+    if why := table.why_not(name):
+        return f"{spec.path}: '{name}' ({key}) {why}"
     close = difflib.get_close_matches(name, table.columns, n=1, cutoff=0.5) or [
         other for other in table.columns if other.lower() == name.lower()
     ]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mocksed import imf
 from mocksed.errors import UserError
+from mocksed.galaxies.files import Files, table_path
 from mocksed.galaxies.given import ERROR, SPELLINGS
 from mocksed.uvj import WILLIAMS2009
 
@@ -66,7 +67,7 @@ class TableSpec:
     units of the file (`mocksed.galaxies.units`): name of the column to what is done with it.
     """
 
-    path: Path
+    path: Path | Files
     format: str = "auto"
     dataset: str | int | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -109,7 +110,7 @@ class TableSpec:
         named = _named(table)
         redshift = named.get("redshift")
         given |= {
-            "path": Path(table["path"]),
+            "path": table_path(table["path"]),
             "columns": {role: name for role, name in named.items() if isinstance(name, str)},
             "constant_redshift": None if isinstance(redshift, str) or redshift is None else float(redshift),
             "quiescent_from": quiescent["from"],

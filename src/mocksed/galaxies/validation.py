@@ -131,11 +131,11 @@ class Validation:
         """Return what is worth to be known of the columns and of the rows that are used."""
         notes = list(self._header_notes)
         if self.n_no_star_formation:
-            name, n = self.roles[self.spec.given()["log_sfr"]], self._n_of_them_star_forming
+            name, n, none = self.roles[self.spec.given()["log_sfr"]], self._n_of_them_star_forming, "below 1e-8 Msun/yr"
             classes = f"{n} are star-forming by column '{self.roles['quiescent']}'" if n else "they are quiescent"
             notes.append(
-                f"column '{name}': {self.n_no_star_formation} galaxies have no star formation (an SFR below 1e-8 Msun/yr)"
-                f", which counts as not given; {classes}"
+                f"column '{name}': {self.n_no_star_formation} galaxies have no star formation (an SFR {none}), which "
+                f"counts as not given; {classes}"
             )
         if self.spec.quiescent_values and self.n_quiescent == 0:
             kinds = ", ".join(sorted(map(str, self._kinds))[:_KINDS])
