@@ -17,7 +17,7 @@ try:
         for path in workflow.configfiles:
             yamlfile.read(Path(path))
     cfg = configuration.load(config, Path(workflow.basedir, "workflow/schemas/config.schema.yaml"))
-    if cfg["galaxies"]["source"] == "table":
+    if cfg["galaxies"]["source"] == "table" and workflow.is_main_process:
         from mocksed.galaxies.table import TableSpec, check_header
 
         check_header(TableSpec.from_config(cfg["galaxies"]["table"]))

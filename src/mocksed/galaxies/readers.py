@@ -316,7 +316,7 @@ def _several(files: Sequence[Path], opened: Callable[[Path], AbstractContextMana
     for file in files:
         with opened(file) as table:
             if table.columns or table.unusable:  # else a file for which there was nothing to write
-                tables[file] = table
+                tables[file] = dataclasses.replace(table, read=_closed)  # which would keep what h5py has opened alive
     if not tables:
         raise UserError(f"{files[0]} and {len(files) - 1} more hold no columns (galaxies.table.path).")
     (first_file, first), *others = tables.items()
@@ -339,25 +339,32 @@ def _several(files: Sequence[Path], opened: Callable[[Path], AbstractContextMana
     )
 
 
+def _closed(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
+    raise AssertionError("the file is closed")
+
+
 def _check_same_columns(first_file: Path, first: Table, file: Path, table: Table) -> None:
-    for one_file, one, other_file, other in ((first_file, first, file, table), (file, table, first_file, first)):
-        for name in (*one.columns, *one.vectors):
-            if name not in (*other.columns, *other.vectors):
-                what = other.unusable.get(name)
-                raise UserError(
-                    f"{other_file} has no column '{name}'{f' of one value per row but {what}' if what else ''}, which "
-                    f"{one_file} has. Files of one table (galaxies.table.path) must have the same columns."
-                )
-    for what, of_first, of_other in (
-        ("a number of elements", first.vectors, table.vectors),
-        ("a unit", first.units, table.units),
-    ):
-        for name in {**of_first, **of_other}:
-            if of_first.get(name) != of_other.get(name):
-                raise UserError(
-                    f"column '{name}' has {what} of {of_other.get(name)} in {file}, but of {of_first.get(name)} in "
-                    f"{first_file}. Files of one table (galaxies.table.path) must agree."
-                )
+    of_first, of_other = _kinds(first), _kinds(table)
+    for name in {**of_first, **of_other}:
+        one, other = (kinds.get(name, t.unusable.get(name)) for kinds, t in ((of_first, first), (of_other, table)))
+        if one is None or other is None:
+            without, having = (first_file, file) if one is None else (file, first_file)
+            raise UserError(
+                f"{without} has no column '{name}', which {having} has. Files of one table (galaxies.table.path) must "
+                "have the same columns."
+            )
+        if one != other:
+            raise UserError(
+                f"column '{name}' is of {other} in {file}, but of {one} in {first_file}. Files of one table "
+                "(galaxies.table.path) must agree."
+            )
+
+
+def _kinds(table: Table) -> dict[str, str]:
+    """Return what columns that can be read are; beside numbers of elements and units, types may differ."""
+    units = {name: f" in {unit}" for name, unit in table.units.items()}
+    kinds = dict.fromkeys(table.columns, "one value per row") | {name: table.unusable[name] for name in table.vectors}
+    return {name: f"{kind}{units.get(name, '')}" for name, kind in kinds.items()}
 
 
 def _schema(opened: AbstractContextManager[Table], columns: Sequence[str]) -> pa.Schema | None:
@@ -678,22 +685,17 @@ class _Squeezer:
     def __call__(self, block: bytes) -> bytes:
         text = self._rest + bytes(block)
         end = text.rfind(b"\n") + 1 if len(block) else len(text)
-        text, self._rest = text[:end], text[end:]
-        if b"#" in text:
-            text = re.sub(rb"(?m)^[ \t]*#.*\n?", b"", text)
-        parts = text.split(b'"')
-        parts[::2] = [_squeezed(part) for part in parts[::2]]  # the others are within quotes
-        return b'"'.join(parts).lstrip(b" \n")
+        self._rest = text[end:]
+        lines = map(_squeezed, text[:end].splitlines())
+        return b"".join(line + b"\n" for line in lines if line and not line.startswith(b"#"))
 
 
-def _squeezed(text: bytes) -> bytes:
-    text = text.replace(b"\t", b" ").replace(b"\r", b"")
-    while b"  " in text:
-        text = text.replace(b"  ", b" ")
-    text = text.replace(b" \n", b"\n").replace(b"\n ", b"\n")
-    while b"\n\n" in text:
-        text = text.replace(b"\n\n", b"\n")
-    return text
+def _squeezed(line: bytes) -> bytes:
+    if b'"' not in line:
+        return b" ".join(line.split())
+    parts = line.strip().split(b'"')
+    parts[::2] = [re.sub(rb"\s+", b" ", part) for part in parts[::2]]  # the others are within quotes
+    return b'"'.join(parts)
 
 
 def _open_csv(
@@ -748,10 +750,11 @@ def _wider(type_: pa.DataType) -> pa.DataType:
 @contextmanager
 def _votable(path: Path, dataset: str | int | None) -> Iterator[Table]:
     tables = list(_parse_votable(path).iter_tables())
-    known = [str(name) for i, table in enumerate(tables) for name in (i, table.ID, table.name) if name is not None]
     chosen = [t for i, t in enumerate(tables) if dataset in (i, t.ID, t.name) or (dataset is None and i == 0)]
     if not chosen:
-        raise UserError(f"{path} has no table {dataset!r}: it has {', '.join(known)}. Set galaxies.table.dataset.")
+        names = [str(name) for i, t in enumerate(tables) for name in (i, t.ID, t.name) if name is not None]
+        known = ", ".join(dict.fromkeys(names))
+        raise UserError(f"{path} has no table {dataset!r}: it has {known}. Set galaxies.table.dataset.")
     fields = chosen[0].fields
     rows = chosen[0].to_table(use_names_over_ids=True)
     text = {name for name, f in zip(rows.colnames, fields, strict=True) if f.datatype in ("char", "unicodeChar")}
@@ -798,6 +801,8 @@ def _fits(path: Path, dataset: str | int | None) -> Iterator[Table]:
             hdu = file[1 if dataset is None else dataset]
         except (KeyError, IndexError) as error:
             known = ", ".join(f"{i} ({h.name or type(h).__name__})" for i, h in enumerate(file))
+            if dataset is None:
+                raise ValueError(f"it has no table, only {known}") from error
             raise UserError(
                 f"{path} has no extension {dataset!r}: it has {known}. Set galaxies.table.dataset."
             ) from error
@@ -860,8 +865,14 @@ def _hdf5(path: Path, dataset: str | int | None) -> Iterator[Table]:
             raise UserError(f"{path} has no '{dataset}': it has {', '.join(file)}. Set galaxies.table.dataset.")
         node = file[str(dataset)] if dataset is not None else file
         while isinstance(node, h5py.Group) and len(inside := _beside_meta(node)) == 1:  # the only thing inside is meant
-            node = node[inside[0]]
+            if not _may_be_table(only := node[inside[0]]):
+                break
+            node = only
         yield _hdf5_group(path, node) if isinstance(node, h5py.Group) else _hdf5_compound(path, node)
+
+
+def _may_be_table(node: h5py.Group | h5py.Dataset) -> bool:
+    return isinstance(node, h5py.Group) or node.dtype.names is not None
 
 
 def _beside_meta(group: h5py.Group) -> list[str]:
