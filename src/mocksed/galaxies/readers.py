@@ -222,7 +222,7 @@ def _naming(path: Path) -> Iterator[None]:
     except UserError:
         raise
     except (*_READ_ERRORS, UserWarning) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        reason = str((isinstance(error, OSError) and error.strerror) or error).rstrip(".")
         raise UserError(
             f"cannot read {path}: {reason}. Check that the file is whole and that galaxies.table.format is right."
         ) from error
