@@ -77,7 +77,7 @@ def parents(n: int) -> tuple[dict[str, Points], NDArray[np.float32]]:
     sps = WHOLE["sps"] | {"table": str(sample.TABLE)}
     engine = Engine(table.read(sample.TABLE), Model.from_config(sps))
     recipe = parent.recipe(
-        "star_forming", n, "default", seed=1, cosmology=WHOLE["cosmology"], scatter=WHOLE["relations"]["scatter"],
+        "star_forming", n, "default", seed=1, cosmology=WHOLE["cosmology"], relations=WHOLE["relations"],
         sps=sps,
     )  # fmt: skip
     points = {name: np.empty((n, len(metric_of(name).scales)), np.float32) for name in (OURS, APRIL)}

@@ -93,16 +93,16 @@ def ours(engine: Engine, free: Engine) -> dict[str, Contestant]:
 def pipeline(engine: Engine) -> dict[str, Contestant]:
     """Return search and assignment of each class, for galaxies of a light cone and the parents of the default."""
     whole = config.load({"run": "benchmark"}, sample.SCHEMA)
-    cosmo, scatter = Cosmology(), Relations()
+    cosmo, relations = Cosmology(), Relations()
     prior = {kind: Prior.from_config(whole["assignment"]["prior"][kind]) for kind in KINDS}
-    search = Search("choose", whole["neighbours"]["k"], whole["neighbours"]["draws"], True, 1, cosmo, scatter, prior)
+    search = Search("choose", whole["neighbours"]["k"], whole["neighbours"]["draws"], True, 1, cosmo, relations, prior)
     cone = LightCone(cosmo=cosmo, n_galaxies=N_CONE).draw(0, N_CONE)
     cone = {name: cone[name] for name in ("galaxy_id", "redshift", "log_mstar")}
     contestants, limit = {}, age_max(cosmo, cone["redshift"])
     for kind in KINDS:
         recipe = parent.recipe(
             kind, N_PARENT[kind], "default", seed=1, cosmology=whole["cosmology"],
-            scatter=whole["relations"]["scatter"], sps=whole["sps"] | {"table": str(sample.TABLE)},
+            relations=whole["relations"], sps=whole["sps"] | {"table": str(sample.TABLE)},
             uvj_box=whole["quiescent"]["uvj_box"] if kind == "quiescent" else None,
         )  # fmt: skip
         points, _ = parent.points(np.arange(recipe["n"]), recipe, engine)

@@ -37,7 +37,7 @@ def configured(root: Path, changes: Mapping[str, Any] | None = None) -> dict[str
 
 def search_of(cfg: Mapping[str, Any]) -> Search:
     """Return the search of a config."""
-    return stages.search_of(dict(cfg) | {"scatter": cfg["relations"]["scatter"]})
+    return stages.search_of(dict(cfg) | {"given": {"mode": "exact", "quantities": []}})
 
 
 def engine_of(cfg: Mapping[str, Any], table: SSPTable) -> Engine:
@@ -74,7 +74,7 @@ def parent_of(cfg: Mapping[str, Any], kind: str, n: int, engine: Engine) -> Pare
     of_kind = cfg["parent"][kind]
     recipe = parent.recipe(
         kind, n, of_kind["sampling"], seed=cfg["seed"], cosmology=cfg["cosmology"],
-        scatter=cfg["relations"]["scatter"], sps=cfg["sps"],
+        relations=cfg["relations"], sps=cfg["sps"],
         uvj_box=cfg["quiescent"]["uvj_box"] if of_kind.get("in_box_only") else None,
     )  # fmt: skip
     columns, drawn = parent.points(np.arange(n), recipe, engine)
@@ -103,8 +103,9 @@ def populate(
     found = neighbours.of_class(own, points.cloud, search, balance)
     limit = age_max(cosmo, own["redshift"])
     assigned = assign.assign(
-        own | found, limit, points.take, metric=points.cloud.metric, method=search.method, seed=search.seed
-    )
+        own | found, limit, points.take, metric=points.cloud.metric, method=search.method, seed=search.seed,
+        engine=engine, nebular=points.cloud.kind == "star_forming",
+    )  # fmt: skip
     if points.cloud.kind == "quiescent":
         assigned["log_us"] = np.full(len(limit), np.nan)  # they have no gas
     metrics = {points.cloud.kind: points.cloud.metric}

@@ -485,7 +485,7 @@ def test_parent_points_and_galaxies_agree(engine, kind):
     """A galaxy that takes the parameters of a parent point, its mass included, looks like it."""
     quiescent = kind == "quiescent"
     sampling = {**parent.PRESETS[kind]["default"], "dust_index": {"uniform": (-1.2, 0.4)}}
-    drawn = parent.sample(np.arange(50), sampling, quiescent=quiescent, seed=1, cosmo=COSMO, scatter=Relations())
+    drawn = parent.sample(np.arange(50), sampling, quiescent=quiescent, seed=1, cosmo=COSMO, relations=Relations())
     points = parent.evaluate(drawn, engine, quiescent=quiescent)
     own = {"galaxy_id": np.arange(50), "quiescent": np.full(50, quiescent)}
     own |= {name: points[name] for name in ("redshift", "log_mstar")}

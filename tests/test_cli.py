@@ -1,10 +1,14 @@
 import re
 import subprocess
 import sys
+import warnings
 
+import astropy.table
+import astropy.units as u
 import h5py
 import numpy as np
 import pytest
+import yaml
 
 from mocksed import __version__, cli, filters, provenance, spectra, storage
 
@@ -37,7 +41,290 @@ def test_check_reads_the_whole_ssp_table(in_root, tmp_path, capsys, root):
     with h5py.File(table, "r+") as file:
         del file["mass"]
     assert cli.main(["check", "--configfile", str(path)]) == 1
-    assert f"error: cannot read the SSP table {table}: " in capsys.readouterr().err
+    assert f"has a problem:\n  sps.table: cannot read the SSP table {table}: " in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------ check of a table
+
+
+N = 40
+
+
+def survey():
+    """A table that is as it should be with `SETTING`."""
+    random = np.random.default_rng(2)
+    return {
+        "id": np.arange(N),
+        "z": random.uniform(0.5, 5.0, N),
+        "lmass": random.uniform(8.0, 11.0, N),
+        "lsfr": random.uniform(-1.0, 2.0, N),
+        "av": random.uniform(0.0, 2.0, N),
+        "type": np.where(np.arange(N) % 4 == 0, "Q", "SF"),
+        "note": np.full(N, "x"),
+    }
+
+
+SETTING = {"path": "survey.fits", "columns": {"galaxy_id": "id", "redshift": "z", "mass": "lmass", "log_sfr": "lsfr"}}
+
+
+def checked(folder, root, monkeypatch, capsys, data=None, options=(), units=None, others=None, **table):
+    """Return the exit status of ``mocksed check`` of a config with a table, and what it printed."""
+    columns = SETTING["columns"] | table.pop("columns", {})
+    written = astropy.table.Table(survey() | (data or {}), units=units)
+    with warnings.catch_warnings(action="ignore", category=u.UnitsWarning):
+        written.write(folder / "survey.fits", overwrite=True)
+    galaxies = {"source": "table", "table": SETTING | table | {"columns": columns}}
+    (folder / "config.yaml").write_text(yaml.safe_dump({"run": "x", "galaxies": galaxies} | (others or {})))
+    for name in ("workflow", "resources"):
+        if not (folder / name).exists():
+            (folder / name).symlink_to(root / name)
+    monkeypatch.chdir(folder)
+    status = cli.main(["check", "--configfile", "config.yaml", *options])
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+def test_check_says_what_will_be_read(tmp_path, root, monkeypatch, capsys):
+    data = {"age": np.where(np.arange(N) < 10, 500.0, np.nan), "muv": np.full(N, -19.0)}
+    status, said, _ = checked(
+        tmp_path, root, monkeypatch, capsys, data,
+        units={"age": "Myr", "lmass": "log(Msun)", "av": "furlong"},
+        columns={"age": "age", "av": "av", "quiescent": "type"}, quiescent={"from": "column", "values": ["Q"]},
+        keep=["note"],
+    )  # fmt: skip
+    assert status == 0
+    lines = [line.strip() for line in said.splitlines()]
+    assert lines[0] == "survey.fits: 40 rows"
+    assert lines[-1] == "ok"
+    for line in (
+        "redshift     <- z",
+        "mass         <- lmass, log10 of Msun",
+        "log_sfr      <- lsfr, log10 of the SFR in Msun/yr",
+        "passed through: note",
+        "all rows: 40 can be used",
+        "quiescent: 25.0% (column 'type' is one of ['Q'])",
+        "log_sfr given: 100.0%",
+        "age given: 25.0%",
+        "column 'age' is converted from Myr to Gyr (x 0.001)",
+        "column 'av': its unit in the file, 'furlong', is not known and ignored",
+        "column 'muv' looks like an absolute AB magnitude in the UV and is not used: name it in "
+        "galaxies.table.columns.muv",
+    ):
+        assert line in lines, said
+
+
+def test_check_reads_the_first_rows_or_all(tmp_path, root, monkeypatch, capsys):
+    monkeypatch.setattr("mocksed.galaxies.validation.examine.__defaults__", (10, None))
+    monkeypatch.setattr("mocksed.galaxies.preview.CHUNK_ROWS", 10)
+    data = {"z": np.where(np.arange(N) == 30, np.nan, 1.0)}
+    status, said, _ = checked(tmp_path, root, monkeypatch, capsys, data)
+    assert status == 0
+    assert "survey.fits: 40 rows" in said
+    assert "the first 10 rows: 10 can be used" in said
+    status, _, said = checked(tmp_path, root, monkeypatch, capsys, data, ["--all-rows"])
+    assert status == 1
+    assert "column 'z' missing: 1 rows (row 30: nan)" in said
+
+
+def test_check_finds_the_mistakes_of_config_and_table_together(tmp_path, root, monkeypatch, capsys):
+    status, said, mistakes = checked(
+        tmp_path, root, monkeypatch, capsys,
+        {"id": np.full(N, 3), "z": np.where(np.arange(N) == 7, -1.0, 1.0), "age": np.ones(N)},
+        units={"av": "km"}, columns={"av": "av", "muv": "M1500"}, mass_scale="linear",
+        others={"seed": -1, "photometry": {"filters": ["jwst_f115x"]}},
+    )  # fmt: skip
+    assert (status, said) == (1, "")
+    for words in (
+        "seed: -1 is not allowed",
+        "'jwst_f115x'",
+        "no column 'M1500' (galaxies.table.columns.muv)",
+        "column 'av' (galaxies.table.columns.av) has the unit 'km' in the file",
+        "column 'age' has a name that the catalogue needs",
+        "column 'lmass' has a median of",
+        "column 'id' repeats 39 identifiers: 3 in rows 0 and 1",
+        "column 'z' negative: 1 rows (row 7: -1.0)",
+    ):
+        assert words in mistakes, mistakes
+
+
+def row(values, i, value):
+    """Return a column with another value in one row."""
+    return [*list(values)[:i], value, *list(values)[i + 1 :]]
+
+
+GOOD = survey()
+MISTAKES = {  # changes of the table, of galaxies.table (units: of the file) and of the config; words of the message
+    "a misspelt column": (
+        {},
+        {"columns": {"mass": "lmas"}},
+        {},
+        ["survey.fits has no column 'lmas'", "galaxies.table.columns.mass", "Did you mean 'lmass'?", "It has: id, z"],
+    ),
+    "upper and lower case": (
+        {},
+        {"columns": {"redshift": "Z"}},
+        {},
+        ["no column 'Z'", "galaxies.table.columns.redshift", "Did you mean 'z'?"],
+    ),
+    "a misspelt file": (
+        {},
+        {"path": "surwey.fits"},
+        {},
+        ["galaxies.table.path", '"surwey.fits" is not a file', "expected a table", "seen from"],
+    ),
+    "a table, but not the source": (
+        {},
+        {},
+        {"galaxies": {"table": {"path": "survey.fits"}}},
+        ["galaxies.source: lightcone is not allowed", "galaxies.table.path", "expected table"],
+    ),
+    "a key one level too high": (
+        {},
+        {},
+        {"galaxies": {"source": "table", "table": SETTING, "invalid_rows": "drop"}},
+        ["galaxies.invalid_rows: unknown key, did you mean galaxies.table.invalid_rows?", "allowed: source, shards"],
+    ),
+    "a misspelt key": ({}, {"colums": {}}, {}, ["galaxies.table.colums: unknown key, did you mean columns?"]),
+    "1e6": (
+        {},
+        {},
+        {"parent": {"star_forming": {"n": "1e6"}}},
+        ["parent.star_forming.n", '"1e6" is not allowed', "expected an integer from 100", "write 1000000"],
+    ),
+    "linear masses": (
+        {"lmass": 10.0 ** GOOD["lmass"]},
+        {},
+        {},
+        ["column 'lmass' has a median of", "no log10 of a stellar mass", "Set galaxies.table.mass_scale to linear"],
+    ),
+    "logarithms called linear": (
+        {},
+        {"mass_scale": "linear"},
+        {},
+        ["column 'lmass' has a median of", "too small for stellar masses in Msun", "galaxies.table.mass_scale to log"],
+    ),
+    "masses in 1e10 Msun": (
+        {"lmass": 10.0 ** (GOOD["lmass"] - 10.0)},
+        {"mass_scale": "linear"},
+        {},
+        ["column 'lmass' has a median of", "too small", "galaxies.table.mass_factor (1.0e+10 for 1e10 Msun)"],
+    ),
+    "masses in Msun/h": (
+        {},
+        {"units": {"lmass": "log(Msun/h)"}},
+        {},
+        ["column 'lmass'", "unit 'log(Msun/h)' in the file", "galaxies.table.mass_unit is Msun", "set it to Msun/h"],
+    ),
+    "a velocity for a redshift": (
+        {},
+        {"units": {"z": "km/s"}},
+        {},
+        ["column 'z'", "unit 'km s-1' in the file", "redshift, without a unit, is expected", "name another column"],
+    ),
+    "a mark of what is missing": (
+        {"z": row(GOOD["z"], 5, -99.0)},
+        {},
+        {},
+        ["column 'z' negative: 1 rows (row 5: -99.0)", "expected 0 to 20", "galaxies.table.missing_values"],
+    ),
+    "a NaN": (
+        {"lmass": row(GOOD["lmass"], 6, np.nan)},
+        {},
+        {},
+        ["column 'lmass' missing: 1 rows (row 6: nan)", "expected a number", "`invalid_rows: drop` (galaxies.table)"],
+    ),
+    "identifiers that repeat": (
+        {"id": row(GOOD["id"], 9, 3)},
+        {},
+        {},
+        ["column 'id' repeats 1 identifiers: 3 in rows 3 and 9", "must be unique", "galaxy_id: null"],
+    ),
+    "a class without its column": (
+        {},
+        {"quiescent": {"from": "column"}},
+        {},
+        ["galaxies.table.columns.quiescent: null is not allowed", "quiescent.from column", "expected the name of that"],
+    ),
+    "a class of text": (
+        {},
+        {"columns": {"quiescent": "type"}, "quiescent": {"from": "column"}},
+        {},
+        ["column 'type' not a flag: 40 rows (row 0: 'Q'", "expected true or false, 1 or 0", "quiescent.values"],
+    ),
+    "an SFR twice": (
+        {},
+        {"columns": {"sfr": "av"}},
+        {},
+        [
+            "galaxies.table.columns.log_sfr and galaxies.table.columns.sfr",
+            "('lsfr', 'av')",
+            "set the other one to null",
+        ],
+    ),
+    "a linear SFR": (
+        {"lsfr": 10.0 ** (GOOD["lsfr"] + 1.0)},
+        {},
+        {},
+        ["column 'lsfr' has a median of", "log10 of the SFR in Msun/yr", "linear SFR in galaxies.table.columns.sfr"],
+    ),
+    "a specific SFR": (
+        {"lsfr": GOOD["lsfr"] - 9.5},
+        {},
+        {},
+        ["column 'lsfr' has values from", "log10 of the SFR in Msun/yr", "galaxies.table.columns.ssfr"],
+    ),
+    "12 + log O/H": (
+        {"oh": np.full(N, 8.5)},
+        {"columns": {"log_zmet": "oh"}},
+        {},
+        ["column 'oh' has a median of 8.5", "log10 of the metallicity in Zsun", "galaxies.table.columns.oh12"],
+    ),
+    "an age in yr": (
+        {"t": np.full(N, 1e9)},
+        {"columns": {"age": "t"}},
+        {},
+        ["column 't' has a median of 1e+09", "in Gyr", "in yr or Myr", "Convert them"],
+    ),
+    "an apparent magnitude": (
+        {"m": np.full(N, 25.0)},
+        {"columns": {"muv": "m"}},
+        {},
+        ["column 'm' has a median of 25", "absolute AB magnitude in the UV", "apparent magnitudes must be converted"],
+    ),
+    "a name of the catalogue": (
+        {"age": np.ones(N)},
+        {},
+        {},
+        [
+            "column 'age' has a name that the catalogue needs",
+            "Rename it",
+            "keep",
+            "set galaxies.table.columns.age to it",
+        ],
+    ),
+    "an error without a value": (
+        {},
+        {"columns": {"muv_error": "av"}},
+        {},
+        ["galaxies.table.columns.muv_error: 'av' is not used without galaxies.table.columns.muv", "name that as well"],
+    ),
+    "another extension": (
+        {},
+        {"dataset": "CAT"},
+        {},
+        ["survey.fits has no extension 'CAT'", "it has 0 (PRIMARY)", "Set galaxies.table.dataset"],
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_the_message_of_a_mistake_says_what_is_wrong_where_and_what_to_do(tmp_path, root, monkeypatch, capsys, mistake):
+    data, table, others, words = MISTAKES[mistake]
+    status, said, message = checked(tmp_path, root, monkeypatch, capsys, data, others=others, **table)
+    assert (status, said) == (1, "")
+    assert message.startswith("error: the configuration config.yaml has a problem:\n"), message
+    for expected in words:
+        assert expected in message, message
 
 
 def test_a_missing_schema_is_named(monkeypatch, tmp_path, capsys, root):

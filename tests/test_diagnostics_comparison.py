@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from mocksed import relations
 from mocksed.cosmology import Cosmology, t_univ
 from mocksed.diagnostics import Sample, Settings, comparison
 from mocksed.diagnostics.catalogue import Arrays
 from mocksed.diagnostics.comparison import CHECKS, Row
+from mocksed.relations import Gaussian, Relations
 
+RELATIONS = Relations()
 SETTINGS = Settings(redshift_bins=(0.0, 2.0, 5.0), mass_bin=1.0)
 
 
@@ -24,25 +25,24 @@ def catalogue(n: int = 4000, n_quiescent: int = 400, scatter: float = 1.0, seed:
     total = n + n_quiescent
     quiescent = np.arange(total) >= n
     z, mass = rng.uniform(0.1, 5.0, total), rng.uniform(8.0, 10.0, total)
-    scatters = relations.Relations()
 
-    def drawn(mean, name):
-        spread = getattr(scatters, name)
-        return mean + scatter * (spread.draw(mean, rng.random(total)) - mean)
+    def drawn(relation, *given):
+        mean = relation.mean(*given)
+        return mean + scatter * (relation.draw(rng.random(total), *given) - mean)
 
     log_sfr = np.where(
         quiescent,
-        drawn(relations.log_sfr_quiescent(mass, z), "log_sfr_quiescent"),
-        drawn(relations.log_sfr_star_forming(mass, z), "log_sfr_star_forming"),
+        drawn(RELATIONS.log_sfr_quiescent, mass, z),
+        drawn(RELATIONS.log_sfr_star_forming, mass, z),
     )
-    muv = drawn(relations.muv(mass, z), "muv")
-    log_zmet = drawn(relations.log_zmet(mass, log_sfr), "log_zmet")
+    muv = drawn(RELATIONS.muv, mass, z)
+    log_zmet = drawn(RELATIONS.log_zmet, mass, log_sfr, z)
     final = {
         "log_sfr": log_sfr,
         "muv": muv,
-        "beta": drawn(relations.beta(muv, z), "beta"),
+        "beta": drawn(RELATIONS.beta, muv, z),
         "log_zmet": log_zmet,
-        "log_us": drawn(relations.log_us(log_zmet), "log_us"),
+        "log_us": drawn(RELATIONS.log_us, log_zmet, mass, log_sfr, z),
     }
     colours = {"uv": np.where(quiescent, 1.8, 0.5), "vj": np.where(quiescent, 1.0, 0.5)}
     parameters = {"age": rng.random(total) * t_univ(Cosmology(), z), "tau": 10.0 ** rng.uniform(-1.0, 2.0, total)}
@@ -95,7 +95,7 @@ def test_residuals_that_go_together_are_missed():
     galaxies = catalogue(20_000, 0)
     rows = of(measured(galaxies), "correlation")
     assert {row.verdict for row in rows} == {"met"}
-    residual = galaxies["muv"] - relations.muv(galaxies["log_mstar"], galaxies["redshift"])
+    residual = galaxies["muv"] - RELATIONS.muv.mean(galaxies["log_mstar"], galaxies["redshift"])
     rows = of(measured(galaxies | {"beta": galaxies["beta"] + 0.5 * residual}), "correlation")
     assert {row.verdict for row in rows} == {"missed"}
     assert all(0.55 < row.value < 0.8 for row in rows)
@@ -122,7 +122,7 @@ def test_half_widths_are_relative_to_those_asked_for():
 
 
 def test_the_scatter_that_is_asked_for_ends_at_the_limits():
-    cut = relations.Gaussian(1.0, (-np.inf, 0.0))
+    cut = Gaussian(1.0, (-np.inf, 0.0))
     inside = np.ones(1, bool)
     assert comparison._half_width(cut, np.array([-9.0]), inside) == pytest.approx(1.0)
     # half a normal: quantiles of 0.159 and 0.841 at -1.41 and -0.20

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mocksed import diagnostics, relations, storage
+from mocksed import diagnostics, storage
 from mocksed.columns import FLAG_DESCRIPTIONS, Flag
 from mocksed.cosmology import Cosmology, t_univ
 from mocksed.diagnostics import (
@@ -28,7 +28,9 @@ from mocksed.diagnostics import (
 )
 from mocksed.diagnostics.catalogue import Arrays, select
 from mocksed.errors import UserError
+from mocksed.relations import Relations
 
+RELATIONS = Relations()
 SETTINGS = Settings()
 PANELS = {
     "muv": (muv, "muv"),
@@ -60,17 +62,17 @@ def synthetic(n_star_forming: int, n_quiescent: int, scatter: float = 1.0, seed:
     z, log_mstar = rng.uniform(0.01, 12.0, n), rng.uniform(8.0, 11.5, n)
     normal = partial(rng.normal, size=n)
     log_sfr = np.where(
-        quiescent, relations.log_sfr_quiescent(log_mstar, z), relations.log_sfr_star_forming(log_mstar, z)
+        quiescent, RELATIONS.log_sfr_quiescent.mean(log_mstar, z), RELATIONS.log_sfr_star_forming.mean(log_mstar, z)
     ) + scatter * normal(0, 0.3)
-    log_zmet = relations.log_zmet(log_mstar, log_sfr) + scatter * normal(0, 0.2)
-    magnitude = relations.muv(log_mstar, z) + scatter * normal(0, 0.7)
-    log_us = relations.log_us(log_zmet) + scatter * normal(0, 0.3)
+    log_zmet = RELATIONS.log_zmet.mean(log_mstar, log_sfr, z) + scatter * normal(0, 0.2)
+    magnitude = RELATIONS.muv.mean(log_mstar, z) + scatter * normal(0, 0.7)
+    log_us = RELATIONS.log_us.mean(log_zmet, log_mstar, log_sfr, z) + scatter * normal(0, 0.3)
     final = {
         "log_sfr": log_sfr,
         "log_zmet": log_zmet,
         "log_us": np.where(quiescent, np.nan, log_us),
         "muv": magnitude,
-        "beta": relations.beta(magnitude, z) + scatter * normal(0, 0.35),
+        "beta": RELATIONS.beta.mean(magnitude, z) + scatter * normal(0, 0.35),
     }
     proposed = {f"prop_{name}": values - scatter * normal(0.05, 0.1) for name, values in final.items()}
     fraction = rng.beta(2.0, 2.0, n)
@@ -192,7 +194,7 @@ def test_residuals_that_go_together_are_found(large: Sample) -> None:
     assert abs(free["mean_correlation"]) < 0.02
     assert all(row["log_mstar"][0] >= 8.5 and row["count"] >= 100 for row in free["correlations"])
     galaxies = dict(large.galaxies)
-    residual = galaxies["muv"] - relations.muv(galaxies["log_mstar"], galaxies["redshift"])
+    residual = galaxies["muv"] - RELATIONS.muv.mean(galaxies["log_mstar"], galaxies["redshift"])
     galaxies["beta"] = galaxies["beta"] + 0.5 * residual  # as wide as the scatter of 0.35
     tied = assignment.measure(Sample(galaxies), SETTINGS)
     assert tied["mean_correlation"] == pytest.approx(0.707, abs=0.02)
@@ -200,10 +202,10 @@ def test_residuals_that_go_together_are_found(large: Sample) -> None:
 
 def test_residuals_are_from_the_median_of_what_is_cut_to_limits() -> None:
     galaxies = synthetic(2000, 0, scatter=0.0) | {"log_mstar": np.full(2000, 11.5)}
-    scatters = relations.Relations()
-    galaxies["log_zmet"] = scatters.log_zmet.draw(residuals.means(galaxies)["log_zmet"], 0.5)
-    assert np.abs(residuals.from_relations(galaxies, scatters)["log_zmet"]).max() < 1e-12
-    assert np.median(galaxies["log_zmet"] - residuals.means(galaxies)["log_zmet"]) < -0.05
+    mean = residuals.means(galaxies, RELATIONS)["log_zmet"]
+    galaxies["log_zmet"] = RELATIONS.log_zmet.scatter.draw(mean, 0.5)
+    assert np.abs(residuals.from_relations(galaxies, RELATIONS)["log_zmet"]).max() < 1e-12
+    assert np.median(galaxies["log_zmet"] - mean) < -0.05
 
 
 def test_bins_of_muv_that_the_least_mass_cuts_are_known(large: Sample) -> None:

@@ -1,5 +1,6 @@
 """The user's table: formats, interpretation, everything that can be wrong with it, and that nothing is written then."""
 
+import hashlib
 import json
 import logging
 import os
@@ -16,10 +17,15 @@ from astropy.io import fits
 from numpy.testing import assert_allclose, assert_array_equal
 
 from mocksed import rng, storage
+from mocksed.columns import GIVEN
 from mocksed.errors import UserError
 from mocksed.galaxies import table as module
+from mocksed.galaxies.given import SPELLINGS
+from mocksed.galaxies.header import header_of
 from mocksed.galaxies.mass_functions import quiescent_fraction
-from mocksed.galaxies.table import TableSpec, check_header, deal, write_shards
+from mocksed.galaxies.readers import open_table
+from mocksed.galaxies.spec import TableSpec
+from mocksed.galaxies.table import deal, write_shards
 
 N = 23
 SEED = 5
@@ -91,6 +97,12 @@ WRITERS = {
 }
 
 
+def check_header(spec):
+    """Raise what is wrong with the columns."""
+    with open_table(spec.path, spec.format, spec.dataset) as table:
+        header_of(spec, table).check()
+
+
 class Folder:
     """A table in a folder, and what `write_shards` makes of it."""
 
@@ -147,7 +159,8 @@ def test_round_trip_of_every_format(folder, name, chunk_rows):
         assert result.schema.field("n_bands").type == pa.int16()
     assert result.schema.field("old").type == pa.bool_()
     assert result.schema.field("redshift").metadata is not None
-    assert json.loads(folder.report.read_text()) == {"n_rows": N, "n_used": N, "n_dropped": 0, "reasons": []}
+    report = json.loads(folder.report.read_text())
+    assert (report["n_rows"], report["n_used"], report["n_dropped"], report["reasons"]) == (N, N, 0, [])
 
 
 def test_every_shard_says_of_which_run_it_is(folder):
@@ -234,6 +247,46 @@ def test_ids_stored_as_floats(folder):
 def test_ids_in_any_order(folder):
     ids = np.random.default_rng(1).permutation(N) - 4
     assert_array_equal(folder.write(columns() | {"id": ids}, chunk_rows=5)["galaxy_id"], ids)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("keep", ["all", []])
+def test_ids_that_are_text(folder, name, keep):
+    """They are kept, and numbered by what they are: a part of the table gives the same galaxies."""
+    data = columns() | {"id": columns()["field"]}
+    whole = folder.write(data, name, chunk_rows=4, keep=keep)
+    assert whole["original_id"].to_pylist() == data["id"].tolist()
+    assert "id" not in whole.column_names
+    assert whole.schema.field("galaxy_id").type == pa.int64()
+    assert len(set(whole["galaxy_id"].to_pylist())) == N
+    assert min(whole["galaxy_id"].to_pylist()) >= 0
+    part = folder.write({key: values[5:12] for key, values in data.items()}, name, keep=keep)
+    assert part.equals(whole.slice(5, 7))
+
+
+def test_the_number_of_a_text_never_changes(folder):
+    data = {key: values[:2] for key, values in columns().items()} | {"id": ["cosmos-17", "\u03b1 Cen"]}
+    expected = [int.from_bytes(hashlib.blake2b(t.encode(), digest_size=8).digest(), "little") // 2 for t in data["id"]]
+    assert folder.write(data)["galaxy_id"].to_pylist() == expected
+
+
+def test_ids_above_the_largest_int64(folder):
+    ids = np.arange(2**63 - 3, 2**63 - 3 + N, dtype=np.uint64)
+    result = folder.write(columns() | {"id": ids}, chunk_rows=5)
+    assert result["original_id"].to_pylist() == ids.tolist()
+    assert result["galaxy_id"].to_pylist() == [i if i < 2**63 else i - 2**64 for i in ids.tolist()]
+
+
+@pytest.mark.parametrize("missing", [None, "", "  "])
+def test_a_text_that_is_missing_is_no_id(folder, missing):
+    ids = [*columns()["field"].tolist()[:-1], missing]
+    folder.refuses(columns() | {"id": ids}, "column 'id' .* not identifiers: row 22: .*an integer or a text for each")
+
+
+def test_texts_that_repeat(folder):
+    ids = columns()["field"].astype(object)
+    ids[20] = ids[3]
+    folder.refuses(columns() | {"id": ids}, "repeats 1 identifiers: 'cosmos-3' in rows 3 and 20", chunk_rows=5)
 
 
 @pytest.mark.parametrize("name", ["t.fits", "t.hdf5", "t.h5"])
@@ -603,7 +656,7 @@ def test_missing_value_in_single_precision(folder):
 
 
 def test_no_path():
-    with pytest.raises(UserError, match=r"galaxies.table.path names no file"):
+    with pytest.raises(UserError, match=r"galaxies.table.path: null is not allowed"):
         TableSpec.from_config({"path": None})
 
 
@@ -619,8 +672,8 @@ def test_header(folder, check):
     )
     refuses(r"no column 'Z' .*Did you mean 'z'", columns=NAMES | {"redshift": "Z"})
     refuses(r"no column 'qqq' \(galaxies.table.keep\)", keep=["qqq"])
-    refuses(r"quiescent.from is column, but galaxies.table.columns.quiescent", quiescent={"from": "column"})
-    refuses(r"quiescent.from is ssfr, but galaxies.table.columns.ssfr", quiescent={"from": "ssfr"})
+    refuses(r"columns.quiescent: null is not allowed with .*quiescent.from column", quiescent={"from": "column"})
+    refuses(r"columns.ssfr: null is not allowed .*, or the SFR in columns.log_sfr", quiescent={"from": "ssfr"})
     for name in ("age", "mag_f200w", "absmag_V", "line_halpha", "redshift", "quiescent"):
         refuses(rf"'{name}' has a name that the catalogue needs.*Rename it.*keep", columns() | {name: np.ones(N)})
     for name in ("t.fits", "t.hdf5", "t.h5"):
@@ -672,7 +725,7 @@ def test_damage_found_late_leaves_nothing(folder):
 
 
 def test_errors_of_the_program_are_not_blamed_on_the_file(folder, monkeypatch):
-    monkeypatch.setattr("mocksed.galaxies.table.normalise", lambda *_: [][0])
+    monkeypatch.setattr("mocksed.galaxies.validation.normalise", lambda *_: [][0])
     with pytest.raises(IndexError):
         folder.write(columns())
 
@@ -705,10 +758,10 @@ def test_duplicate_ids(folder, chunk_rows):
 
 @pytest.mark.parametrize(
     ("last", "shown"),
-    [(1.5, "1.5"), (None, "null"), (2**63, "9223372036854775808"), (1e17, "1e.17"), (np.nan, "nan|null")],
+    [(1.5, "1.5"), (None, "null"), (1e17, "1e.17"), (np.nan, "nan|null")],
 )
 def test_ids_must_be_integers(folder, last, shown):
-    ids = [*range(N - 1), last] if last != 2**63 else np.array([*range(N - 1), last], np.uint64)
+    ids = [*range(N - 1), last]
     message = f"column 'id' .* not identifiers: row 22: ({shown})"
     folder.refuses(pd.DataFrame(columns() | {"id": pd.array(ids) if last is None else ids}), message, chunk_rows=5)
 
@@ -738,10 +791,6 @@ def test_one_column_is_not_two_things(folder):
         check_header(TableSpec.from_config(folder.config(columns(), columns=names)))
 
 
-def test_ids_must_not_be_text(folder):
-    folder.refuses(columns() | {"id": columns()["field"]}, "not identifiers: row 0: 'cosmos-0'")
-
-
 def test_masses_that_are_not_logarithms(folder):
     data = columns() | {"lmass": 10.0 ** columns()["lmass"]}
     for invalid_rows in ("stop", "drop"):
@@ -769,6 +818,263 @@ def test_output_folder_that_cannot_be_written(folder):
     (folder.path / "out").write_text("a file")
     with pytest.raises(UserError, match="cannot write"):
         folder.write(columns())
+
+
+# -------------------------------------------------------------------------------------- what the table gives
+
+
+def given(folder, column, role, values, error=None, **changes):
+    """Return the columns given_* of a table with one given column, None for null, and the report."""
+    data, names = columns() | {column: values}, NAMES | {role: column}
+    if error is not None:
+        data[f"e_{column}"], names[f"{role}_error"] = error, f"e_{column}"
+    result = folder.write(data, chunk_rows=7, columns=names | changes.pop("columns", {}), **changes)
+    found = {name: result[name].to_pylist() for name in result.column_names if name.startswith("given_")}
+    return found, result, json.loads(folder.report.read_text())
+
+
+CASES = {  # key: values of the table, quantity, what they are, error of 0.2 in the table
+    "log_sfr": ([1.5, -0.5], "log_sfr", [1.5, -0.5], [0.2, 0.2]),
+    "sfr": ([10.0, 0.1], "log_sfr", [1.0, -1.0], [0.2 / 10 / np.log(10), 0.2 / 0.1 / np.log(10)]),
+    "log_zmet": ([-1.0, 0.25], "log_zmet", [-1.0, 0.25], [0.2, 0.2]),
+    "oh12": ([8.69, 7.69], "log_zmet", [0.0, -1.0], [0.2, 0.2]),
+    "log_us": ([-2.5, -3.5], "log_us", [-2.5, -3.5], [0.2, 0.2]),
+    "muv": ([-19.0, -22.0], "muv", [-19.0, -22.0], [0.2, 0.2]),
+    "beta": ([-2.0, -1.0], "beta", [-2.0, -1.0], [0.2, 0.2]),
+    "dust2": ([0.0, 1.5], "dust2", [0.0, 1.5], [0.2, 0.2]),
+    "av": ([0.0, 1.0857362], "dust2", [0.0, 1.0], [0.2 / 1.0857362, 0.2 / 1.0857362]),
+    "age": ([0.5, 3.0], "age", [0.5, 3.0], [0.2, 0.2]),
+}
+
+
+def test_every_quantity_has_a_case():
+    assert CASES.keys() == SPELLINGS.keys()
+    assert {quantity for _, quantity, _, _ in CASES.values()} == set(GIVEN)
+
+
+@pytest.mark.parametrize("role", CASES)
+def test_what_is_given_is_a_column_of_the_catalogues_input(folder, role):
+    (one, two), quantity, expected, error = CASES[role]
+    values = [one, two] * (N // 2) + [None]
+    found, result, report = given(folder, "mine", role, values, [0.2] * 21 + [None, 0.2])
+    assert_allclose(found[f"given_{quantity}"][:2], expected, atol=1e-7)
+    assert found[f"given_{quantity}"][2:] == [*(found[f"given_{quantity}"][:2] * 10), None]
+    assert_allclose(found[f"given_{quantity}_error"][:2], error, rtol=1e-6)
+    assert found[f"given_{quantity}_error"][21:] == [None, None]  # the one of a value that is not there
+    assert found.keys() == {f"given_{quantity}", f"given_{quantity}_error"}
+    assert result.schema.field(f"given_{quantity}").type == pa.float64()
+    assert result.schema.field(f"given_{quantity}").metadata[b"description"]
+    assert result["mine"].to_pylist() == values
+    assert report["n_given"] == {quantity: N - 1}
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, -99.9, -1])
+def test_rows_without_a_value_are_good_rows(folder, missing):
+    values = [*columns()["z"][:-1], missing]
+    found, result, _ = given(folder, "mine", "age", values, missing_values=[-99.9, -1])
+    assert found == {"given_age": [*columns()["z"][:-1].tolist(), None]}
+    assert len(result) == N
+
+
+def test_solar_oxygen(folder):
+    found, _, _ = given(folder, "mine", "oh12", np.full(N, 8.0), oh12_solar=8.9)
+    assert_allclose(found["given_log_zmet"], -0.9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "mass", "sfr"), [("salpeter", 0.61, 0.63), ("kroupa", 0.61 / 0.66, 0.63 / 0.67),
+                                                  ("chabrier", 1.0, 1.0), (None, 1.0, 1.0)])  # fmt: skip
+def test_initial_mass_functions(folder, name, mass, sfr):
+    found, result, _ = given(folder, "mine", "sfr", np.full(N, 10.0), mass_imf=name, sfr_imf=name)
+    assert_allclose(found["given_log_sfr"], 1.0 + np.log10(sfr), atol=1e-12)
+    assert_allclose(result["log_mstar"].to_numpy() - columns()["lmass"], np.log10(mass), atol=1e-12)
+
+
+@pytest.mark.parametrize(("role", "none"), [("sfr", 0.0), ("sfr", 1e-9), ("log_sfr", -np.inf), ("log_sfr", -9.0)])
+@pytest.mark.parametrize("origin", ["column", "ssfr", "own ssfr", "uvj", "mass_function"])
+def test_a_galaxy_without_star_formation_is_quiescent(folder, role, none, origin, caplog):
+    """Where the classes are not those of a column; its SFR is not given."""
+    values = np.full(N, 1.0)
+    values[[3, 17]] = none
+    data = columns() | {"mine": values, "old": np.zeros(N, bool), "lssfr": np.full(N, -9.0)}
+    data |= {"u-v": np.full(N, 0.5), "v-j": np.full(N, 0.5), "lmass": np.full(N, 9.0), "z": np.full(N, 8.0)}
+    names = NAMES | {role: "mine", "quiescent": "old", "uv": "u-v", "vj": "v-j"}
+    if origin == "own ssfr":
+        names["ssfr"] = "lssfr"
+    with caplog.at_level(logging.INFO, "mocksed"):
+        result = folder.write(data, columns=names, quiescent={"from": origin.split()[-1]})
+    assert np.flatnonzero(result["given_log_sfr"].is_null()).tolist() == [3, 17]
+    assert np.flatnonzero(result["quiescent"]).tolist() == ([] if origin == "column" else [3, 17])
+    assert json.loads(folder.report.read_text())["n_no_star_formation"] == 2
+    assert "column 'mine': 2 galaxies have no star formation" in caplog.text
+    assert ("2 are star-forming by column 'old'" in caplog.text) == (origin == "column")
+
+
+def test_a_galaxy_without_star_formation_is_quiescent_in_every_realisation(folder):
+    data = columns(400) | {"mine": np.where(np.arange(400) % 4 == 0, 0.0, 1.0)}
+    spec = TableSpec.from_config(folder.config(data, columns=NAMES | {"sfr": "mine"}))
+    write_shards(spec, SEED, folder.outputs, folder.report, realisations=[0, 3])
+    rows = pa.concat_tables([storage.read_table(path) for path in folder.outputs]).to_pandas()
+    assert rows.quiescent[rows.given_log_sfr.isna()].all()
+    assert not rows.quiescent[rows.given_log_sfr.notna()].all()
+    assert not [name for name in rows if name.startswith("_")]
+    assert (rows.quiescent[rows.realisation == 0].to_numpy() != rows.quiescent[rows.realisation == 3].to_numpy()).any()
+
+
+def test_a_named_column_with_a_name_of_the_catalogue_does_not_clash(folder):
+    data = columns() | {"log_sfr": columns()["z"] - 2.0, "age": columns()["z"]}
+    result = folder.write(data, columns=NAMES | {"log_sfr": "log_sfr", "age": "age"})
+    assert result["given_log_sfr"].to_pylist() == data["log_sfr"].tolist()
+    assert result["given_age"].to_pylist() == data["age"].tolist()
+    assert not {"log_sfr", "age"} & set(result.column_names)
+    with pytest.raises(UserError, match=r"'age' has a name that .*set galaxies.table.columns.age to it"):
+        check_header(TableSpec.from_config(folder.config(data, keep=["age"])))
+
+
+@pytest.mark.parametrize(
+    ("role", "value", "words"),
+    [
+        ("age", 0.0, "out of range: 1 rows .row 7: 0.0.; expected a time .* in Gyr, above 0.*yr or Myr"),
+        ("age", 1e9, "out of range.*in Gyr"),
+        ("dust2", -0.1, "out of range: 1 rows .row 7: -0.1.; expected an optical depth .*0 or more"),
+        ("av", -99.0, "out of range.*missing_values"),
+        ("log_sfr", 7.0, "out of range.*from -8 to 5; name a linear SFR in galaxies.table.columns.sfr"),
+        ("log_sfr", np.inf, "out of range"),
+        ("sfr", -1.0, "out of range.*galaxies.table.columns.log_sfr"),
+        ("muv", 24.0, "out of range.*-30 to 0.*apparent"),
+        ("beta", "blue", "not a number: 1 rows .row 7: 'blue'"),
+    ],
+)
+def test_values_that_cannot_be(folder, role, value, words):
+    values = np.full(N, np.mean(CASES[role][0])).astype(object)
+    values[7] = value
+    data, setting = pd.DataFrame(columns() | {"mine": values}), {"columns": NAMES | {role: "mine"}}
+    folder.refuses(data, f"column 'mine' {words}", "t.csv", **setting)
+    assert len(folder.write(data, "t.csv", invalid_rows="drop", **setting)) == N - 1
+
+
+@pytest.mark.parametrize("value", [-0.1, "large", np.inf])
+def test_errors_that_cannot_be(folder, value):
+    errors = np.full(N, 0.1).astype(object)
+    errors[7] = value
+    data = pd.DataFrame(columns() | {"mine": np.full(N, 1.0), "error": errors})
+    setting = {"columns": NAMES | {"age": "mine", "age_error": "error"}}
+    folder.refuses(
+        data, "column 'error' (not a number|no standard error): 1 rows .row 7: .*0 or more", "t.csv", **setting
+    )
+
+
+@pytest.mark.parametrize(
+    ("role", "median", "words"),
+    [
+        ("log_sfr", 20.0, "a median of 20, but galaxies.table.columns.log_sfr is log10 .*columns.sfr"),
+        ("log_sfr", -10.0, "values from -10.1 to -9.9 only, .*columns.ssfr"),
+        ("sfr", 1e-10, "columns.ssfr"),
+        ("log_zmet", 0.02, "values from 0.018 to 0.022 only, .*mass fractions"),
+        ("sfr", -1.0, "columns.log_sfr"),
+        ("log_zmet", 8.6, "columns.oh12"),
+        ("oh12", -0.2, "columns.log_zmet"),
+        ("age", 2e9, "in yr or Myr"),
+        ("muv", 25.0, "apparent"),
+    ],
+)
+def test_a_column_that_is_something_else_is_known_by_its_median(folder, role, median, words):
+    data = columns() | {"mine": median + np.linspace(-0.1, 0.1, N) * (min(median, 0.1) if median > 0.0 else 1.0)}
+    for invalid_rows in ("stop", "drop"):
+        message = folder.refuses(
+            data, f"column 'mine' has .*{words}", columns=NAMES | {role: "mine"}, invalid_rows=invalid_rows
+        )
+        assert "\n" not in message
+
+
+def test_columns_that_are_not_used_are_named(folder, caplog):
+    data = columns() | {"lSFR": np.zeros(N), "SFR": np.ones(N), "12logOH": np.full(N, 8.0)}
+    with caplog.at_level(logging.INFO, "mocksed"):
+        folder.write(data, columns=NAMES | {"oh12": "12logOH"}, keep=[])
+    report = json.loads(folder.report.read_text())
+    assert [line.split("'")[1] for line in report["not_used"]] == ["av", "lSFR", "SFR"]
+    line = "column 'lSFR' looks like log10 of the SFR in Msun/yr and is not used: name it in "
+    line += "galaxies.table.columns.log_sfr"
+    assert line in report["not_used"]
+    assert line in caplog.text
+    folder.write(data, columns=NAMES | {"oh12": "12logOH", "log_sfr": "lSFR", "av": "av"})
+    assert json.loads(folder.report.read_text())["not_used"] == []
+
+
+# ------------------------------------------------------------------------------------------------ classes
+
+
+def test_classes_by_colours(folder):
+    uv, vj = np.array([1.8, 1.2, 1.8, 1.8] * 6)[:N], np.array([0.9, 0.4, 1.7, 1.3] * 6)[:N]
+    data, names = columns() | {"UV": uv, "VJ": vj}, NAMES | {"uv": "UV", "vj": "VJ"}
+    result = folder.write(data, columns=names, quiescent={"from": "uvj"})
+    assert result["quiescent"].to_pylist() == ([True, False, False, False] * 6)[:N]
+    box = {"uv_min": 1.0, "vj_max": 1.6, "slope": 0.88, "intercept": 0.5}
+    write_shards(TableSpec.from_config(folder.config(data, columns=names, quiescent={"from": "uvj"}), box), SEED,
+                 folder.outputs)  # fmt: skip
+    assert sum(sum(storage.read_table(path)["quiescent"].to_pylist()) for path in folder.outputs) == 17
+
+
+def test_a_missing_colour(folder):
+    data = columns() | {"UV": np.full(N, 1.0), "VJ": [*np.ones(N - 1), np.nan]}
+    folder.refuses(data, "'VJ' missing: 1 rows .row 22", columns=NAMES | {"uv": "UV", "vj": "VJ"},
+                   quiescent={"from": "uvj"})  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.csv", "t.fits"])
+@pytest.mark.parametrize(("kinds", "values"), [((" Q", "SF", "dusty", "passive"), ["q", "passive"]),
+                                               ((3, 1, 2, 7), [3, 7.0])])  # fmt: skip
+def test_classes_by_text_and_by_number(folder, name, kinds, values):
+    data = columns() | {"type": np.array(kinds * 6)[:N]}
+    setting = {"columns": NAMES | {"quiescent": "type"}, "quiescent": {"from": "column", "values": values}}
+    assert folder.write(data, name, **setting)["quiescent"].to_pylist() == ([True, False, False, True] * 6)[:N]
+
+
+@pytest.mark.parametrize("missing", [None, ""])
+def test_a_missing_class(folder, missing):
+    data = columns() | {"type": ["Q", "SF"] * 11 + [missing]}
+    setting = {"columns": NAMES | {"quiescent": "type"}, "quiescent": {"from": "column", "values": ["Q"]}}
+    folder.refuses(data, "'type' missing: 1 rows .row 22: .*expected a class", **setting)
+
+
+def test_ssfr_from_the_sfr_that_is_given(folder):
+    log_sfr = columns()["lmass"] - np.where(np.arange(N) % 3 == 0, 12.0, 9.0)
+    setting = {"columns": NAMES | {"sfr": "mine"}, "quiescent": {"from": "ssfr"}}
+    result = folder.write(columns() | {"mine": 10.0**log_sfr}, **setting)
+    assert_array_equal(result["quiescent"], np.arange(N) % 3 == 0)
+    missing = columns() | {"mine": [*(10.0**log_sfr)[:-1], None]}
+    folder = Folder(folder.path / "again")
+    folder.path.mkdir()
+    folder.refuses(missing, "'mine' missing: 1 rows .row 22: null.*quiescent.from ssfr", **setting)
+
+
+# ---------------------------------------------------------------------------------------------- snapshots
+
+
+def test_a_constant_redshift(folder):
+    result = folder.write(columns(), columns={"galaxy_id": "id", "mass": "lmass", "redshift": 2})
+    assert result["redshift"].to_pylist() == [2.0] * N
+    assert result["z"].to_pylist() == columns()["z"].tolist()
+
+
+def test_scale_factors(folder):
+    data = columns() | {"a": 1.0 / (1.0 + columns()["z"])}
+    result = folder.write(data, columns={"galaxy_id": "id", "mass": "lmass", "scale_factor": "a"})
+    assert_allclose(result["redshift"].to_numpy(), columns()["z"], rtol=1e-12)
+    for value in (0.0, 1.01, 2.0, -1.0):
+        again = Folder(folder.path / str(value))
+        again.path.mkdir()
+        data["a"][4] = value
+        again.refuses(data, "'a' no scale factor: 1 rows .row 4", columns={"mass": "lmass", "scale_factor": "a"})
+
+
+@pytest.mark.parametrize("scale", ["log", "linear"])
+def test_masses_in_units_of_a_large_one(folder, scale):
+    """As simulations of the Illustris family have them."""
+    data = columns() | {"lmass": columns()["lmass"] - 10.0 + np.log10(0.7)}
+    if scale == "linear":
+        data["lmass"] = 10.0 ** data["lmass"]
+    result = folder.write(data, mass_scale=scale, mass_unit="Msun/h", mass_factor=1e10, h=0.7)
+    assert_allclose(result["log_mstar"].to_numpy(), columns()["lmass"], atol=1e-12)
 
 
 # ------------------------------------------------------------------------------------------- realisations

@@ -63,7 +63,7 @@ def work(root, schema, tmp_path) -> Work:
     """Return a small job: two kinds of parent, shards of different lengths."""
     table = root / "resources/ssp_padova_kurucz_chabrier.h5"
     config = configuration.load({"run": "tiny", "sps": {"table": str(table)}}, schema)
-    shared = {key: config[key] for key in ("seed", "cosmology", "sps")} | {"scatter": config["relations"]["scatter"]}
+    shared = {key: config[key] for key in ("seed", "cosmology", "sps", "relations")}
     recipes = {
         kind: {"kind": kind, "n": n, "sampling": "default", **shared}
         for kind, n in (("quiescent", 201), ("star_forming", 901))

@@ -7,6 +7,8 @@ from scipy import stats
 
 from mocksed import relations as r
 
+DEFAULT = r.Relations()
+
 # the check values are printed with three or four decimals
 SFR, Z, MAG = 5.1e-5, 5.1e-4, 5.1e-4
 
@@ -16,26 +18,26 @@ SFR, Z, MAG = 5.1e-5, 5.1e-4, 5.1e-4
     [(8, 0, -1.5), (10, 0, 0.3771), (11, 0, 0.6931), (10, 2, 1.2157), (11, 2, 2.1557), (10, 4, 1.5485), (9, 7, 0.8546)],
 )
 def test_sfr_of_star_forming_galaxies(log_mstar, redshift, expected):
-    assert_allclose(r.log_sfr_star_forming(log_mstar, redshift), expected, rtol=0, atol=SFR)
+    assert_allclose(DEFAULT.log_sfr_star_forming.mean(log_mstar, redshift), expected, rtol=0, atol=SFR)
 
 
 @pytest.mark.parametrize(
     ("log_mstar", "redshift", "expected"), [(10, 0, -1.1), (11, 0, -0.6), (10, 2, -0.6229), (9, 7, -0.6969)]
 )
 def test_sfr_of_quiescent_galaxies(log_mstar, redshift, expected):
-    assert_allclose(r.log_sfr_quiescent(log_mstar, redshift), expected, rtol=0, atol=SFR)
+    assert_allclose(DEFAULT.log_sfr_quiescent.mean(log_mstar, redshift), expected, rtol=0, atol=SFR)
 
 
 @pytest.mark.parametrize(
     ("log_mstar", "log_sfr", "expected"), [(9, 0, -0.55), (10, 1, -0.32), (8, -1.5, -0.71), (11, 2, -0.09)]
 )
 def test_metallicity(log_mstar, log_sfr, expected):
-    assert_allclose(r.log_zmet(log_mstar, log_sfr), expected, rtol=0, atol=Z)
+    assert_allclose(DEFAULT.log_zmet.mean(log_mstar, log_sfr, 1.0), expected, rtol=0, atol=Z)
 
 
 @pytest.mark.parametrize(("log_zmet", "expected"), [(-0.55, -3.14), (-0.32, -3.324)])
 def test_ionisation_parameter(log_zmet, expected):
-    assert_allclose(r.log_us(log_zmet), expected, rtol=0, atol=Z)
+    assert_allclose(DEFAULT.log_us.mean(log_zmet, 10.0, 1.0, 1.0), expected, rtol=0, atol=Z)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,9 @@ def test_ionisation_parameter(log_zmet, expected):
     ],
 )
 def test_muv(redshift, expected):
-    assert_allclose(r.muv([8, 9, 10, 11], redshift), expected, rtol=0, atol=1.1e-3)  # the fit's residual: 0.001
+    assert_allclose(
+        DEFAULT.muv.mean([8, 9, 10, 11], redshift), expected, rtol=0, atol=1.1e-3
+    )  # the fit's residual: 0.001
 
 
 @pytest.mark.parametrize(
@@ -62,12 +66,12 @@ def test_muv(redshift, expected):
     ],
 )
 def test_beta(redshift, expected):
-    assert_allclose(r.beta([-22, -19.5, -17, -15], redshift), expected, rtol=0, atol=MAG)
+    assert_allclose(DEFAULT.beta.mean([-22, -19.5, -17, -15], redshift), expected, rtol=0, atol=MAG)
 
 
 def test_relations_broadcast():
-    assert r.log_sfr_star_forming(np.zeros((3, 1)), np.zeros(2)).shape == (3, 2)
-    assert r.muv(np.zeros(3), 0.0).shape == (3,)
+    assert DEFAULT.log_sfr_star_forming.mean(np.zeros((3, 1)), np.zeros(2)).shape == (3, 2)
+    assert DEFAULT.muv.mean(np.zeros(3), 0.0).shape == (3,)
 
 
 UNIFORM = (np.arange(20_000) + 0.5) / 20_000
@@ -120,19 +124,19 @@ def test_truncated_student_t_is_the_distribution_within_the_limits():
 
 def test_default_scatters():
     relations = r.Relations()
-    assert relations.log_sfr_star_forming == r.Gaussian(0.3)
-    assert relations.log_sfr_quiescent == r.Gaussian(0.4)
-    assert relations.log_zmet == r.StudentT(0.3, (-2.2, 0.24))
-    assert relations.log_us == r.StudentT(0.3, (-4.0, -1.0))
-    assert relations.muv == r.Gaussian(0.7)
-    assert relations.beta == r.Gaussian(0.35, (-2.6, np.inf))
+    assert relations.log_sfr_star_forming.scatter == r.Gaussian(0.3)
+    assert relations.log_sfr_quiescent.scatter == r.Gaussian(0.4)
+    assert relations.log_zmet.scatter == r.StudentT(0.3, (-2.2, 0.24))
+    assert relations.log_us.scatter == r.StudentT(0.3, (-4.0, -1.0))
+    assert relations.muv.scatter == r.Gaussian(0.7)
+    assert relations.beta.scatter == r.Gaussian(0.35, (-2.6, np.inf))
 
 
 def test_scatters_come_from_the_config():
     scales = dict.fromkeys(("log_sfr_star_forming", "log_sfr_quiescent", "log_zmet", "log_us", "muv", "beta"), 0.0)
-    relations = r.Relations.from_config(scales | {"muv": 0.5})
-    assert relations.muv == r.Gaussian(0.5)
-    assert relations.log_us == r.StudentT(0.0, r.LOG_US_RANGE)
+    relations = r.Relations.from_config({"scatter": scales | {"muv": 0.5}})
+    assert relations.muv.scatter == r.Gaussian(0.5)
+    assert relations.log_us.scatter == r.StudentT(0.0, r.LOG_US_RANGE)
 
 
 @pytest.mark.parametrize("kind", [r.Gaussian, r.StudentT])

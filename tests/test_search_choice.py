@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numba
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from mocksed.relations import Gaussian, Relations, StudentT
 from mocksed.search import choice
 from mocksed.search.choice import STATISTICS, Candidates, Prior
 
-SCATTER = Relations()
+RELATIONS = Relations()
 NO_PRIOR = Prior()
 
 
@@ -79,18 +81,18 @@ def test_a_scatter_of_zero_counts_as_a_little_and_other_students_are_refused():
 N_GALAXIES, K = 400, 50
 
 
-def drawn_from_the_relations(n=N_GALAXIES, k=K, seed=3, scatter=SCATTER):
+def drawn_from_the_relations(n=N_GALAXIES, k=K, seed=3, relations=RELATIONS):
     """Candidates that are what the relations ask, each of them: SFR, M_UV, slope at that and metallicity."""
     rng = np.random.default_rng(seed)
     mass, z = np.repeat(rng.uniform(8.0, 11.0, (n, 1)), k, 1), np.repeat(rng.uniform(0.0, 6.0, (n, 1)), k, 1)
-    log_sfr = scatter.log_sfr_star_forming.draw(rel.log_sfr_star_forming(mass, z), rng.random((n, k)))
-    muv = scatter.muv.draw(rel.muv(mass, z), rng.random((n, k)))
+    log_sfr = relations.log_sfr_star_forming.draw(rng.random((n, k)), mass, z)
+    muv = relations.muv.draw(rng.random((n, k)), mass, z)
     found = Candidates(
         distance=rng.uniform(0.0, 1.0, (n, k)),
         age=rng.uniform(0.1, 3.0, (n, k)),
         log_sfr=log_sfr,
-        log_zmet=scatter.log_zmet.draw(rel.log_zmet(mass, log_sfr), rng.random((n, k))),
-        beta=scatter.beta.draw(rel.beta(muv, z), rng.random((n, k))),
+        log_zmet=relations.log_zmet.draw(rng.random((n, k)), mass, log_sfr, z),
+        beta=relations.beta.draw(rng.random((n, k)), muv, z),
         muv=muv,
         dust_index=rng.uniform(-1.2, 0.4, (n, k)),
     )
@@ -105,7 +107,7 @@ N_POLYNOMIALS = N_STATISTICS - len(choice.BALANCED)
 
 def test_statistics_have_a_mean_of_zero_and_polynomials_a_variance_of_one_where_the_relations_hold():
     found, *galaxies = drawn_from_the_relations()
-    statistics = choice.star_forming(found, *galaxies, scatter=SCATTER, prior=NO_PRIOR).statistics
+    statistics = choice.star_forming(found, *galaxies, relations=RELATIONS, prior=NO_PRIOR).statistics
     assert statistics.shape == (N_GALAXIES, K, N_STATISTICS)
     flat = statistics.reshape(-1, N_STATISTICS).astype(float)
     assert np.all(np.abs(flat.mean(axis=0)) < 4.0 / np.sqrt(len(flat)))
@@ -125,12 +127,18 @@ def test_statistics_at_given_residuals(name, off):
     """At some scatters from the mean in one quantity; the others are at the means that this leaves them."""
     mass, z = np.array([9.0]), np.array([1.0])
     # limits that do not matter
-    scatter = Relations(beta=Gaussian(0.35), log_zmet=StudentT(0.3, (-1e4, 1e4)))
+    relations = Relations(
+        beta=replace(RELATIONS.beta, scatter=Gaussian(0.35)),
+        log_zmet=replace(RELATIONS.log_zmet, scatter=StudentT(0.3, (-1e4, 1e4))),
+    )
     residual = {other: off * scale if other == name else 0.0 for other, scale in
                 (("log_sfr", 0.3), ("muv", 0.7), ("beta", 0.35), ("log_zmet", 0.3))}  # fmt: skip
-    log_sfr, muv = rel.log_sfr_star_forming(mass, z) + residual["log_sfr"], rel.muv(mass, z) + residual["muv"]
-    beta = rel.beta(muv, z) + residual["beta"]
-    log_zmet = rel.log_zmet(mass, log_sfr) + residual["log_zmet"]
+    log_sfr, muv = (
+        RELATIONS.log_sfr_star_forming.mean(mass, z) + residual["log_sfr"],
+        RELATIONS.muv.mean(mass, z) + residual["muv"],
+    )
+    beta = RELATIONS.beta.mean(muv, z) + residual["beta"]
+    log_zmet = RELATIONS.log_zmet.mean(mass, log_sfr, z) + residual["log_zmet"]
     nothing = np.zeros((1, 1))
     found = Candidates(
         nothing,
@@ -138,7 +146,7 @@ def test_statistics_at_given_residuals(name, off):
         *(values[:, None] for values in (log_sfr, log_zmet, beta, muv)),
         nothing,
     )
-    (got,) = choice.star_forming(found, mass, z, np.full(1, 5.0), scatter=scatter, prior=NO_PRIOR).statistics[0]
+    (got,) = choice.star_forming(found, mass, z, np.full(1, 5.0), relations=relations, prior=NO_PRIOR).statistics[0]
     u = dict.fromkeys(choice.BALANCED, 0.5)
     u[name] = stats.t(3).cdf(off) if name == "log_zmet" else stats.norm.cdf(off)
     expected = [moments(u[of], choice.N_MOMENTS) for of in choice.BALANCED]
@@ -149,14 +157,14 @@ def test_statistics_at_given_residuals(name, off):
 
 def test_products_are_of_slope_and_muv():
     mass, z = np.array([9.0]), np.array([1.0])
-    muv = rel.muv(mass, z) + 0.7
+    muv = RELATIONS.muv.mean(mass, z) + 0.7
     nothing = np.zeros((1, 1))
     found = Candidates(
-        nothing, nothing, rel.log_sfr_star_forming(mass, z)[:, None], nothing,
-        (rel.beta(muv, z) - 0.35)[:, None], muv[:, None], nothing,
+        nothing, nothing, RELATIONS.log_sfr_star_forming.mean(mass, z)[:, None], nothing,
+        (RELATIONS.beta.mean(muv, z) - 0.35)[:, None], muv[:, None], nothing,
     )  # fmt: skip
-    scatter = Relations(beta=Gaussian(0.35))
-    (got,) = choice.star_forming(found, mass, z, np.full(1, 5.0), scatter=scatter, prior=NO_PRIOR).statistics[0]
+    relations = Relations(beta=replace(RELATIONS.beta, scatter=Gaussian(0.35)))
+    (got,) = choice.star_forming(found, mass, z, np.full(1, 5.0), relations=relations, prior=NO_PRIOR).statistics[0]
     above, below = stats.norm.cdf(1.0), stats.norm.cdf(-1.0)
     expected = moments(below, 1) * moments(above, choice.N_TOGETHER)
     together = slice(N_POLYNOMIALS - choice.N_TOGETHER, N_POLYNOMIALS)
@@ -168,13 +176,13 @@ def test_weights_of_star_forming_candidates_are_those_written_down():
     found, mass, z, t_univ = drawn_from_the_relations(30, 7)
     prior = Prior((0.6, 0.25), (-0.2, 0.5))
     coefficients = np.random.default_rng(1).normal(size=(30, N_STATISTICS))
-    unbalanced = choice.star_forming(found, mass, z, t_univ, scatter=SCATTER, prior=prior)
+    unbalanced = choice.star_forming(found, mass, z, t_univ, relations=RELATIONS, prior=prior)
     log_weight = choice.star_forming(
-        found, mass, z, t_univ, scatter=SCATTER, prior=prior, coefficients=coefficients
+        found, mass, z, t_univ, relations=RELATIONS, prior=prior, coefficients=coefficients
     ).log_weight
-    of_muv = stats.norm(rel.muv(mass, z)[:, None], 0.7).logpdf(found.muv)
-    own = stats.norm(rel.beta(found.muv, z[:, None]), 0.35).logpdf(found.beta)
-    drawn = stats.norm(rel.beta(rel.muv(mass, z), z)[:, None], 0.35).logpdf(found.beta)
+    of_muv = stats.norm(RELATIONS.muv.mean(mass, z)[:, None], 0.7).logpdf(found.muv)
+    own = stats.norm(RELATIONS.beta.mean(found.muv, z[:, None]), 0.35).logpdf(found.beta)
+    drawn = stats.norm(RELATIONS.beta.mean(RELATIONS.muv.mean(mass, z), z)[:, None], 0.35).logpdf(found.beta)
     expected = of_muv + own - drawn
     expected += stats.norm(0.0, 0.3).logpdf(found.distance)
     expected += stats.norm(0.6, 0.25).logpdf(found.age / 5.0) + stats.norm(-0.2, 0.5).logpdf(found.dust_index)
@@ -207,7 +215,7 @@ def test_what_was_not_found_has_no_weight(kind):
     if kind == "quiescent":
         log_weight = choice.quiescent(found, t_univ, prior=prior).log_weight
     else:
-        score = choice.star_forming(found, mass, z, t_univ, scatter=SCATTER, prior=prior)
+        score = choice.star_forming(found, mass, z, t_univ, relations=RELATIONS, prior=prior)
         log_weight = score.log_weight
         assert np.all(np.isfinite(score.statistics))
     assert_array_equal(np.isneginf(log_weight), missing)
@@ -241,9 +249,9 @@ def test_weights_and_choices_do_not_depend_on_the_others_or_on_threads(set_threa
     )
 
     def made(rows):
-        part = Candidates(*(values[rows] for values in found))
+        part = Candidates(*(None if values is None else values[rows] for values in found))
         score = choice.star_forming(
-            part, *(values[rows] for values in galaxies), scatter=SCATTER, prior=Prior((0.6, 0.25)),
+            part, *(values[rows] for values in galaxies), relations=RELATIONS, prior=Prior((0.6, 0.25)),
             coefficients=coefficients[rows],
         )  # fmt: skip
         return score.log_weight, choice.take(score.log_weight, random[rows])

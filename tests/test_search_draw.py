@@ -8,8 +8,8 @@ from mocksed.relations import Relations
 from mocksed.rng import Stage, uniforms
 from mocksed.search import KINDS, draw
 
-SCATTER = Relations()
-EXACT = Relations.from_config(dict.fromkeys(Relations.__dataclass_fields__, 0.0))
+RELATIONS = Relations()
+EXACT = RELATIONS.scattered(dict.fromkeys(Relations.__dataclass_fields__, 0.0))
 N = 20_000
 IDS = np.arange(N)
 DRAWS = {
@@ -24,9 +24,9 @@ def galaxies(n=N):
     return {"log_mstar": rng.uniform(7.0, 11.5, n), "redshift": rng.uniform(0.0, 12.0, n)}
 
 
-def drawn(which, own=None, ids=IDS, *, seed=4, scatter=SCATTER, realisation=0):
+def drawn(which, own=None, ids=IDS, *, seed=4, relations=RELATIONS, realisation=0):
     function, kind = DRAWS[which]
-    return function(draw.numbers(kind, ids, seed, realisation), **(own or galaxies()), scatter=scatter)
+    return function(draw.numbers(kind, ids, seed, realisation), **(own or galaxies()), relations=relations)
 
 
 def assert_uniform(probabilities):
@@ -44,16 +44,17 @@ def probabilities(which):
     """Return the cumulative probabilities of what was drawn, each under its relation given those before."""
     asked, (mass, z) = drawn(which), galaxies().values()
     if which == "quiescent":
-        found = {"log_sfr": stats.norm(rel.log_sfr_quiescent(mass, z), 0.4).cdf(asked["log_sfr"])}
+        found = {"log_sfr": stats.norm(RELATIONS.log_sfr_quiescent.mean(mass, z), 0.4).cdf(asked["log_sfr"])}
     else:
-        found = {"log_sfr": stats.norm(rel.log_sfr_star_forming(mass, z), 0.3).cdf(asked["log_sfr"])}
-        mean_muv = rel.muv(mass, z) if which == "star_forming" else asked["muv"]
-        found["beta"] = cut(stats.norm(rel.beta(mean_muv, z), 0.35), asked["beta"], rel.BETA_RANGE)
-    metallicity = stats.t(3, rel.log_zmet(mass, asked["log_sfr"]), 0.3)
+        found = {"log_sfr": stats.norm(RELATIONS.log_sfr_star_forming.mean(mass, z), 0.3).cdf(asked["log_sfr"])}
+        mean_muv = RELATIONS.muv.mean(mass, z) if which == "star_forming" else asked["muv"]
+        found["beta"] = cut(stats.norm(RELATIONS.beta.mean(mean_muv, z), 0.35), asked["beta"], rel.BETA_RANGE)
+    metallicity = stats.t(3, RELATIONS.log_zmet.mean(mass, asked["log_sfr"], z), 0.3)
     found["log_zmet"] = cut(metallicity, asked["log_zmet"], rel.LOG_ZMET_RANGE)
     if which == "independent":
-        found["muv"] = stats.norm(rel.muv(mass, z), 0.7).cdf(asked["muv"])
-        found["log_us"] = cut(stats.t(3, rel.log_us(asked["log_zmet"]), 0.3), asked["log_us"], rel.LOG_US_RANGE)
+        found["muv"] = stats.norm(RELATIONS.muv.mean(mass, z), 0.7).cdf(asked["muv"])
+        mean = RELATIONS.log_us.mean(asked["log_zmet"], mass, asked["log_sfr"], z)
+        found["log_us"] = cut(stats.t(3, mean, 0.3), asked["log_us"], rel.LOG_US_RANGE)
     assert found.keys() == asked.keys()
     return found
 
@@ -87,19 +88,19 @@ def test_draws_stay_within_the_limits():
 def test_without_scatter_each_relation_takes_what_was_drawn_before():
     own = galaxies(100) | {"log_mstar": np.linspace(8.0, 9.5, 100)}
     mass, z = own["log_mstar"], own["redshift"]
-    asked = drawn("independent", own, IDS[:100], scatter=EXACT)
-    log_sfr = rel.log_sfr_star_forming(mass, z)
+    asked = drawn("independent", own, IDS[:100], relations=EXACT)
+    log_sfr = RELATIONS.log_sfr_star_forming.mean(mass, z)
     assert_array_equal(asked["log_sfr"], log_sfr)
-    assert_array_equal(asked["log_zmet"], rel.log_zmet(mass, log_sfr))
-    assert_array_equal(asked["log_us"], rel.log_us(asked["log_zmet"]))
-    assert_array_equal(asked["muv"], rel.muv(mass, z))
-    assert_array_equal(asked["beta"], np.maximum(rel.beta(asked["muv"], z), -2.6))
-    searched = drawn("star_forming", own, IDS[:100], scatter=EXACT)
+    assert_array_equal(asked["log_zmet"], RELATIONS.log_zmet.mean(mass, log_sfr, z))
+    assert_array_equal(asked["log_us"], RELATIONS.log_us.mean(asked["log_zmet"], mass, asked["log_sfr"], z))
+    assert_array_equal(asked["muv"], RELATIONS.muv.mean(mass, z))
+    assert_array_equal(asked["beta"], np.maximum(RELATIONS.beta.mean(asked["muv"], z), -2.6))
+    searched = drawn("star_forming", own, IDS[:100], relations=EXACT)
     for name in ("log_sfr", "log_zmet", "beta"):
         assert_array_equal(searched[name], asked[name])
-    quiescent = drawn("quiescent", own, IDS[:100], scatter=EXACT)
-    assert_array_equal(quiescent["log_sfr"], rel.log_sfr_quiescent(mass, z))
-    assert_array_equal(quiescent["log_zmet"], rel.log_zmet(mass, quiescent["log_sfr"]))
+    quiescent = drawn("quiescent", own, IDS[:100], relations=EXACT)
+    assert_array_equal(quiescent["log_sfr"], RELATIONS.log_sfr_quiescent.mean(mass, z))
+    assert_array_equal(quiescent["log_zmet"], RELATIONS.log_zmet.mean(mass, quiescent["log_sfr"], z))
 
 
 @pytest.mark.parametrize("which", DRAWS)
@@ -125,7 +126,7 @@ def test_a_realisation_is_the_same_alone(which):
         assert all(together[name][i * n : (i + 1) * n].tobytes() == values.tobytes() for name, values in alone.items())
     whole = drawn(which)
     assert all(together[name][:n].tobytes() == values[:n].tobytes() for name, values in whole.items())
-    relation = rel.log_sfr_quiescent if which == "quiescent" else rel.log_sfr_star_forming
+    relation = RELATIONS.log_sfr_quiescent.mean if which == "quiescent" else RELATIONS.log_sfr_star_forming.mean
     scatter = np.split(together["log_sfr"] - relation(**own), 3)
     assert np.all(np.abs(np.corrcoef(scatter)[np.triu_indices(3, 1)]) < 0.2)
 

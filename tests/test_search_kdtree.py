@@ -24,7 +24,7 @@ ALL = [pytest.param(preset[kind], id=f"{name} {kind}") for name, preset in METRI
 def points(engine):
     sampling = {**parent.PRESETS["star_forming"]["default"], "dust_index": {"constant": 0.0}}
     ids = np.arange(20_000)
-    drawn = parent.sample(ids, sampling, quiescent=False, seed=1, cosmo=COSMO, scatter=Relations())
+    drawn = parent.sample(ids, sampling, quiescent=False, seed=1, cosmo=COSMO, relations=Relations())
     return {name: values.astype(np.float32) for name, values in parent.evaluate(drawn, engine, quiescent=False).items()}
 
 
@@ -33,7 +33,7 @@ def galaxies():
     rng, ids = np.random.default_rng(5), np.arange(2000)
     own = {"redshift": rng.uniform(0.0, 12.0, 2000), "log_mstar": rng.uniform(7.0, 11.5, 2000)}
     uniform = draw.numbers("star_forming", ids, 1)
-    return own | draw.independent(uniform, **own, scatter=Relations())
+    return own | draw.independent(uniform, **own, relations=Relations())
 
 
 def anywhere(n):

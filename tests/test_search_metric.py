@@ -57,13 +57,16 @@ def test_the_default_metric_does_not_see_mass_or_redshift(kind):
 
 
 def test_the_default_metric_counts_in_scatters_of_the_relations():
-    scatter, default = Relations(), METRICS["default"]
+    relations, default = Relations(), METRICS["default"]
     assert default["star_forming"].scales == {
-        "log_ssfr": scatter.log_sfr_star_forming.scale, "log_zmet": scatter.log_zmet.scale, "beta": scatter.beta.scale
-    }  # fmt: skip
+        "log_ssfr": relations.log_sfr_star_forming.scatter.scale,
+        "log_zmet": relations.log_zmet.scatter.scale,
+        "beta": relations.beta.scatter.scale,
+    }
     assert default["quiescent"].scales == {
-        "log_ssfr": scatter.log_sfr_quiescent.scale, "log_zmet": scatter.log_zmet.scale
-    }  # fmt: skip
+        "log_ssfr": relations.log_sfr_quiescent.scatter.scale,
+        "log_zmet": relations.log_zmet.scatter.scale,
+    }
     assert default["star_forming"].payload == ("muv_per_mass", "dust_index")
 
 

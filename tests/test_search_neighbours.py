@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from mocksed import relations as rel
 from mocksed.columns import Flag
 from mocksed.cosmology import age_max
 from mocksed.search import KINDS, balance, choice, draw, kdtree, neighbours
@@ -92,7 +91,7 @@ def test_columns_and_what_is_asked(chain, kind):
     draws = []
     for i in range(3 if kind == "star_forming" else 1):
         uniform = draw.numbers(kind, own["galaxy_id"], 11, draw=i)
-        draws.append(getattr(draw, kind)(uniform, own["log_mstar"], own["redshift"], chain.search().scatter))
+        draws.append(getattr(draw, kind)(uniform, own["log_mstar"], own["redshift"], chain.search().relations))
     asked = np.stack([np.stack(list(of_draw.values())) for of_draw in draws])
     got = np.stack([found[f"prop_{name}"] for name in draws[0]])
     of_draw = np.all(asked == got, axis=1)
@@ -124,9 +123,11 @@ def test_the_point_taken_is_near_the_draw_that_is_given(chain):
 
 def test_the_ionisation_parameter_is_drawn_at_the_metallicity_that_was_taken(chain):
     found, own = chain.found("star_forming"), chain.galaxies["star_forming"]
-    scatter, uniform = chain.search().scatter, draw.numbers("star_forming", own["galaxy_id"], 11)
-    taken = chain.points["star_forming"].columns["log_zmet"][found["parent_row"]].astype(float)
-    assert_allclose(found["prop_log_us"], scatter.log_us.draw(rel.log_us(taken), uniform["log_us"]), atol=1e-6)
+    uniform = draw.numbers("star_forming", own["galaxy_id"], 11)["log_us"]
+    taken = {name: values[found["parent_row"]] for name, values in chain.points["star_forming"].columns.items()}
+    mass, log_sfr = own["log_mstar"], taken["log_sfr"] - taken["log_mstar"] + own["log_mstar"]
+    expected = chain.search().relations.log_us.draw(uniform, taken["log_zmet"], mass, log_sfr, own["redshift"])
+    assert_allclose(found["prop_log_us"], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -162,7 +163,7 @@ def test_weights_decide_and_the_balance_is_used(chain, root):
         )
         score = choice.star_forming(
             candidates, first["log_mstar"], first["redshift"], age_max(search.cosmo, first["redshift"]) + 1e-3,
-            scatter=search.scatter, prior=search.prior["star_forming"],
+            relations=search.relations, prior=search.prior["star_forming"],
             coefficients=own_coefficients,
         )  # fmt: skip
         weight = np.exp(score.log_weight[0] - score.log_weight.max())[:5]

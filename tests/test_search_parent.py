@@ -16,14 +16,14 @@ from mocksed.sps.model import DUST_TYPE, LIMITS, SLOPED, Model
 from mocksed.sps.weights import psi_n
 from mocksed.uvj import WILLIAMS2009, in_box
 
-COSMO, SCATTER = Cosmology(), Relations()
+COSMO, RELATIONS = Cosmology(), Relations()
 IDS = np.arange(20_000)
 NO_SLOPE = {"dust_index": {"constant": 0.0}}
 DEFAULT = {**parent.PRESETS["star_forming"]["default"], **NO_SLOPE}
 
 
-def sample(sampling, ids=IDS, *, quiescent=False, seed=3, scatter=SCATTER):
-    return parent.sample(ids, sampling, quiescent=quiescent, seed=seed, cosmo=COSMO, scatter=scatter)
+def sample(sampling, ids=IDS, *, quiescent=False, seed=3, relations=RELATIONS):
+    return parent.sample(ids, sampling, quiescent=quiescent, seed=seed, cosmo=COSMO, relations=relations)
 
 
 def assert_uniform(probabilities):
@@ -79,14 +79,17 @@ def test_normal_ages_are_cut_to_what_is_allowed(redshift, mean, sigma):
 @pytest.mark.parametrize("quiescent", [False, True])
 def test_metallicity_from_its_relation(quiescent):
     drawn = sample({**DEFAULT, "log_zmet": {"relation": True}}, quiescent=quiescent)
-    log_sfr = rel.log_sfr_quiescent if quiescent else rel.log_sfr_star_forming
-    mean = rel.log_zmet(drawn["log_mstar"], log_sfr(drawn["log_mstar"], drawn["redshift"]))
+    mass, z = drawn["log_mstar"], drawn["redshift"]
+    log_sfr = (RELATIONS.log_sfr_quiescent if quiescent else RELATIONS.log_sfr_star_forming).mean(mass, z)
+    mean = RELATIONS.log_zmet.mean(mass, log_sfr, z)
     assert_student(drawn["log_zmet"], mean, rel.LOG_ZMET_RANGE)
 
 
 def test_ionisation_parameter_from_its_relation():
     drawn = sample(DEFAULT)
-    assert_student(drawn["log_us"], rel.log_us(drawn["log_zmet"]), rel.LOG_US_RANGE)
+    mass, z = drawn["log_mstar"], drawn["redshift"]
+    log_sfr = RELATIONS.log_sfr_star_forming.mean(mass, z)
+    assert_student(drawn["log_us"], RELATIONS.log_us.mean(drawn["log_zmet"], mass, log_sfr, z), rel.LOG_US_RANGE)
 
 
 def assert_student(drawn, mean, limits):
@@ -96,11 +99,12 @@ def assert_student(drawn, mean, limits):
 
 
 def test_without_scatter_the_relations_themselves():
-    exact = Relations.from_config(dict.fromkeys(Relations.__dataclass_fields__, 0.0))
-    drawn = sample({**DEFAULT, "log_zmet": {"relation": True}, "log_mstar": {"uniform": (8.0, 9.0)}}, scatter=exact)
-    log_sfr = rel.log_sfr_star_forming(drawn["log_mstar"], drawn["redshift"])
-    assert_allclose(drawn["log_zmet"], rel.log_zmet(drawn["log_mstar"], log_sfr), rtol=1e-14)
-    assert_allclose(drawn["log_us"], rel.log_us(drawn["log_zmet"]), rtol=1e-14)
+    exact = RELATIONS.scattered(dict.fromkeys(Relations.__dataclass_fields__, 0.0))
+    drawn = sample({**DEFAULT, "log_zmet": {"relation": True}, "log_mstar": {"uniform": (8.0, 9.0)}}, relations=exact)
+    mass, z = drawn["log_mstar"], drawn["redshift"]
+    log_sfr = RELATIONS.log_sfr_star_forming.mean(mass, z)
+    assert_allclose(drawn["log_zmet"], RELATIONS.log_zmet.mean(mass, log_sfr, z), rtol=1e-14)
+    assert_allclose(drawn["log_us"], RELATIONS.log_us.mean(drawn["log_zmet"], mass, log_sfr, z), rtol=1e-14)
 
 
 @given(
@@ -116,7 +120,7 @@ def test_without_scatter_the_relations_themselves():
 )
 def test_ages_are_always_allowed(redshift, uniform, distribution):
     redshift = np.array([redshift])
-    age = parent.draw("age", distribution, np.array([uniform]), {"redshift": redshift}, False, COSMO, SCATTER)
+    age = parent.draw("age", distribution, np.array([uniform]), {"redshift": redshift}, False, COSMO, RELATIONS)
     assert AGE_MARGIN <= age[0] <= age_max(COSMO, redshift)[0]
 
 
@@ -232,7 +236,7 @@ def make_recipe(root, **changes):
         "sampling": "default",
         "seed": 3,
         "cosmology": {"H0": 67.66, "Om0": 0.3111},
-        "scatter": dict.fromkeys(Relations.__dataclass_fields__, 0.3),
+        "relations": {"scatter": dict.fromkeys(Relations.__dataclass_fields__, 0.3)},
         "sps": {"table": str(root / TABLE), "sfh": "delayed_tau"},
     }
     return parent.recipe(**options | changes)

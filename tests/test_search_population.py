@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pytest
 
-from mocksed import relations as rel
 from mocksed.columns import Flag
 from mocksed.cosmology import Cosmology, age_max, t_univ
 from mocksed.galaxies.lightcone import LightCone
@@ -14,7 +13,7 @@ from mocksed.search import balance
 from mocksed.uvj import depth, in_box
 from tests import populations
 
-SCATTER, COSMO = Relations(), Cosmology()
+RELATIONS, COSMO = Relations(), Cosmology()
 SEEDS = {"galaxies": (7, 2026), "parent": 404}  # nothing was tuned on them
 N_PARENT = {"star_forming": 1_000_000, "quiescent": 200_000}  # those of the default
 BLUEST = -2.3
@@ -76,12 +75,16 @@ def quiescent(root, engine):
 
 def probabilities(own):
     """Return the cumulative probability of each quantity of star-forming galaxies under its relation."""
+
+    def of(relation, value, *given):
+        return relation.scatter.cumulative(relation.mean(*given), value)
+
     mass, z = own["log_mstar"], own["redshift"]
     return {
-        "muv": SCATTER.muv.cumulative(rel.muv(mass, z), own["muv"]),
-        "log_sfr": SCATTER.log_sfr_star_forming.cumulative(rel.log_sfr_star_forming(mass, z), own["log_sfr"]),
-        "beta": SCATTER.beta.cumulative(rel.beta(own["muv"], z), own["beta"]),
-        "log_zmet": SCATTER.log_zmet.cumulative(rel.log_zmet(mass, own["log_sfr"]), own["log_zmet"]),
+        "muv": of(RELATIONS.muv, own["muv"], mass, z),
+        "log_sfr": of(RELATIONS.log_sfr_star_forming, own["log_sfr"], mass, z),
+        "beta": of(RELATIONS.beta, own["beta"], own["muv"], z),
+        "log_zmet": of(RELATIONS.log_zmet, own["log_zmet"], mass, own["log_sfr"], z),
     }
 
 
@@ -89,11 +92,11 @@ def residuals(own):
     """Return star-forming galaxies less the medians of their relations, limits included."""
     mass, z = own["log_mstar"], own["redshift"]
     return {
-        "muv": own["muv"] - rel.muv(mass, z),
-        "log_sfr": own["log_sfr"] - rel.log_sfr_star_forming(mass, z),
-        "beta": own["beta"] - SCATTER.beta.draw(rel.beta(own["muv"], z), 0.5),
-        "log_zmet": own["log_zmet"] - SCATTER.log_zmet.draw(rel.log_zmet(mass, own["log_sfr"]), 0.5),
-        "log_us": own["log_us"] - SCATTER.log_us.draw(rel.log_us(own["log_zmet"]), 0.5),
+        "muv": own["muv"] - RELATIONS.muv.mean(mass, z),
+        "log_sfr": own["log_sfr"] - RELATIONS.log_sfr_star_forming.mean(mass, z),
+        "beta": own["beta"] - RELATIONS.beta.draw(0.5, own["muv"], z),
+        "log_zmet": own["log_zmet"] - RELATIONS.log_zmet.draw(0.5, mass, own["log_sfr"], z),
+        "log_us": own["log_us"] - RELATIONS.log_us.draw(0.5, own["log_zmet"], mass, own["log_sfr"], z),
     }
 
 
@@ -126,7 +129,7 @@ def test_half_widths_are_those_of_the_relations(star_forming, name):
 
     def of_node(redshift, log_mstar):
         # that of the slope is not to be had where a sixth of the galaxies are asked to be bluer than any model
-        blue = SCATTER.beta.draw(rel.beta(rel.muv(log_mstar, redshift), redshift), 0.159)
+        blue = RELATIONS.beta.draw(0.159, RELATIONS.muv.mean(log_mstar, redshift), redshift)
         return 0.12 if name == "beta" and blue < BLUEST else 0.1
 
     within = 0.5 * (0.84134 - 0.15866)
@@ -161,7 +164,7 @@ def test_slopes_at_a_given_muv_are_on_their_relation(cone):
     off, bins = {}, 0  # off by more than the median of the bin is uncertain
     for low, high in ((0.2, 0.7), (0.7, 1.3), (1.3, 2.0), (2.0, 3.0), (3.0, 4.0), (4.0, 5.0), (5.0, 7.0)):
         of_bin = (cone["redshift"] >= low) & (cone["redshift"] < high)
-        limit = rel.muv(8.0, np.array([low, high])).min() - 2.0 * SCATTER.muv.scale
+        limit = RELATIONS.muv.mean(8.0, np.array([low, high])).min() - 2.0 * RELATIONS.muv.scatter.scale
         for bright in np.arange(-23.0, limit - 1.0):
             rows = of_bin & (cone["muv"] >= bright) & (cone["muv"] < bright + 1.0)
             if rows.sum() < 300:  # of fewer the median is uncertain by a quarter of what is allowed
@@ -230,7 +233,7 @@ def test_few_massive_quiescent_galaxies_are_at_the_edge_of_the_box(quiescent):
 
 def test_quiescent_star_formation_is_on_its_relation(quiescent):
     def off(own):
-        return own["log_sfr"] - rel.log_sfr_quiescent(own["log_mstar"], own["redshift"])
+        return own["log_sfr"] - RELATIONS.log_sfr_quiescent.mean(own["log_mstar"], own["redshift"])
 
     def limit(redshift, log_mstar):
         return 0.05 if log_mstar >= 9.0 else np.inf
@@ -239,7 +242,7 @@ def test_quiescent_star_formation_is_on_its_relation(quiescent):
         return 0.1 if log_mstar >= 9.0 else np.inf
 
     assert not missed(quiescent, "quiescent", lambda own: np.median(off(own)), limit)
-    scale = SCATTER.log_sfr_quiescent.scale
+    scale = RELATIONS.log_sfr_quiescent.scatter.scale
     assert not missed(quiescent, "quiescent", lambda own: half_width(off(own)) / scale - 1.0, width)
 
 
@@ -251,6 +254,7 @@ def test_massive_quiescent_galaxies_are_old(quiescent):
 
 def test_metallicities_of_quiescent_galaxies_are_on_their_relation(quiescent):
     def off(own):
-        return np.median(own["log_zmet"] - SCATTER.log_zmet.draw(rel.log_zmet(own["log_mstar"], own["log_sfr"]), 0.5))
+        asked = RELATIONS.log_zmet.draw(0.5, own["log_mstar"], own["log_sfr"], own["redshift"])
+        return np.median(own["log_zmet"] - asked)
 
     assert not missed(quiescent, "quiescent", off, lambda z, mass: 0.03)

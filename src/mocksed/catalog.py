@@ -18,6 +18,7 @@ from mocksed.errors import UserError
 from mocksed.filters import Filter
 from mocksed.jobs import Progress
 from mocksed.lines import indices
+from mocksed.search import given
 from mocksed.search.draw import ASKED
 from mocksed.search.metric import Metric
 from mocksed.search.parent import FSPS
@@ -60,7 +61,7 @@ def build(
     Parameters
     ----------
     galaxies : mapping of str to ndarray of shape (n, )
-        ``galaxy_id``, ``redshift``, ``log_mstar``, ``quiescent``.
+        ``galaxy_id``, ``redshift``, ``log_mstar``, ``quiescent``, and what their table gives (``given_...``).
     assigned : mapping of str to ndarray of shape (n, )
         What was asked (``prop_...``) and assigned (`mocksed.search.parent.FSPS`, ``flags``); NaN where a class has no
         such quantity.
@@ -94,9 +95,9 @@ def build(
         ("log_zmet", engine.clip_log_zmet, Flag.ZMET_CLIPPED),
         ("log_us", engine.clip_log_us, Flag.US_CLIPPED),
     ):
-        given, asked = columns[name], columns[f"prop_{name}"]
-        columns[name] = clip(given)
-        flags[(np.abs(columns[name] - given) > _ROUNDING) | (np.abs(clip(asked) - asked) > 0.0)] |= flag
+        before, asked = columns[name], columns[f"prop_{name}"]
+        columns[name] = clip(before)
+        flags[(np.abs(columns[name] - before) > _ROUNDING) | (np.abs(clip(asked) - asked) > 0.0)] |= flag
     limit = _age_limit(galaxies, cosmo)
     flags[columns["age"] > limit] |= Flag.AGE_CLIPPED
     columns["age"] = np.minimum(columns["age"], limit)
@@ -119,6 +120,10 @@ def build(
         drawn = own | {name: columns[f"prop_{name}"][row] for name in ASKED[kind]}
         columns["distance"][row] = metrics[kind].distance(drawn, own)
     flags[columns["distance"] > FAR] |= Flag.FAR
+    for name in given.columns(galaxies):
+        is_given = ~np.isnan(galaxies[f"given_{name}"])
+        off = np.abs(columns[name] - assigned[f"prop_{name}"])  # NaN where a class has no such quantity
+        flags[is_given & (off > given.TOLERANCES[name])] |= given.FLAGS[name]
     outside = galaxies["quiescent"] & ~in_box(columns["uv"], columns["vj"], uvj_box)
     flags[outside] |= Flag.UVJ_OUTSIDE
     for name in results:

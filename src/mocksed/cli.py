@@ -6,11 +6,11 @@ A command is one function that takes the parsed arguments, and one line in `pars
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mocksed import __version__, config, measured, planning
+from mocksed import __version__, config, launch, measured, planning
 from mocksed.errors import UserError
 
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
@@ -35,7 +35,10 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="mocksed", description="A spectrum for every galaxy of a simulated catalogue.")
     top.add_argument("--version", action="version", version=f"mocksed {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    add_command(commands, "check", check, "check a config and print 'ok'")
+    of_check = add_command(
+        commands, "check", check, "check a config and what it names, say what will be read of a table, and print 'ok'"
+    )
+    of_check.add_argument("--all-rows", action="store_true", help="read the whole table, not only its first rows")
     add_command(commands, "report-path", report_path, "print where the HTML report of a config goes")
     add_plan(commands)
     add_command(commands, "filters", list_filters, "print the filters that are known by name", configfile=False)
@@ -91,13 +94,37 @@ def add_spectra(commands: Any) -> None:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Check a config, and that its SSP table can be read."""
-    table = config.load(args.configfile, args.schema)["sps"]["table"]
-    if os.path.isfile(table):  # otherwise it will be made
-        from mocksed.sps import table as ssp_table  # no other command reads all of it
+    """Check a config and all that it names, and say what will be read of a table."""
+    lines: list[str] = []
 
-        ssp_table.read(table)
-    print("ok")
+    def ssp_table(loaded: dict[str, Any]) -> Iterator[str]:
+        path = loaded["sps"]["table"]
+        if os.path.isfile(path):  # otherwise it will be made
+            from mocksed.sps import table  # no other command reads all of it
+
+            try:
+                table.read(path)
+            except UserError as error:
+                yield f"sps.table: {str(error).removesuffix('.')}"
+
+    def galaxies(loaded: dict[str, Any]) -> Iterator[str]:
+        spec = config.table_of(loaded)
+        if spec is not None:
+            from mocksed.galaxies.preview import preview  # it takes seconds to import
+
+            said, problems = preview(spec, loaded["seed"], args.all_rows)
+            lines.extend(said)
+            yield from problems
+
+    def launcher(loaded: dict[str, Any]) -> Iterator[str]:
+        if loaded["mpi"]["tasks"] > 1:
+            try:
+                launch.check(loaded["mpi"]["launcher"])
+            except UserError as error:
+                yield str(error)
+
+    config.load(args.configfile, args.schema, further=(ssp_table, galaxies, launcher))
+    print(*lines, "ok", sep="\n")
 
 
 def report_path(args: argparse.Namespace) -> None:

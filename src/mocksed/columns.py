@@ -25,12 +25,30 @@ COLUMNS: dict[str, Column] = {
     "quiescent": Column(_b, "", "quiescent (true) or star-forming (false)"),
     "ra": Column(_f8, "deg", "right ascension (ICRS)"),
     "dec": Column(_f8, "deg", "declination (ICRS)"),
+    "original_id": Column(pa.string(), "", "identifier in the user's table, where it is text or above 2**63 - 1"),
+    # what the user's table gives
+    "given_log_sfr": Column(_f8, "log10(Msun/yr)", "star-formation rate that the table gives"),
+    "given_log_sfr_error": Column(_f8, "dex", "its standard error"),
+    "given_log_zmet": Column(_f8, "log10(Zsun)", "metallicity of stars and gas that the table gives"),
+    "given_log_zmet_error": Column(_f8, "dex", "its standard error"),
+    "given_log_us": Column(_f8, "", "log10 of the ionisation parameter that the table gives"),
+    "given_log_us_error": Column(_f8, "dex", "its standard error"),
+    "given_muv": Column(_f8, "mag(AB)", "UV absolute magnitude that the table gives"),
+    "given_muv_error": Column(_f8, "mag", "its standard error"),
+    "given_beta": Column(_f8, "", "UV slope that the table gives"),
+    "given_beta_error": Column(_f8, "", "its standard error"),
+    "given_dust2": Column(_f8, "", "optical depth of the diffuse dust at 5500 A that the table gives"),
+    "given_dust2_error": Column(_f8, "", "its standard error"),
+    "given_age": Column(_f8, "Gyr", "time since the start of star formation that the table gives"),
+    "given_age_error": Column(_f8, "Gyr", "its standard error"),
     # drawn from the relations
     "prop_log_sfr": Column(_f8, "log10(Msun/yr)", "star-formation rate drawn from its relation"),
     "prop_log_zmet": Column(_f8, "log10(Zsun)", "metallicity of stars and gas drawn from its relation"),
     "prop_log_us": Column(_f8, "", "log10 of the ionisation parameter drawn from its relation"),
     "prop_muv": Column(_f8, "mag(AB)", "UV absolute magnitude drawn from its relation; null where it decides a choice"),
     "prop_beta": Column(_f8, "", "UV slope drawn from its relation"),
+    "prop_dust2": Column(_f8, "", "optical depth of the diffuse dust at 5500 A that the user's table asks for"),
+    "prop_age": Column(_f8, "Gyr", "time since the start of star formation that the user's table asks for"),
     # FSPS parameters
     "age": Column(_f8, "Gyr", "time since the start of star formation (FSPS tage)"),
     "tau": Column(_f8, "Gyr", "e-folding time of the delayed-tau star-formation history"),
@@ -58,8 +76,21 @@ COLUMNS: dict[str, Column] = {
 }
 """Every named column; those of magnitudes and emission lines are made by `magnitude_column` and the like."""
 
+GIVEN = ("log_sfr", "log_zmet", "log_us", "muv", "beta", "dust2", "age")
+"""Quantities that a user's table may give, in columns ``given_<name>`` and ``given_<name>_error`` (`given_column`)."""
+
 PREFIXES = ("mag_", "absmag_", "line_")
 """How the names of columns begin that the configuration adds."""
+
+
+def given_column(quantity: str) -> str:
+    """Return the name of the column with what the user's table gives of a quantity of `GIVEN`."""
+    return f"given_{quantity}"
+
+
+def given_error_column(quantity: str) -> str:
+    """Return the name of the column with the standard error of what the user's table gives."""
+    return f"given_{quantity}_error"
 
 
 def magnitude_column(filter_name: str) -> str:
@@ -103,6 +134,10 @@ class Flag:
     """What came out is further than 1 from what was drawn, in the metric of the run."""
     US_CLIPPED = 32
     """The drawn or assigned ionisation parameter lies outside the SSP table; the nearest one there was used."""
+    SFR_NOT_MET, ZMET_NOT_MET, US_NOT_MET, MUV_NOT_MET, BETA_NOT_MET, DUST_NOT_MET, AGE_NOT_MET = (
+        64, 128, 256, 512, 1024, 2048, 4096,
+    )  # fmt: skip
+    """No model that is allowed has what the user's table gives: log_sfr, log_zmet, log_us, muv, beta, dust2, age."""
 
 
 FLAG_DESCRIPTIONS = {
@@ -112,6 +147,13 @@ FLAG_DESCRIPTIONS = {
     Flag.UVJ_OUTSIDE: "quiescent, with colours outside the UVJ box",
     Flag.FAR: "further than 1 from what was drawn",
     Flag.US_CLIPPED: "ionisation outside the SSP table",
+    Flag.SFR_NOT_MET: "given SFR not met",
+    Flag.ZMET_NOT_MET: "given metallicity not met",
+    Flag.US_NOT_MET: "given ionisation not met",
+    Flag.MUV_NOT_MET: "given M_UV not met",
+    Flag.BETA_NOT_MET: "given UV slope not met",
+    Flag.DUST_NOT_MET: "given attenuation not met",
+    Flag.AGE_NOT_MET: "given age not met",
 }
 
 RESERVED = frozenset(COLUMNS) - {"galaxy_id", "redshift", "log_mstar", "quiescent", "ra", "dec"}

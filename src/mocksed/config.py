@@ -11,9 +11,9 @@ import math
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, reduce
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from jsonschema import Draft202012Validator, ValidationError
 from mocksed import resources, yamlfile
 from mocksed.cosmology import AGE_MARGIN
 from mocksed.errors import UserError, suggestion
+from mocksed.galaxies import spec as table_spec
 from mocksed.galaxies.files import files_of, table_path
+from mocksed.galaxies.spec import TableSpec
 from mocksed.search import KINDS
 from mocksed.search.metric import metric_of
 from mocksed.sps import TAU_RANGE
@@ -31,6 +33,8 @@ from mocksed.sps.model import LIMITS, Model
 
 Node = dict[str, Any]
 KeyPath = tuple[str | int, ...]
+Check = Callable[[dict[str, Any]], Iterator[str]]
+"""A check of a complete config, which yields problems."""
 
 MAX_PROBLEMS = 10
 """Problems that a message lists; more are counted."""
@@ -78,7 +82,9 @@ _SINGULAR = {
 _PLURAL = {"integer": "integers", "number": "numbers", "string": "names"}
 
 
-def load(source: Mapping[str, Any] | Path, schema: Path, to_plan: bool = False) -> dict[str, Any]:
+def load(
+    source: Mapping[str, Any] | Path, schema: Path, to_plan: bool = False, further: Iterable[Check] = ()
+) -> dict[str, Any]:
     """Return the complete configuration: checked, every default and number filled in. The source is not changed.
 
     Parameters
@@ -89,6 +95,8 @@ def load(source: Mapping[str, Any] | Path, schema: Path, to_plan: bool = False) 
         The JSON schema, as YAML.
     to_plan : bool
         Whether nothing is going to run, and the user's table need not be there yet.
+    further : iterable of callable
+        Checks beside those that cost next to nothing: each takes the config and yields problems.
 
     Raises
     ------
@@ -99,11 +107,12 @@ def load(source: Mapping[str, Any] | Path, schema: Path, to_plan: bool = False) 
     root = _read_schema(schema)
     raw = _plain(yamlfile.read(source) if isinstance(source, Path) else source)
     where = f" {source}" if isinstance(source, Path) else ""
-    problems = list(_schema_problems(raw, root))
-    if not problems:
-        config: dict[str, Any] = _fill(_with_preset(raw, root), root)
-        checks = _CHECKS if to_plan else (*_CHECKS, _check_table_file)
-        problems = [problem for check in checks for problem in check(config)]
+    never, errors = list(_never_allowed(raw)), list(Draft202012Validator(root).iter_errors(raw))
+    problems = [*never, *_schema_problems(errors, root)]
+    if not never and isinstance(raw, dict):  # what is not of the right form counts as left out
+        config: dict[str, Any] = _fill(_with_preset(_without(raw, errors), root), root)
+        checks = _CHECKS if to_plan else (*_CHECKS, _check_table_file, *further)
+        problems = list(dict.fromkeys([*problems, *(problem for check in checks for problem in check(config))]))
     if not problems:
         try:  # what depends on the number of galaxies
             config = resources.with_shards(config)
@@ -229,14 +238,26 @@ def _fill(value: Any, node: Node) -> Any:
 # Problems in the form
 
 
-def _schema_problems(config: Any, root: Node) -> Iterator[str]:
-    if not isinstance(config, dict):
-        yield f"the configuration is {_show(config)}; expected keys and values, at least 'run: NAME'"
-        return
-    yield from _never_allowed(config)
-    errors = sorted(Draft202012Validator(root).iter_errors(config), key=lambda error: [*map(str, error.absolute_path)])
+def _schema_problems(errors: Sequence[ValidationError], root: Node) -> Iterator[str]:
+    for error in errors:
+        if not error.absolute_path and error.validator == "type":
+            yield f"the configuration is {_show(error.instance)}; expected keys and values, at least 'run: NAME'"
+            return
+    errors = sorted(errors, key=lambda error: [*map(str, error.absolute_path)])
     # a missing key is reported once for each key missing beside it
     yield from dict.fromkeys(problem for error in errors for problem in _translate(error, root["x-removed"]))
+
+
+def _without(config: dict[str, Any], errors: Sequence[ValidationError]) -> dict[str, Any]:
+    """Return a config without the keys whose values are not of the right form."""
+    config = copy.deepcopy(config)
+    for error in errors:
+        path = [str(part) for part in takewhile(lambda part: isinstance(part, str), error.absolute_path)]
+        node: dict[str, Any] = reduce(lambda node, key: node.get(key, {}), path[:-1], config)
+        for key in path[-1:]:
+            if error.validator != "additionalProperties":  # which leaves what is known as it is
+                node.pop(key, None)
+    return {"run": "run"} | config
 
 
 def _never_allowed(value: Any, path: KeyPath = ()) -> Iterator[str]:
@@ -262,7 +283,9 @@ def _translate(error: ValidationError, removed: Mapping[str, str]) -> Iterator[s
                 if advice := removed.get(_dotted((*path, name))):
                     yield f"{_dotted((*path, name))}: this key is no more; {advice}"
                     continue
-                yield f"{_dotted((*path, name))}: unknown key{suggestion(name, allowed)}; allowed: {', '.join(allowed)}"
+                below = [_dotted((*path, *inner)) for inner in _paths(node) if inner[-1] == name]
+                hint = f", did you mean {below[0]}?" if len(below) == 1 else suggestion(name, allowed)
+                yield f"{_dotted((*path, name))}: unknown key{hint}; allowed: {', '.join(allowed)}"
         case "required":
             for name in node["required"]:
                 if name not in value:
@@ -275,6 +298,13 @@ def _translate(error: ValidationError, removed: Mapping[str, str]) -> Iterator[s
             yield f"{key}: {', '.join(twice)} given more than once; give each once"
         case _:
             yield f"{key}: {_show(value)} is not allowed; expected {_words(node)}{_text_hint(value, node)}"
+
+
+def _paths(node: Node) -> Iterator[KeyPath]:
+    """Yield the keys of a node and those within them."""
+    for key, child in node.get("properties", {}).items():
+        yield (key,)
+        yield from ((key, *inner) for inner in _paths(child))
 
 
 def _errors_of_option(error: ValidationError) -> list[ValidationError]:
@@ -311,7 +341,8 @@ def _show(value: Any) -> str:
 
 def _message(where: str, problems: list[str]) -> str:
     count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
-    lines = [f"the configuration{where} has {count}:", *(f"  {problem}" for problem in problems[:MAX_PROBLEMS])]
+    shown = (problem.replace("\n", "\n  ") for problem in problems[:MAX_PROBLEMS])
+    lines = [f"the configuration{where} has {count}:", *(f"  {problem}" for problem in shown)]
     if len(problems) > MAX_PROBLEMS:
         lines.append(f"  ... and {len(problems) - MAX_PROBLEMS} more")
     return "\n".join(lines)
@@ -331,7 +362,7 @@ def _words(node: Node) -> str:
     if "const" in node:
         return json.dumps(node["const"]).strip('"')
     if "enum" in node:
-        return f"one of {', '.join(map(str, node['enum']))}"
+        return f"one of {', '.join('null' if item is None else str(item) for item in node['enum'])}"
     if "pattern" in node:
         or_null = ", or null" if "null" in _types(node) else ""
         return _PATTERN_WORDS.get(node["pattern"], f"text that matches {node['pattern']}") + or_null
@@ -349,7 +380,8 @@ def _type_words(kind: str, node: Node) -> str:
         case "array":
             low, high = node.get("minItems", 0), node.get("maxItems")
             count = f"{low} " if low == high else f"{low} to {high} " if high else f"at least {low} " if low else ""
-            return f"a list of {count}{_PLURAL[node['items']['type']]}{_bounds(node['items'])}"
+            kinds = " or ".join(_PLURAL[item] for item in _types(node["items"]))
+            return f"a list of {count}{kinds}{_bounds(node['items'])}"
         case "integer" | "number":
             return f"{_SINGULAR[kind]}{_bounds(node)}"
         case _:
@@ -471,17 +503,13 @@ def _check_lines(config: dict[str, Any]) -> Iterator[str]:
 
 def _check_table(config: dict[str, Any]) -> Iterator[str]:
     if _get(config, "galaxies.source") != "table":
+        if path := _get(config, "galaxies.table.path"):
+            yield (
+                f"galaxies.source: lightcone is not allowed with galaxies.table.path {_show(path)}, which it does not "
+                "read; expected table, or no path"
+            )
         return
-    table = _get(config, "galaxies.table")
-    if table["path"] is None:
-        yield "galaxies.table.path: null is not allowed with galaxies.source table; expected the path of your table"
-    needed = table["quiescent"]["from"]
-    name = {"column": "quiescent", "ssfr": "ssfr"}.get(needed)
-    if name and table["columns"][name] is None:
-        yield (
-            f"galaxies.table.columns.{name}: null is not allowed with galaxies.table.quiescent.from {needed}; expected "
-            "the name of that column in the table"
-        )
+    yield from table_spec.problems(_get(config, "galaxies.table"))
 
 
 def _check_table_file(config: dict[str, Any]) -> Iterator[str]:
@@ -498,6 +526,31 @@ def _check_table_file(config: dict[str, Any]) -> Iterator[str]:
             yield f"galaxies.table.path: {_show(file)} is not a file; expected a table, seen from {Path.cwd()}"
         elif re.search("[{}<>\n]", file):
             yield f"galaxies.table.path: {_show(file)} is not allowed; expected names {_PATH_WORDS}"
+
+
+def check_table_header(config: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the columns of the user's table (`load`, ``further``)."""
+    spec = table_of(config)
+    if spec is None:
+        return
+    from mocksed.galaxies.header import header_of  # it takes seconds to import, and light cones do without
+    from mocksed.galaxies.readers import open_table
+
+    try:
+        with open_table(spec.path, spec.format, spec.dataset) as table:
+            yield from header_of(spec, table).problems
+    except UserError as error:
+        yield str(error)
+
+
+def table_of(config: dict[str, Any]) -> TableSpec | None:
+    """Return what a complete config says of the user's table, None where there is none that can be read."""
+    table = _get(config, "galaxies.table")
+    if _get(config, "galaxies.source") != "table" or any(table_spec.problems(table)):
+        return None
+    if not all(file.is_file() for file in files_of(table_path(table["path"]))):
+        return None
+    return TableSpec.from_config(table, _get(config, "quiescent.uvj_box"))
 
 
 def _check_ssp_table(config: dict[str, Any]) -> Iterator[str]:

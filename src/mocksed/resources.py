@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from mocksed import realisations
 from mocksed.errors import UserError
-from mocksed.galaxies import count
+from mocksed.galaxies import count, given
 from mocksed.search import KINDS
-from mocksed.search.nodes import grid
+from mocksed.search.nodes import SFR_OFFSETS, grid
 
 SNAKEMAKE_MB = 420
 """Memory of the processes around a script in a job on a cluster [MB]: two Snakemakes, one that SLURM starts and one
@@ -82,6 +82,7 @@ _LAWS: dict[str, Law] = {
     "ssp_table": Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0),
 }
 _PER_COLUMN = Law(0, 0, row_bytes=12, row_us=0.3, row_disk=3.7)  # of magnitudes or lines that the catalogue has
+_MOVED = Law(150, 1.5, row_bytes=250, row_us=35.0, row_disk=9)  # of galaxies onto what their table gives
 _READ_US = 0.2  # of each row of the catalogue and of the parent, of which plots take samples
 _PER_WAVELENGTH = 3.6  # bytes on disk, compressed
 _ALL_LINES = 166
@@ -252,7 +253,8 @@ def _nodes(config: Mapping[str, Any]) -> int:
     """Return the nodes of the balance."""
     limits = config["galaxies"][config["galaxies"]["source"]]
     redshifts, log_mstars = grid(limits["redshift"], limits["log_mstar"])
-    return len(redshifts) * len(log_mstars)
+    n = len(redshifts) * len(log_mstars)
+    return n * (1 + len(SFR_OFFSETS)) if "log_sfr" in given.of_config(config["galaxies"]) else n
 
 
 def points(rule: str, config: Mapping[str, Any]) -> int:
@@ -303,6 +305,8 @@ def _law(rule: str, config: Mapping[str, Any], one_tree: bool = False) -> Law:
         n = config["parent"]["star_forming"]["n"]
         trees = 1 if one_tree else tree_shards(config, "star_forming")
         return law._replace(row_us=law.row_us + trees * search_us(n / trees))
+    if rule == "assign" and given.of_config(config["galaxies"]):
+        return Law(*(base + more for base, more in zip(law, _MOVED, strict=True)))
     if rule != "catalog":
         return law
     lines, photometry = config["spectra"]["lines"], config["photometry"]

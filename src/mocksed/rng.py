@@ -29,6 +29,7 @@ class Stage(IntEnum):
     DIAGNOSTICS = 7
     SHARDS = 8
     ASSIGNMENT = 9
+    GIVEN = 10
 
 
 @numba.njit(inline="always")

@@ -19,12 +19,12 @@ from mocksed.cosmology import Cosmology, age_max
 from mocksed.errors import UserError
 from mocksed.launch import Work
 from mocksed.relations import Relations
-from mocksed.search import KINDS, assign, balance, choice, neighbours, parent, tree
+from mocksed.search import KINDS, assign, balance, choice, given, neighbours, parent, tree
 from mocksed.search.balance import Balance
 from mocksed.search.choice import Prior
 from mocksed.search.cloud import Cloud, Search
 from mocksed.search.metric import Metric, metric_of
-from mocksed.search.nodes import grid
+from mocksed.search.nodes import SFR_OFFSETS, grid
 from mocksed.sps import engines
 from mocksed.sps.engine import Engine
 from mocksed.sps.fsps import ReferenceEngine
@@ -107,8 +107,9 @@ def search_of(params: Params) -> Search:
         allowed_ages_only=params["neighbours"]["allowed_ages_only"],
         seed=params["seed"],
         cosmo=Cosmology(**params["cosmology"]),
-        scatter=Relations.from_config(params["scatter"]),
+        relations=Relations.from_config(params["relations"]),
         prior={kind: Prior.from_config(assignment["prior"][kind]) for kind in KINDS},
+        given=params["given"]["mode"],
     )
 
 
@@ -148,7 +149,7 @@ class Trees:
 
     def behind(self, search: Params) -> dict[str, Any]:
         """Return all that a balance follows from, in plain types."""
-        names = ("neighbours", "assignment", "scatter", "cosmology", "metric")
+        names = ("neighbours", "assignment", "relations", "cosmology", "metric", "given")
         made_of = {
             "recipe": self.recipes["star_forming"], "statistics": choice.STATISTICS, "softness": balance.SOFTNESS,
         }  # fmt: skip
@@ -174,11 +175,14 @@ def make_balance(
 
     """
     trees = Trees(params, files, alone)
+    sfr_is_given = "log_sfr" in params["given"]["quantities"]
     n_nodes = np.prod([len(nodes) for nodes in grid(limits["redshift"], limits["log_mstar"])])
+    n_nodes *= 1 + len(SFR_OFFSETS) * sfr_is_given
     with jobs.progress(int(n_nodes), "nodes", "balance") as bar:
         found = balance.of_run(
-            trees.clouds["star_forming"], search_of(params), limits["redshift"], limits["log_mstar"], bar
-        )
+            trees.clouds["star_forming"], search_of(params), limits["redshift"], limits["log_mstar"], bar,
+            sfr_is_given=sfr_is_given,
+        )  # fmt: skip
     about = params["about"] | provenance.of_file(files["star_forming"]["about"][0])
     storage.write_json(output, provenance.stamped(about) | {"of": trees.behind(params)} | found.as_json())
 
@@ -234,8 +238,7 @@ class Neighbours:
 
     def make(self, shard: Shard, report: Report = jobs.progress) -> None:
         """Search."""
-        wanted = ["galaxy_id", "redshift", "log_mstar", "quiescent"]
-        galaxies = storage.read_arrays(shard["galaxies"], wanted, optional=[realisations.COLUMN])
+        galaxies = _galaxies(shard["galaxies"])
         with report(len(galaxies["galaxy_id"]), "galaxies", f"neighbours {Path(shard['output']).stem}") as bar:
             found = {
                 kind: neighbours.of_class(own, self._trees.clouds[kind], self._search, self._balance, bar)
@@ -243,6 +246,12 @@ class Neighbours:
             }
         columns = realisations.keys(galaxies) | _together(galaxies["quiescent"], found)
         storage.write_table(shard["output"], columns, self._params["about"] | self._sources)
+
+
+def _galaxies(path: str) -> dict[str, NDArray]:
+    """Return what is known of a shard of galaxies."""
+    wanted = ["galaxy_id", "redshift", "log_mstar", "quiescent"]
+    return storage.read_arrays(path, wanted, optional=[realisations.COLUMN, *given.COLUMNS])
 
 
 def _of_classes(columns: Mapping[str, NDArray]) -> dict[str, dict[str, NDArray]]:
@@ -270,7 +279,7 @@ def assign_shard(params: Params, files: Mapping[str, Any], output: str) -> None:
     Parameters
     ----------
     params : mapping
-        ``recipes``, ``metric``, ``assignment``, ``seed``, ``cosmology`` and ``config`` as for `Neighbours`.
+        ``recipes``, ``metric``, ``assignment``, ``seed``, ``cosmology``, ``sps`` and ``config`` as for `Neighbours`.
     files : mapping
         ``galaxies``, ``neighbours``, and ``parents``: the shards of the parent of each kind.
     output : path
@@ -278,12 +287,12 @@ def assign_shard(params: Params, files: Mapping[str, Any], output: str) -> None:
 
     """
     scratch = staging.scratch_of(params["config"])
-    wanted = ["galaxy_id", "redshift", "log_mstar", "quiescent"]
-    galaxies = storage.read_arrays(files["galaxies"], wanted, optional=[realisations.COLUMN])
+    galaxies = _galaxies(files["galaxies"])
     found = storage.to_arrays(storage.read_table(files["neighbours"]))
     if any(not np.array_equal(found.get(name, []), values) for name, values in realisations.keys(galaxies).items()):
         raise UserError(f"{files['neighbours']} is of other galaxies. Remove it and run again: it will be made anew.")
     limit = age_max(Cosmology(**params["cosmology"]), galaxies["redshift"])
+    engine = engines.over_table(params["sps"]).prepared() if given.columns(galaxies) else None
     classes = {}
     for kind, own in _of_classes(galaxies | found | {"limit": limit}).items():
         paths = [staging.local(path, scratch) for path in files["parents"][kind]]
@@ -292,6 +301,7 @@ def assign_shard(params: Params, files: Mapping[str, Any], output: str) -> None:
         classes[kind] = assign.assign(
             own, own["limit"], parents.take,
             metric=metric_of(kind, **params["metric"]), method=params["assignment"]["method"], seed=params["seed"],
+            engine=engine, nebular=kind == "star_forming",
         )  # fmt: skip
     del classes["quiescent"]["log_us"]  # they have no gas
     kept = {name: values for name, values in found.items() if name.startswith("prop_")}

@@ -5,6 +5,7 @@ rule assign:
         galaxies=f"{R}/galaxies/{{shard}}.parquet",
         star_forming=parents_of("star_forming"),
         quiescent=parents_of("quiescent"),
+        ssp_table=SSP_TABLE if GIVEN["quantities"] else [],
     output:
         f"{R}/assign/{{shard}}.parquet",
     log:
@@ -15,7 +16,7 @@ rule assign:
     resources:
         **resources_of("assign"),
     params:
-        search={**SEARCH, "recipes": {kind: recipe_of(kind) for kind in KINDS}},
+        search={**SEARCH, "recipes": {kind: recipe_of(kind) for kind in KINDS}, "sps": cfg["sps"]},
     message:
         "parameters of the galaxies {wildcards.shard}"
     script:

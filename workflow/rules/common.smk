@@ -8,6 +8,7 @@ from mocksed import config as configuration
 from mocksed import launch, provenance, realisations, yamlfile
 from mocksed import resources as cost
 from mocksed.errors import UserError
+from mocksed.galaxies import given
 from mocksed.search import KINDS
 from mocksed.storage import shard_bounds
 
@@ -16,11 +17,11 @@ try:
         # Snakemake has read them already, and kept of a key that is given twice the last alone.
         for path in workflow.configfiles:
             yamlfile.read(Path(path))
-    cfg = configuration.load(config, Path(workflow.basedir, "workflow/schemas/config.schema.yaml"))
-    if cfg["galaxies"]["source"] == "table" and workflow.is_main_process:
-        from mocksed.galaxies.table import TableSpec, check_header
-
-        check_header(TableSpec.from_config(cfg["galaxies"]["table"]))
+    cfg = configuration.load(
+        config,
+        Path(workflow.basedir, "workflow/schemas/config.schema.yaml"),
+        further=(configuration.check_table_header,) if workflow.is_main_process else (),  # of all files there are
+    )
     if cfg["mpi"]["tasks"] > 1 and workflow.is_main_process:
         launch.check(cfg["mpi"]["launcher"])
 except UserError as error:
@@ -40,8 +41,12 @@ REALISATIONS = realisations.indices(cfg["realisations"])
 ABOUT = provenance.of_galaxies(cfg)
 ABOUT_PARENT = provenance.of_run(cfg)
 
+# What the user's table gives beside redshift, mass and class.
+GIVEN = {"mode": cfg["galaxies"]["table"]["given"], "quantities": given.of_config(cfg["galaxies"])}
+
 # The arguments of `mocksed.search.metric.metric_of`, but for the class.
 METRIC = {key: cfg["neighbours"][key] for key in ("metric", "scales")}
+METRIC["carries"] = ["dust2"] if "dust2" in GIVEN["quantities"] else []
 
 
 wildcard_constraints:
@@ -69,7 +74,7 @@ def recipe_of(kind):
         "sampling": of_kind["sampling"],
         "seed": cfg["seed"],
         "cosmology": cfg["cosmology"],
-        "scatter": cfg["relations"]["scatter"],
+        "relations": cfg["relations"],
         "sps": cfg["sps"],
         "uvj_box": cfg["quiescent"]["uvj_box"] if of_kind.get("in_box_only") else None,
     }
@@ -95,8 +100,9 @@ def parents_of_tree(wildcards):
 SEARCH = {
     **{key: cfg[key] for key in ("seed", "cosmology", "assignment")},
     "neighbours": {key: cfg["neighbours"][key] for key in ("k", "draws", "allowed_ages_only")},
-    "scatter": cfg["relations"]["scatter"],
+    "relations": cfg["relations"],
     "metric": METRIC,
+    "given": GIVEN,
     "about": ABOUT,
 }
 

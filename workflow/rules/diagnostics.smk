@@ -17,7 +17,7 @@ DIAGNOSTIC_SETTINGS = {
     **cfg["diagnostics"],
     "uvj_box": cfg["quiescent"]["uvj_box"],
     "cosmology": cfg["cosmology"],
-    "scatter": cfg["relations"]["scatter"],
+    "relations": cfg["relations"],
 }
 
 

@@ -48,6 +48,7 @@ else:
             **resources_of("input_table"),
         params:
             table=cfg["galaxies"]["table"],
+            uvj_box=cfg["quiescent"]["uvj_box"],
             seed=cfg["seed"],
             about=ABOUT,
             realisations=REALISATIONS,

@@ -3,15 +3,15 @@
 from mocksed import catalog, filters, lines, provenance, realisations, spectra, storage
 from mocksed.cosmology import Cosmology
 from mocksed.jobs import job, progress
-from mocksed.search import KINDS
+from mocksed.search import KINDS, given
 from mocksed.search.metric import metric_of
 from mocksed.sps import engines
 
 with job(snakemake.log[0], snakemake.threads):
     params = snakemake.params
     table = storage.read_table(snakemake.input.galaxies)
-    wanted = ["galaxy_id", *({realisations.COLUMN} & set(table.column_names)), "redshift", "log_mstar", "quiescent"]
-    galaxies = storage.to_arrays(table.select(wanted))
+    optional = [name for name in (realisations.COLUMN, *given.COLUMNS) if name in table.column_names]
+    galaxies = storage.to_arrays(table.select(["galaxy_id", "redshift", "log_mstar", "quiescent", *optional]))
     assigned = storage.to_arrays(storage.read_table(snakemake.input.assigned[0]))
     engine, cosmo = engines.of(params.sps), Cosmology(**params.about["cosmology"])
     columns = galaxies | catalog.build(

@@ -1,11 +1,12 @@
 """Check the user's table and write it as shards in the columns of the catalogue."""
 
-from mocksed.galaxies.table import TableSpec, write_shards
+from mocksed.galaxies.spec import TableSpec
+from mocksed.galaxies.table import write_shards
 from mocksed.jobs import job
 
 with job(snakemake.log[0]):
     write_shards(
-        TableSpec.from_config(snakemake.params.table),
+        TableSpec.from_config(snakemake.params.table, snakemake.params.uvj_box),
         snakemake.params.seed,
         snakemake.output.shards,
         snakemake.output.report,

@@ -7,11 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mocksed import relations as rel
 from mocksed.diagnostics import bins, residuals, style
 from mocksed.diagnostics.catalogue import Arrays, Sample, thin
 from mocksed.diagnostics.settings import Settings
 from mocksed.realisations import COLUMN
+from mocksed.relations import Relations
 
 DRAWN = {"star_forming": ("log_sfr", "log_zmet", "beta", "muv"), "quiescent": ("log_sfr", "log_zmet")}
 """What is drawn for each class, and comes out of the model that it is given. M_UV is by some methods alone."""
@@ -89,7 +89,7 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
     for axes, name in zip(cells, names, strict=False):
         _draw_quantity(axes, sample, name, measured)
     _draw_distances(cells[len(names)], measured)
-    _draw_residuals(cells[len(names) + 1], sample.star_forming, measured)
+    _draw_residuals(cells[len(names) + 1], sample.star_forming, measured, settings.asked)
     style.legend_below(drawn)
     return drawn
 
@@ -130,9 +130,9 @@ def _draw_distances(axes: Axes, measured: dict[str, Any]) -> None:
     style.note(axes, "\n".join(medians) or "no galaxies", x=0.96)
 
 
-def _draw_residuals(axes: Axes, galaxies: Arrays, measured: dict[str, Any]) -> None:
-    muv = galaxies["muv"] - rel.muv(galaxies["log_mstar"], galaxies["redshift"])
-    beta = galaxies["beta"] - rel.beta(galaxies["muv"], galaxies["redshift"])
+def _draw_residuals(axes: Axes, galaxies: Arrays, measured: dict[str, Any], relations: Relations) -> None:
+    muv = galaxies["muv"] - relations.muv.mean(galaxies["log_mstar"], galaxies["redshift"])
+    beta = galaxies["beta"] - relations.beta.mean(galaxies["muv"], galaxies["redshift"])
     style.density(axes, muv, beta, style.limits(muv), style.limits(beta), "star-forming")
     axes.axhline(0.0, color=style.RELATION, ls=":", lw=1)
     axes.axvline(0.0, color=style.RELATION, ls=":", lw=1)

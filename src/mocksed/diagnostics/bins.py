@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
-Relation = Callable[[ArrayLike, ArrayLike], Array]
-"""The mean of a quantity as a function of x and a second quantity, which broadcast."""
+Relation = Callable[..., Array]
+"""The mean of a quantity as a function of x, a second quantity and others, which broadcast."""
 Realisation = NDArray[np.int_] | None
 """The realisation of each row, None where all are of one."""
 
@@ -166,10 +166,10 @@ def _rows_of_bins(x: Array, bin_edges: Array) -> list[NDArray[np.intp]]:
     return [np.flatnonzero(bin_of == i) for i in range(len(bin_edges) - 1)]
 
 
-def mean_over_bin(relation: Relation, x: ArrayLike, low: float, high: float) -> Array:
+def mean_over_bin(relation: Relation, x: ArrayLike, low: float, high: float, *others: float) -> Array:
     """Return a relation averaged uniformly in its second argument between ``low`` and ``high``, shape of ``x``."""
     nodes = low + (high - low) * (np.arange(_NODES) + 0.5) / _NODES
-    return relation(np.asarray(x, float)[..., None], nodes).mean(axis=-1)
+    return relation(np.asarray(x, float)[..., None], nodes, *others).mean(axis=-1)
 
 
 def relation_panels(
@@ -181,6 +181,7 @@ def relation_panels(
     relation: Relation,
     min_count: int,
     realisation: Realisation = None,
+    others: Sequence[Array] = (),
 ) -> list[dict[str, Any]]:
     """Return the statistics of y in bins of x, for each bin of a condition, beside the relation.
 
@@ -191,11 +192,13 @@ def relation_panels(
     condition_edges, x_edges : array-like of shape (n_bins + 1, )
         Increasing edges.
     relation : callable
-        Mean of y as a function of (x, condition).
+        Mean of y as a function of (x, condition, *others).
     min_count : int
         Bins with fewer galaxies are NaN.
     realisation : ndarray of shape (n, ), optional
         The realisation of each galaxy.
+    others : sequence of ndarray of shape (n, )
+        Further arguments of the relation; where it is averaged they are at their medians in the bin of the condition.
 
     Returns
     -------
@@ -217,10 +220,11 @@ def relation_panels(
     panels = []
     for low, high, inside in slices(condition, condition_edges):
         own_x, own_y = x[inside], y[inside]
-        own = rows_of(realisation, inside)
+        own, own_others = rows_of(realisation, inside), [values[inside] for values in others]
+        medians = [float(np.median(values)) for values in own_others]
         found = statistics(own_x, own_y, x_edges, min_count, own)
-        offset = statistics(own_x, own_y - relation(own_x, condition[inside]), x_edges, min_count, own)
-        expected = mean_over_bin(relation, found["x"], low, high)
+        offset = statistics(own_x, own_y - relation(own_x, condition[inside], *own_others), x_edges, min_count, own)
+        expected = mean_over_bin(relation, found["x"], low, high, *medians)
         occupied = np.flatnonzero(found["count"])
         first, last = (x_edges[occupied[0]], x_edges[occupied[-1] + 1]) if occupied.size else (np.nan, np.nan)
         line_x = np.linspace(first, last, _LINE_POINTS)
@@ -230,7 +234,7 @@ def relation_panels(
             "residual": found["median"] - expected,
             "offset": offset["median"],
             "line_x": line_x,
-            "line_y": mean_over_bin(relation, line_x, low, high),
+            "line_y": mean_over_bin(relation, line_x, low, high, *medians),
         }
         numbers = {"low": low, "high": high, "n": int(inside.sum())}
         if realisation is not None:

@@ -19,11 +19,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mocksed import relations as rel
 from mocksed.cosmology import Cosmology, t_univ
 from mocksed.diagnostics import bins, mass_metallicity, muv, panels, residuals, sfr_mass, style, uvj
 from mocksed.diagnostics.catalogue import Arrays, Sample, select
 from mocksed.diagnostics.settings import Settings
+from mocksed.relations import Scatter
 
 Range = tuple[float, float]
 
@@ -191,8 +191,8 @@ def _median(values: NDArray) -> tuple[float, float]:
 
 
 def _of_relations(galaxies: Arrays, settings: Settings) -> Iterator[Row]:
-    scatter = settings.relations
-    offsets, means = residuals.from_relations(galaxies, scatter), residuals.means(galaxies)
+    relations = settings.asked
+    offsets, means = residuals.from_relations(galaxies, relations), residuals.means(galaxies, relations)
     for where, inside in _bins(galaxies, settings):
         n, lowest = int(np.count_nonzero(inside)), where["log_mstar"][0]
         for name, limit in OFFSET_LIMITS.items():
@@ -203,7 +203,7 @@ def _of_relations(galaxies: Arrays, settings: Settings) -> Iterator[Row]:
             yield Row("offset", name, n, value, error, judged, **where)
             if name in _HALF_WIDTHS:
                 low, high = np.nanpercentile(offsets[name][inside], [16, 84])
-                asked = _half_width(getattr(scatter, _HALF_WIDTHS[name]), means[name], inside)
+                asked = _half_width(getattr(relations, _HALF_WIDTHS[name]).scatter, means[name], inside)
                 ratio = 0.5 * (high - low) / asked if asked else np.nan
                 judged = 0.1 if lowest >= LEAST_LOG_MSTAR else np.nan
                 yield Row("half-width", name, n, ratio - 1.0, 1.3 * ratio / np.sqrt(n), judged, **where)
@@ -226,7 +226,7 @@ def _of_slopes(panels_of_beta: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
                 yield Row("beta at M_UV", "beta", n, offset, error, _BETA_AT_MUV, where, None, at)
 
 
-def _half_width(scatter: rel.Scatter, mean: NDArray, inside: NDArray[np.bool_]) -> float:
+def _half_width(scatter: Scatter, mean: NDArray, inside: NDArray[np.bool_]) -> float:
     """Return the mean half-width of the scatter of some galaxies, which is cut to the limits of the quantity."""
     low, high = (scatter.draw(mean[inside], probability) for probability in _SIGMA)
     return float(np.mean(0.5 * (high - low)))
@@ -234,7 +234,7 @@ def _half_width(scatter: rel.Scatter, mean: NDArray, inside: NDArray[np.bool_]) 
 
 def _of_quiescent(galaxies: Arrays, settings: Settings) -> Iterator[Row]:
     massive = select(galaxies, galaxies["log_mstar"] >= _LEAST_QUIESCENT)
-    offset = massive["log_sfr"] - rel.log_sfr_quiescent(massive["log_mstar"], massive["redshift"])
+    offset = massive["log_sfr"] - settings.asked.log_sfr_quiescent.mean(massive["log_mstar"], massive["redshift"])
     for low, high, inside in bins.slices(massive["redshift"], settings.redshift_bins):
         limit = _QUIESCENT_SFR if high <= _Z_SFR else np.nan
         yield Row("quiescent SFR", "log_sfr", int(inside.sum()), *_median(offset[inside]), limit, (low, high))

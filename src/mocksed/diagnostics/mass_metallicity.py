@@ -6,13 +6,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mocksed import relations
 from mocksed.diagnostics import bins, panels, style
 from mocksed.diagnostics.catalogue import Sample
 from mocksed.diagnostics.settings import Settings
 from mocksed.realisations import COLUMN
 
-COLUMNS = ("log_mstar", "quiescent", "log_sfr", "log_zmet")
+COLUMNS = ("redshift", "log_mstar", "quiescent", "log_sfr", "log_zmet")
 PARENT_COLUMNS: tuple[str, ...] = ()
 
 SFR_BIN = 1.0
@@ -22,8 +21,8 @@ SFR_BIN = 1.0
 def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
     """Return log Z in bins of log mass for each bin of log SFR.
 
-    The relation is the fundamental one of Hunt et al. (2016), see `mocksed.relations.log_zmet`. It says nothing of
-    quiescent galaxies, whose metallicity is drawn. SFRs beyond the outermost 0.5 % on either side have no panel.
+    The relation says nothing of quiescent galaxies, whose metallicity is drawn; one that evolves is shown at the median
+    redshift of a panel. SFRs beyond the outermost 0.5 % on either side have no panel.
 
     Returns
     -------
@@ -41,9 +40,10 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
             log_zmet,
             sfr_edges,
             mass_edges,
-            relations.log_zmet,
+            settings.asked.log_zmet.mean,
             settings.min_count * sample.n_realisations,
             galaxies.get(COLUMN),
+            (galaxies["redshift"],),
         )
     }
 

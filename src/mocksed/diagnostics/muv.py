@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mocksed import relations
 from mocksed.diagnostics import bins, panels, style
 from mocksed.diagnostics.catalogue import Sample
 from mocksed.diagnostics.settings import Settings
@@ -25,8 +24,6 @@ NEAR_LIMIT, SHARE_NEAR_LIMIT = 0.25, 0.15
 def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
     """Return M_UV in bins of log mass (``muv``) and beta in bins of M_UV (``beta``), for each redshift bin.
 
-    The relations are those of Williams et al. (2018), see `mocksed.relations.muv` and `mocksed.relations.beta`.
-
     Returns
     -------
     dict of str to list of dict
@@ -38,11 +35,11 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
     z, log_mstar, muv, beta = (galaxies[name] for name in ("redshift", "log_mstar", "muv", "beta"))
     mass_edges, muv_edges = bins.edges(log_mstar, settings.mass_bin), bins.edges(muv, MUV_BIN)
     own = galaxies.get(COLUMN)
-    beta_panels = bins.relation_panels(z, muv, beta, z_bins, muv_edges, relations.beta, few, own)
+    beta_panels = bins.relation_panels(z, muv, beta, z_bins, muv_edges, settings.asked.beta.mean, few, own)
     lowest = float(log_mstar.min()) if len(log_mstar) else np.nan
     for panel, (_, _, inside) in zip(beta_panels, bins.slices(z, z_bins), strict=True):
         panel["cut"] = cut_bins(muv[inside], log_mstar[inside], muv_edges, lowest).tolist()
-    return {"muv": bins.relation_panels(z, log_mstar, muv, z_bins, mass_edges, relations.muv, few, own)} | {
+    return {"muv": bins.relation_panels(z, log_mstar, muv, z_bins, mass_edges, settings.asked.muv.mean, few, own)} | {
         "beta": beta_panels
     }
 

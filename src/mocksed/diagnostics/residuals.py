@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed import relations as rel
 from mocksed.diagnostics import bins
 from mocksed.diagnostics.catalogue import Arrays
 from mocksed.diagnostics.settings import Settings
+from mocksed.relations import Relations
 
 QUANTITIES = ("muv", "beta", "log_sfr", "log_zmet", "log_us")
 COLUMNS = ("redshift", "log_mstar", "quiescent", *QUANTITIES)
@@ -20,7 +20,7 @@ LEAST_LOG_MSTAR = 8.5
 """Below it the relations ask for more UV light than models of the SFR have: residuals are not free of each other."""
 
 
-def from_relations(galaxies: Arrays, scatter: rel.Relations) -> Arrays:
+def from_relations(galaxies: Arrays, relations: Relations) -> Arrays:
     """Return quantities of galaxies less the median of their relation, each given those that it depends on.
 
     The median is that of the relation with its scatter, which is cut to the limits of the quantity.
@@ -29,24 +29,24 @@ def from_relations(galaxies: Arrays, scatter: rel.Relations) -> Arrays:
     ----------
     galaxies : dict of str to ndarray of shape (n, )
         ``redshift``, ``log_mstar`` and `QUANTITIES`.
-    scatter : Relations
-        Scatter of the relations.
+    relations : Relations
+        Of the run.
 
     """
-    asked = means(galaxies)
-    laws = {name: getattr(scatter, "log_sfr_star_forming" if name == "log_sfr" else name) for name in QUANTITIES}
-    return {name: galaxies[name] - laws[name].draw(asked[name], 0.5) for name in QUANTITIES}
+    asked = means(galaxies, relations)
+    own = {name: getattr(relations, "log_sfr_star_forming" if name == "log_sfr" else name) for name in QUANTITIES}
+    return {name: galaxies[name] - own[name].scatter.draw(asked[name], 0.5) for name in QUANTITIES}
 
 
-def means(galaxies: Arrays) -> Arrays:
+def means(galaxies: Arrays, relations: Relations) -> Arrays:
     """Return the means of the relations, each given the galaxy's own values of what it depends on."""
     z, mass = galaxies["redshift"], galaxies["log_mstar"]
     return {
-        "muv": rel.muv(mass, z),
-        "beta": rel.beta(galaxies["muv"], z),
-        "log_sfr": rel.log_sfr_star_forming(mass, z),
-        "log_zmet": rel.log_zmet(mass, galaxies["log_sfr"]),
-        "log_us": rel.log_us(galaxies["log_zmet"]),
+        "muv": relations.muv.mean(mass, z),
+        "beta": relations.beta.mean(galaxies["muv"], z),
+        "log_sfr": relations.log_sfr_star_forming.mean(mass, z),
+        "log_zmet": relations.log_zmet.mean(mass, galaxies["log_sfr"], z),
+        "log_us": relations.log_us.mean(galaxies["log_zmet"], mass, galaxies["log_sfr"], z),
     }
 
 
@@ -60,8 +60,8 @@ def correlations(galaxies: Arrays, settings: Settings) -> list[dict[str, Any]]:
 
     """
     z, mass = galaxies["redshift"], galaxies["log_mstar"]
-    muv = galaxies["muv"] - rel.muv(mass, z)
-    beta = galaxies["beta"] - rel.beta(galaxies["muv"], z)
+    muv = galaxies["muv"] - settings.asked.muv.mean(mass, z)
+    beta = galaxies["beta"] - settings.asked.beta.mean(galaxies["muv"], z)
     found = []
     for z_low, z_high, in_redshift in bins.slices(z, settings.redshift_bins):
         for low, high, in_mass in bins.slices(mass, bins.edges(mass, settings.mass_bin)):

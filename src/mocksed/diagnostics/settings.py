@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -35,13 +37,13 @@ class Settings:
     """Keyword arguments of the box, see `mocksed.uvj.in_box`."""
     cosmology: Mapping[str, float] = field(default_factory=dict)
     """Keyword arguments of `mocksed.cosmology.Cosmology`."""
-    scatter: Mapping[str, float] | None = None
-    """The config's ``relations.scatter``; that of the literature without it."""
+    relations: Mapping[str, Any] | None = None
+    """The config's ``relations``; the default ones without it."""
 
-    @property
-    def relations(self) -> Relations:
-        """The scatter of the relations."""
-        return Relations.from_config(dict(self.scatter)) if self.scatter else Relations()
+    @cached_property
+    def asked(self) -> Relations:
+        """The relations that the run asks for."""
+        return Relations.from_config(self.relations) if self.relations else Relations()
 
     def __post_init__(self) -> None:
         if len(self.redshift_bins) < 2 or np.any(np.diff(self.redshift_bins) <= 0):

@@ -4,7 +4,6 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from mocksed import relations
 from mocksed.diagnostics import bins, panels, style
 from mocksed.diagnostics.catalogue import Sample
 from mocksed.diagnostics.settings import Settings
@@ -13,13 +12,9 @@ from mocksed.realisations import COLUMN
 COLUMNS = ("redshift", "log_mstar", "quiescent", "log_sfr")
 PARENT_COLUMNS: tuple[str, ...] = ()
 
-RELATIONS = {"star_forming": relations.log_sfr_star_forming, "quiescent": relations.log_sfr_quiescent}
-
 
 def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
     """Return log SFR in bins of log mass for each redshift bin, of each class.
-
-    The relations are those of Schreiber et al. (2015, 2017), see `mocksed.relations`.
 
     Returns
     -------
@@ -35,7 +30,7 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
             galaxies["log_sfr"],
             settings.redshift_bins,
             mass_edges,
-            RELATIONS[name],
+            getattr(settings.asked, f"log_sfr_{name}").mean,
             settings.min_count * sample.n_realisations,
             galaxies.get(COLUMN),
         )

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mocksed.columns import Flag
 from mocksed.rng import Stage, uniforms
+from mocksed.search import given
 from mocksed.search.metric import Metric
 from mocksed.search.parent import FSPS
+
+if TYPE_CHECKING:
+    from mocksed.sps.engine import Engine
 
 Array = NDArray[np.float64]
 Take = Callable[[tuple[str, ...], NDArray[np.int64]], Mapping[str, NDArray]]
@@ -79,15 +84,19 @@ def assign(
     metric: Metric,
     method: str,
     seed: int,
+    engine: Engine | None = None,
+    nebular: bool = True,
 ) -> dict[str, NDArray]:
     """Return the FSPS parameters of galaxies of a class and their flags.
 
-    The ionisation parameter is the one that was asked for, where it is no coordinate of the metric.
+    The ionisation parameter is the one that was asked for, where it is no coordinate of the metric. Models of galaxies
+    of which their table gives more than redshift and mass are moved onto that (`mocksed.search.move`).
 
     Parameters
     ----------
     galaxies : mapping of str to ndarray
-        ``galaxy_id``, ``realisation``, by default 0, and what `mocksed.search.neighbours.of_class` found for them.
+        ``galaxy_id``, ``realisation``, by default 0, what `mocksed.search.neighbours.of_class` found for them; and
+        where their table gives something, ``log_mstar`` and ``given_...``.
     age_limit : ndarray of shape (n, )
         Oldest age allowed [Gyr]; an older one is moved to it and flagged.
     take : callable
@@ -98,6 +107,10 @@ def assign(
         One of `METHODS`.
     seed : int
         Seed of the run.
+    engine : Engine, optional
+        The stellar population model; only used where tables give something.
+    nebular : bool
+        Whether the gas of the class shines.
 
     Returns
     -------
@@ -115,6 +128,13 @@ def assign(
         result["log_us"] = galaxies["prop_log_us"]
     too_old = result["age"] > age_limit
     result["age"] = np.minimum(result["age"], age_limit)
+    if engine is not None and (names := given.columns(galaxies)):
+        from mocksed.search.move import move  # the model takes a second to import, and most runs do without
+
+        wanted = {
+            name: np.where(np.isnan(galaxies[f"given_{name}"]), np.nan, galaxies[f"prop_{name}"]) for name in names
+        }
+        result |= move(result, wanted, galaxies["log_mstar"], age_limit, engine, nebular=nebular)
     flags = Flag.AGE_CLIPPED * too_old + Flag.NO_ALLOWED_NEIGHBOUR * ~galaxies["parent_found"]
     return result | {"flags": flags.astype(np.int32)}
 

@@ -7,12 +7,16 @@ either side of each relation and their scatter is that of the relation, those ne
 relative entropy. They are the likelihoods times the exponential of a sum over statistics of each quantity, with
 coefficients that are found here on a grid of redshift and mass, from the models that the search finds there. Where
 models cannot have both, `SOFTNESS` says how much of the one is given up for the other.
+
+Galaxies whose SFR is given by their table are not drawn as those of the relation are: for them there are coefficients
+on a grid of the SFR as well, with which those of each SFR follow the other relations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -23,7 +27,8 @@ from mocksed.cosmology import AGE_MARGIN, age_max, t_univ
 from mocksed.jobs import Progress
 from mocksed.search import choice, draw
 from mocksed.search.cloud import Cloud, Search
-from mocksed.search.nodes import grid
+from mocksed.search.draw import NOTHING
+from mocksed.search.nodes import SFR_OFFSETS, grid
 
 Array = NDArray[np.float64]
 
@@ -51,6 +56,8 @@ class Balance:
         Of `mocksed.search.choice.STATISTICS`.
     residual : ndarray of shape (n_redshift, n_mass, n_statistic)
         Means of the statistics that are left.
+    given_sfr : ndarray of shape (n_offset, n_redshift, n_mass, n_statistic), optional
+        Coefficients of galaxies whose SFR is given, at `SFR_OFFSETS`.
 
     """
 
@@ -58,21 +65,20 @@ class Balance:
     log_mstar: Array
     coefficients: Array
     residual: Array
+    given_sfr: Array | None = None
 
-    def at(self, redshift: Array, log_mstar: Array) -> Array:
-        """Return the coefficients of galaxies, shape (n, n_statistic)."""
-        (i, di), (j, dj) = _between(self.redshift, redshift), _between(self.log_mstar, log_mstar)
-        corners = ((0, 0), (0, 1), (1, 0), (1, 1))
-        return np.sum(
-            [
-                ((di if a else 1.0 - di) * (dj if b else 1.0 - dj))[:, None]
-                * self.coefficients[
-                    np.minimum(i + a, len(self.redshift) - 1), np.minimum(j + b, len(self.log_mstar) - 1)
-                ]
-                for a, b in corners
-            ],
-            axis=0,
-        )
+    def at(self, redshift: Array, log_mstar: Array, sfr_offset: Array | None = None) -> Array:
+        """Return the coefficients of galaxies, shape (n, n_statistic).
+
+        ``sfr_offset`` (n, ) are given SFRs less their relation [dex], NaN where none is given.
+        """
+        place = (self.redshift, redshift), (self.log_mstar, log_mstar)
+        coefficients = _linear(self.coefficients, *place)
+        if self.given_sfr is not None and sfr_offset is not None:
+            rows = np.flatnonzero(~np.isnan(sfr_offset))
+            own = ((nodes, values[rows]) for nodes, values in ((np.array(SFR_OFFSETS), sfr_offset), *place))
+            coefficients[rows] = _linear(self.given_sfr, *own)
+        return coefficients
 
     def as_json(self) -> dict[str, Any]:
         """Return it in plain types; see `from_json`."""
@@ -81,17 +87,21 @@ class Balance:
             "log_mstar": self.log_mstar.tolist(),
             "coefficients": self.coefficients.tolist(),
             "residual": self.residual.tolist(),
+            "given_sfr": None if self.given_sfr is None else self.given_sfr.tolist(),
         }
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Balance:
         """Return what `as_json` made plain."""
-        return cls(*(np.array(stored[name], float) for name in ("redshift", "log_mstar", "coefficients", "residual")))
+        names = ("redshift", "log_mstar", "coefficients", "residual")
+        redshift, log_mstar, coefficients, residual = (np.array(stored[name], float) for name in names)
+        of_given = stored["given_sfr"]
+        return cls(redshift, log_mstar, coefficients, residual, None if of_given is None else np.array(of_given, float))
 
 
 def of_run(
     cloud: Cloud, search: Search, redshift: Sequence[float], log_mstar: Sequence[float],
-    progress: Progress | None = None,
+    progress: Progress | None = None, sfr_is_given: bool = False,
 ) -> Balance:  # fmt: skip
     """Return the balance for the galaxies of a run.
 
@@ -105,22 +115,24 @@ def of_run(
         Limits of the galaxies; nodes are those around them.
     progress : Progress, optional
         Told of the nodes that are done.
+    sfr_is_given : bool
+        Whether the table gives SFRs of galaxies.
 
     """
     redshifts, log_mstars = grid(redshift, log_mstar)
     uniforms = _uniforms(N_GALAXIES, search.n_draws)
-    shape = (len(redshifts), len(log_mstars), len(choice.STATISTICS))
+    offsets = (None, *SFR_OFFSETS) if sfr_is_given else (None,)
+    shape = (len(offsets), len(redshifts), len(log_mstars), len(choice.STATISTICS))
     coefficients, residual = np.empty(shape), np.empty(shape)
     with threadpool_limits(1, "blas"):  # with more threads, products of matrices differ in their last bits
-        for i, z in enumerate(redshifts):
-            for j, mass in enumerate(log_mstars):
-                log_weight, statistics = _of_node(cloud, search, uniforms, float(z), float(mass))
-                found = solve(log_weight, statistics)
-                coefficients[i, j] = np.round(found, _DIGITS)
-                residual[i, j] = np.round(means(log_weight, statistics, coefficients[i, j]), _DIGITS)
-                if progress:
-                    progress.update(1)
-    return Balance(redshifts, log_mstars, coefficients, residual)
+        for node in np.ndindex(shape[:3]):
+            offset, z, mass = offsets[node[0]], float(redshifts[node[1]]), float(log_mstars[node[2]])
+            log_weight, statistics = _of_node(cloud, search, uniforms, z, mass, offset)
+            coefficients[node] = np.round(solve(log_weight, statistics), _DIGITS)
+            residual[node] = np.round(means(log_weight, statistics, coefficients[node]), _DIGITS)
+            if progress:
+                progress.update(1)
+    return Balance(redshifts, log_mstars, coefficients[0], residual[0], coefficients[1:] if sfr_is_given else None)
 
 
 def _uniforms(n: int, n_draws: int) -> list[dict[str, Array]]:
@@ -133,16 +145,21 @@ def _uniforms(n: int, n_draws: int) -> list[dict[str, Array]]:
 
 
 def _of_node(
-    cloud: Cloud, search: Search, uniforms: Sequence[dict[str, Array]], redshift: float, log_mstar: float
-) -> choice.Score:
-    """Return the weights and statistics of the candidates of galaxies of one redshift and mass."""
+    cloud: Cloud, search: Search, uniforms: Sequence[dict[str, Array]], redshift: float, log_mstar: float,
+    sfr_offset: float | None = None,
+) -> choice.Score:  # fmt: skip
+    """Return the weights and statistics of the candidates of galaxies of one redshift and mass, and SFR if given."""
     z, mass = np.full(N_GALAXIES, redshift), np.full(N_GALAXIES, log_mstar)
+    given = (
+        NOTHING if sfr_offset is None else {"log_sfr": search.relations.log_sfr_star_forming.mean(mass, z) + sfr_offset}
+    )
     limit = np.maximum(age_max(search.cosmo, z), AGE_MARGIN)
-    asked = [draw.star_forming(uniform, mass, z, search.scatter) for uniform in uniforms]
+    asked = [draw.star_forming(uniform, mass, z, search.relations, given) for uniform in uniforms]
     k = min(search.k // search.n_draws, cloud.n_points)
     found = cloud.candidates(cloud.nearest(cloud.targets(asked, mass, z), k, limit), mass)
     prior = search.prior["star_forming"]
-    return choice.star_forming(found, mass, z, t_univ(search.cosmo, z), scatter=search.scatter, prior=prior)
+    oldest = t_univ(search.cosmo, z)
+    return choice.star_forming(found, mass, z, oldest, relations=search.relations, prior=prior, given=given)
 
 
 def means(log_weight: Array, statistics: NDArray, coefficients: Array) -> Array:
@@ -203,6 +220,18 @@ def solve(log_weight: Array, statistics: NDArray) -> Array:
             step *= 0.5
         coefficients, lowest, weight = coefficients - step, reached, there
     return coefficients
+
+
+def _linear(coefficients: Array, *place: tuple[Array, Array]) -> Array:
+    """Return coefficients between nodes, shape (n, n_statistic), from the nodes and the values (n, ) of each axis."""
+    between = [_between(nodes, values) for nodes, values in place]
+    corners = []
+    for corner in product((0, 1), repeat=len(between)):
+        share = np.prod([d if up else 1.0 - d for up, (_, d) in zip(corner, between, strict=True)], axis=0)
+        sides = zip(corner, between, coefficients.shape, strict=False)
+        at = tuple(np.minimum(below + up, size - 1) for up, (below, _), size in sides)
+        corners.append(share[:, None] * coefficients[at])
+    return np.asarray(np.sum(corners, axis=0))
 
 
 def _between(nodes: Array, values: Array) -> tuple[NDArray[np.int64], Array]:

@@ -12,6 +12,10 @@ taken, with a probability that goes with
   is believed of galaxies beside the relations (`Prior`);
 * the exponential of a sum over `STATISTICS`, whose coefficients make the population follow each relation and its
   scatter (`mocksed.search.balance`).
+
+Where a user's table gives the SFR, metallicity or UV slope of a galaxy, its points are near to that already. M_UV, dust
+or age that it gives take the place of relation and prior, with a scatter of `NEAR`: the model that is taken will be
+moved onto them (`mocksed.search.move`).
 """
 
 from __future__ import annotations
@@ -25,13 +29,17 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed import relations as rel
 from mocksed.relations import Gaussian, Relations, StudentT
+from mocksed.search.draw import NOTHING, Given
+from mocksed.search.given import is_given, known
 
 Array = NDArray[np.float64]
 
 KERNEL = {"star_forming": 0.3, "quiescent": 0.25}
 """Distance from the draw, in units of the metric, at which a point has exp(-1/2) of the weight of one that is there."""
+
+NEAR = {"muv": 0.1, "dust2": 0.1, "log_age": 0.05}
+"""How near to what is given a model should be: mag, optical depth, dex."""
 
 BALANCED = ("log_sfr", "muv", "beta", "log_zmet")
 """Quantities whose distribution around their relation is balanced."""
@@ -50,6 +58,7 @@ those of M_UV, which leave the slope on its relation whatever the residual of M_
 galaxy lies, tanh(8 (u - 1/2)). All have a mean of 0 where the relations hold, polynomials a variance of 1."""
 
 _SHARPNESS = 8.0  # of the step that counts galaxies on either side of the median: but for the tenth around it
+_NEAR_MUV = NEAR["muv"]
 _LEAST = 0.05  # dex or mag: what counts as scatter where a config asks for none
 
 
@@ -86,6 +95,8 @@ class Candidates(NamedTuple):
         Age [Gyr].
     log_sfr, log_zmet, beta, muv, dust_index : ndarrays
         Of the galaxy's mass; the last three are of no meaning for quiescent galaxies.
+    dust2 : ndarray, optional
+        Optical depth at 5500 A, where the metric carries it.
 
     """
 
@@ -96,6 +107,7 @@ class Candidates(NamedTuple):
     beta: Array
     muv: Array
     dust_index: Array
+    dust2: Array | None = None
 
 
 class Score(NamedTuple):
@@ -116,7 +128,7 @@ class Score(NamedTuple):
 
 def star_forming(
     candidates: Candidates, log_mstar: Array, redshift: Array, t_univ: Array, *,
-    scatter: Relations, prior: Prior, coefficients: Array | None = None,
+    relations: Relations, prior: Prior, coefficients: Array | None = None, given: Given = NOTHING,
 ) -> Score:  # fmt: skip
     """Return the weights of the candidates of star-forming galaxies.
 
@@ -126,32 +138,38 @@ def star_forming(
         The models.
     log_mstar, redshift, t_univ : ndarrays of shape (n, )
         log10 of the mass [Msun], redshift and age of the universe [Gyr].
-    scatter : Relations
-        Scatter of the relations.
+    relations : Relations
+        Of the run.
     prior : Prior
         What is believed beside them.
     coefficients : ndarray of shape (n, n_statistic), optional
         Of the statistics; without them the weights are not balanced and the statistics are returned.
+    given : mapping of str to ndarray of shape (n, )
+        What the table gives, see `mocksed.search.given.asked`. The statistics of an SFR that is given are 0: galaxies
+        of that SFR are balanced by themselves.
 
     """
     mass, z = log_mstar[:, None], redshift[:, None]
-    mean_muv = rel.muv(log_mstar, redshift)
+    mean_muv = known(given, "muv", relations.muv.mean(log_mstar, redshift))
+    fixed = np.stack([is_given(given, name, len(log_mstar)) for name in ("log_sfr", "muv", "beta")], axis=1)
     means = (
-        rel.log_sfr_star_forming(log_mstar, redshift), mean_muv, rel.beta(mean_muv, redshift),
-        rel.beta(candidates.muv, z), rel.log_zmet(mass, candidates.log_sfr),
+        relations.log_sfr_star_forming.mean(log_mstar, redshift), mean_muv, relations.beta.mean(mean_muv, redshift),
+        relations.beta.mean(candidates.muv, z), relations.log_zmet.mean(mass, candidates.log_sfr, z),
     )  # fmt: skip
-    laws = [_law(of) for of in (scatter.log_sfr_star_forming, scatter.muv, scatter.beta, scatter.log_zmet)]
+    balanced = (relations.log_sfr_star_forming, relations.muv, relations.beta, relations.log_zmet)
+    laws = [_law(of.scatter) for of in balanced]
     shape = candidates.distance.shape
     log_weight = np.empty(shape)
     statistics = np.empty((*shape, len(STATISTICS)) if coefficients is None else (0, 0, 0), np.float32)
     own = np.zeros((len(log_mstar), len(STATISTICS))) if coefficients is None else coefficients
-    _score(candidates, *means, np.array(laws), own, log_weight, statistics)
-    return Score(log_weight + _common(candidates, t_univ, prior, KERNEL["star_forming"]), statistics)
+    seen = candidates.distance, candidates.log_sfr, candidates.muv, candidates.beta, candidates.log_zmet
+    _score(*seen, *means, np.array(laws), fixed, own, log_weight, statistics)
+    return Score(log_weight + _common(candidates, t_univ, prior, KERNEL["star_forming"], given), statistics)
 
 
-def quiescent(candidates: Candidates, t_univ: Array, *, prior: Prior) -> Score:
+def quiescent(candidates: Candidates, t_univ: Array, *, prior: Prior, given: Given = NOTHING) -> Score:
     """Return the weights of the candidates of quiescent galaxies; arguments as in `star_forming`."""
-    return Score(_common(candidates, t_univ, prior, KERNEL["quiescent"]), np.empty((0, 0, 0), np.float32))
+    return Score(_common(candidates, t_univ, prior, KERNEL["quiescent"], given), np.empty((0, 0, 0), np.float32))
 
 
 def take(log_weight: Array, uniform: Array) -> NDArray[np.int64]:
@@ -161,17 +179,25 @@ def take(log_weight: Array, uniform: Array) -> NDArray[np.int64]:
     return taken
 
 
-def _common(candidates: Candidates, t_univ: Array, prior: Prior, kernel: float) -> Array:
+def _common(candidates: Candidates, t_univ: Array, prior: Prior, kernel: float, given: Given) -> Array:
     """Return the logarithms of the weights that both classes have."""
     log_weight = -0.5 * (candidates.distance / kernel) ** 2
-    for of, values in (
-        (prior.age_fraction, candidates.age / t_univ[:, None]),
-        (prior.dust_index, candidates.dust_index),
-    ):
-        if of is not None and values.size:
-            log_weight -= 0.5 * ((values - of[0]) / of[1]) ** 2
+    if prior.age_fraction is not None:
+        of_age = _normal(candidates.age / t_univ[:, None], *prior.age_fraction)
+        log_weight += np.where(is_given(given, "age", len(of_age))[:, None], 0.0, of_age)
+    if prior.dust_index is not None and candidates.dust_index.size:
+        log_weight += _normal(candidates.dust_index, *prior.dust_index)
+    if "age" in given:
+        log_weight += np.nan_to_num(_normal(np.log10(candidates.age / given["age"][:, None]), 0.0, NEAR["log_age"]))
+    if "dust2" in given and candidates.dust2 is not None:
+        log_weight += np.nan_to_num(_normal(candidates.dust2, given["dust2"][:, None], NEAR["dust2"]))
     log_weight[np.isinf(candidates.distance)] = -np.inf
     return log_weight
+
+
+def _normal(values: Array, mean: Array | float, sigma: float) -> Array:
+    """Return the logarithm of a normal distribution, but for its constant."""
+    return np.asarray(-0.5 * ((values - mean) / sigma) ** 2)
 
 
 def _law(scatter: Gaussian | StudentT) -> tuple[float, float, float, bool]:
@@ -226,31 +252,36 @@ def _moments(u, out):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, parallel=True)
 def _score(  # type: ignore[no-untyped-def]
-    candidates, mean_log_sfr, mean_muv, mean_beta, own_beta, own_log_zmet, laws, coefficients, log_weight, statistics
-) -> None:
+    distance, log_sfr, muvs, betas, log_zmet, mean_log_sfr, mean_muv, mean_beta, own_beta, own_log_zmet, laws, fixed,
+    coefficients, log_weight, statistics,
+) -> None:  # fmt: skip
     of_sfr, of_muv, of_beta, of_zmet = laws[0], laws[1], laws[2], laws[3]
     for g in numba.prange(len(mean_muv)):
         u, own = np.empty(4), np.empty(len(coefficients[g]))
         for c in range(log_weight.shape[1]):
-            if not np.isfinite(candidates.distance[g, c]):
+            if not np.isfinite(distance[g, c]):
                 log_weight[g, c] = 0.0
                 if statistics.size:
                     statistics[g, c] = 0.0
                 continue
-            muv, beta = candidates.muv[g, c], candidates.beta[g, c]
-            total = -0.5 * ((muv - mean_muv[g]) / of_muv[0]) ** 2
-            total += 0.5 * ((beta - mean_beta[g]) / of_beta[0]) ** 2  # the slope was drawn around this
+            muv, beta = muvs[g, c], betas[g, c]
+            total = -0.5 * ((muv - mean_muv[g]) / (_NEAR_MUV if fixed[g, 1] else of_muv[0])) ** 2
+            if not fixed[g, 2]:
+                total += 0.5 * ((beta - mean_beta[g]) / of_beta[0]) ** 2  # the slope was drawn around this
             total -= 0.5 * ((beta - own_beta[g, c]) / of_beta[0]) ** 2
-            u[0] = _cumulative(candidates.log_sfr[g, c], mean_log_sfr[g], of_sfr)
+            u[0] = _cumulative(log_sfr[g, c], mean_log_sfr[g], of_sfr)
             u[1] = _cumulative(muv, mean_muv[g], of_muv)
             u[2] = _cumulative(beta, own_beta[g, c], of_beta)
-            u[3] = _cumulative(candidates.log_zmet[g, c], own_log_zmet[g, c], of_zmet)
+            u[3] = _cumulative(log_zmet[g, c], own_log_zmet[g, c], of_zmet)
             for i in range(4):
                 _moments(u[i], own[i * N_MOMENTS : (i + 1) * N_MOMENTS])
             for i in range(N_TOGETHER):
                 own[4 * N_MOMENTS + i] = own[2 * N_MOMENTS] * own[N_MOMENTS + i]
             for i in range(4):
                 own[4 * N_MOMENTS + N_TOGETHER + i] = tanh(_SHARPNESS * (u[i] - 0.5))
+            if fixed[g, 0]:
+                own[:N_MOMENTS] = 0.0
+                own[4 * N_MOMENTS + N_TOGETHER] = 0.0
             for i in range(len(own)):
                 total += coefficients[g, i] * own[i]
             if statistics.size:

@@ -36,10 +36,12 @@ class Search:
         Seed of the run.
     cosmo : Cosmology
         Cosmology that limits the ages.
-    scatter : Relations
-        Scatter of the relations.
+    relations : Relations
+        Of the run.
     prior : mapping of str to Prior
         Of each class.
+    given : str
+        How what the user's table gives is asked for, one of `mocksed.search.given.MODES`.
 
     """
 
@@ -49,8 +51,9 @@ class Search:
     allowed_ages_only: bool
     seed: int
     cosmo: Cosmology
-    scatter: Relations
+    relations: Relations
     prior: Mapping[str, Prior]
+    given: str = "exact"
 
     def draws(self, kind: str) -> int:
         """Return how many draws a galaxy of a class has."""
@@ -160,4 +163,5 @@ class Cloud:
             beta=found.get("beta", nothing),
             muv=found["muv_per_mass"] - 2.5 * log_mstar[:, None] if "muv_per_mass" in found else nothing,
             dust_index=found.get("dust_index", nothing),
+            dust2=found.get("dust2"),
         )

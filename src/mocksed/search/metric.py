@@ -1,6 +1,6 @@
 """Metrics: what it means that a parent point is near to what is asked of a galaxy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from mocksed.relations import Relations
 
 Array = NDArray[np.float64]
 
-_SCATTER = Relations()
+_RELATIONS = Relations()
 
 _MADE_OF = {
     "log_ssfr": ("log_sfr", "log_mstar"),
@@ -67,13 +67,15 @@ METRICS: dict[str, dict[str, Metric]] = {
     "default": {
         "star_forming": Metric(
             {
-                "log_ssfr": _SCATTER.log_sfr_star_forming.scale,
-                "log_zmet": _SCATTER.log_zmet.scale,
-                "beta": _SCATTER.beta.scale,
+                "log_ssfr": _RELATIONS.log_sfr_star_forming.scatter.scale,
+                "log_zmet": _RELATIONS.log_zmet.scatter.scale,
+                "beta": _RELATIONS.beta.scatter.scale,
             },
             payload=("muv_per_mass", "dust_index"),
         ),
-        "quiescent": Metric({"log_ssfr": _SCATTER.log_sfr_quiescent.scale, "log_zmet": _SCATTER.log_zmet.scale}),
+        "quiescent": Metric({
+            "log_ssfr": _RELATIONS.log_sfr_quiescent.scatter.scale, "log_zmet": _RELATIONS.log_zmet.scatter.scale,
+        }),
     },
     "drakos2021a": {
         "star_forming": Metric({
@@ -90,7 +92,7 @@ METRICS: dict[str, dict[str, Metric]] = {
 """Metric presets of each class; April and May 2021: Drakos et al. (2022)."""
 
 
-def metric_of(kind: str, metric: str, scales: Mapping[str, float]) -> Metric:
+def metric_of(kind: str, metric: str, scales: Mapping[str, float], carries: Sequence[str] = ()) -> Metric:
     """Return the metric of a class, a preset of `METRICS` with some of its scales replaced.
 
     Parameters
@@ -101,6 +103,8 @@ def metric_of(kind: str, metric: str, scales: Mapping[str, float]) -> Metric:
         Name of the preset.
     scales : mapping of str to float
         Quantity to scale; those that the class has not are of the other one.
+    carries : sequence of str
+        Quantities that the points carry beside those of the preset.
 
     Raises
     ------
@@ -114,7 +118,7 @@ def metric_of(kind: str, metric: str, scales: Mapping[str, float]) -> Metric:
         if name not in known:
             raise UserError(f"'{name}' is no quantity of the metric {metric}; it has {', '.join(known)}")
     preset = presets[kind]
-    return Metric({name: scales.get(name, scale) for name, scale in preset.scales.items()}, preset.payload)
+    return Metric({name: scales.get(name, scale) for name, scale in preset.scales.items()}, (*preset.payload, *carries))
 
 
 def quantity(name: str, columns: Mapping[str, NDArray]) -> Array:

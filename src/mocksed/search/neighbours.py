@@ -8,13 +8,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed import relations as rel
 from mocksed.cosmology import age_max, t_univ
 from mocksed.jobs import Progress
 from mocksed.rng import Stage, uniforms
 from mocksed.search import choice, draw
 from mocksed.search.balance import Balance
 from mocksed.search.cloud import Cloud, Search
+from mocksed.search.given import asked, known
 from mocksed.search.kdtree import Nearest, order
 
 Array = NDArray[np.float64]
@@ -35,7 +35,8 @@ def of_class(
     Parameters
     ----------
     galaxies : mapping of str to ndarray of shape (n, )
-        ``galaxy_id``, ``redshift``, ``log_mstar``, and ``realisation``, by default 0.
+        ``galaxy_id``, ``redshift``, ``log_mstar``, ``realisation``, by default 0, and what their table gives
+        (``given_...``).
     cloud : Cloud
         The points of the class.
     search : Search
@@ -48,7 +49,8 @@ def of_class(
     Returns
     -------
     dict of ndarrays of shape (n, )
-        ``prop_...`` of `mocksed.search.draw.ASKED`, of several draws the one whose point is taken; ``parent_found``,
+        ``prop_...`` of `mocksed.search.draw.ASKED`, of several draws the one whose point is taken, and of whatever
+        else the table gives; ``parent_found``,
         whether any point is young enough - else the youngest one is used; and with the method "choose" ``parent_row``,
         the row of the point taken, with others ``neighbour_row`` and ``neighbour_distance`` of shape (n, k), nearest
         first, the last one repeated where there are fewer.
@@ -65,12 +67,13 @@ def of_class(
         of_relations = draw.star_forming
     else:
         of_relations = draw.independent
-    asked = [of_relations(numbers(i), mass, z, search.scatter) for i in range(n_draws)]
+    given = asked(galaxies, search.given, search.seed)
+    draws = [of_relations(numbers(i), mass, z, search.relations, given) for i in range(n_draws)]
     limit = age_max(search.cosmo, z) if search.allowed_ages_only else np.full(n, np.inf)
-    targets = cloud.targets(asked, mass, z)
+    targets = cloud.targets(draws, mass, z)
     allowed, chosen = np.empty(n, bool), np.zeros(n, np.int64)
     if search.method == "choose":
-        row, log_zmet = np.empty(n, np.int64), np.empty(n)
+        row, log_sfr, log_zmet = np.empty(n, np.int64), np.empty(n), np.empty(n)
     else:
         row, distance = np.empty((n, k), np.int64), np.empty((n, k))
     nearby = order(targets[:, 0])  # so that the targets of a block are near each other
@@ -80,7 +83,8 @@ def of_class(
         allowed[rows] = nearest.n_found[:, 0] > 0
         if search.method == "choose":
             own = {name: values[rows] for name, values in galaxies.items()} | {"realisation": realisation[rows]}
-            taken, log_zmet[rows] = _choose(own, nearest, cloud, search, balance)
+            of_table = {name: values[rows] for name, values in given.items()}
+            taken, log_sfr[rows], log_zmet[rows] = _choose(own, of_table, nearest, cloud, search, balance)
             row[rows] = np.take_along_axis(nearest.rows, taken[:, None], 1)[:, 0]
             chosen[rows] = taken // k
         else:
@@ -89,28 +93,38 @@ def of_class(
             distance[rows] = np.take_along_axis(nearest.distance, filled, 1)
         if progress:
             progress.update(len(rows))
-    drawn = {name: np.stack([of_draw[name] for of_draw in asked], axis=1) for name in asked[0]}
+    drawn = {name: np.stack([of_draw[name] for of_draw in draws], axis=1) for name in draws[0]}
     result: dict[str, NDArray] = {f"prop_{name}": values[np.arange(n), chosen] for name, values in drawn.items()}
+    result |= {f"prop_{name}": values for name, values in given.items() if name not in drawn}
     result["parent_found"] = allowed
     if search.method != "choose":
         return result | {"neighbour_row": row, "neighbour_distance": distance}
     if cloud.kind == "star_forming":
-        result["prop_log_us"] = search.scatter.log_us.draw(rel.log_us(log_zmet), numbers()["log_us"])
+        log_sfr, log_zmet = known(given, "log_sfr", log_sfr), known(given, "log_zmet", log_zmet)
+        log_us = search.relations.log_us.draw(numbers()["log_us"], log_zmet, mass, log_sfr, z)
+        result["prop_log_us"] = known(given, "log_us", log_us)
     return result | {"parent_row": row}
 
 
 def _choose(
-    galaxies: Mapping[str, NDArray], nearest: Nearest, cloud: Cloud, search: Search, balance: Balance | None
-) -> tuple[NDArray[np.int64], Array]:
-    """Return which of the points are taken, and their metallicities."""
+    galaxies: Mapping[str, NDArray], given: Mapping[str, Array], nearest: Nearest, cloud: Cloud, search: Search,
+    balance: Balance | None,
+) -> tuple[NDArray[np.int64], Array, Array]:  # fmt: skip
+    """Return which of the points are taken, and their SFRs and metallicities."""
     mass, z = galaxies["log_mstar"], galaxies["redshift"]
     found, oldest = cloud.candidates(nearest, mass), t_univ(search.cosmo, z)
     prior = search.prior[cloud.kind]
     if cloud.kind == "quiescent":
-        score = choice.quiescent(found, oldest, prior=prior)
+        score = choice.quiescent(found, oldest, prior=prior, given=given)
     else:
-        own = np.zeros((len(mass), len(choice.STATISTICS))) if balance is None else balance.at(z, mass)
-        score = choice.star_forming(found, mass, z, oldest, scatter=search.scatter, prior=prior, coefficients=own)
+        offset = None
+        if "log_sfr" in given:
+            offset = given["log_sfr"] - search.relations.log_sfr_star_forming.mean(mass, z)
+        own = np.zeros((len(mass), len(choice.STATISTICS))) if balance is None else balance.at(z, mass, offset)
+        score = choice.star_forming(
+            found, mass, z, oldest, relations=search.relations, prior=prior, coefficients=own, given=given
+        )
     random = uniforms(search.seed, Stage.ASSIGNMENT, galaxies["galaxy_id"], 1, realisation=galaxies["realisation"])
     taken = choice.take(score.log_weight, random[:, 0])
-    return taken, np.take_along_axis(found.log_zmet, taken[:, None], 1)[:, 0]
+    log_sfr, log_zmet = (np.take_along_axis(of, taken[:, None], 1)[:, 0] for of in (found.log_sfr, found.log_zmet))
+    return taken, log_sfr, log_zmet

@@ -128,7 +128,7 @@ def sample(
     quiescent: bool,
     seed: int,
     cosmo: Cosmology,
-    scatter: Relations,
+    relations: Relations,
     attempt: int = 0,
 ) -> dict[str, Array]:
     """Draw the parameters of points.
@@ -145,8 +145,8 @@ def sample(
         Seed of the run.
     cosmo : Cosmology
         Cosmology that limits the ages.
-    scatter : Relations
-        Scatter of the relations.
+    relations : Relations
+        Of the run.
     attempt : int
         How often the points were drawn before.
 
@@ -160,7 +160,7 @@ def sample(
     random = uniforms(seed, stage, ids, len(PARAMETERS), first=attempt * len(PARAMETERS))
     drawn: dict[str, Array] = {}
     for column, name in enumerate(PARAMETERS):
-        drawn[name] = draw(name, sampling[name], random[:, column], drawn, quiescent, cosmo, scatter)
+        drawn[name] = draw(name, sampling[name], random[:, column], drawn, quiescent, cosmo, relations)
     return drawn
 
 
@@ -171,7 +171,7 @@ def draw(
     drawn: Mapping[str, Array],
     quiescent: bool,
     cosmo: Cosmology,
-    scatter: Relations,
+    relations: Relations,
 ) -> Array:
     """Return a parameter at the cumulative probabilities ``uniform`` of its distribution, given those ``drawn``.
 
@@ -179,13 +179,14 @@ def draw(
     """
     ((kind, value),) = distribution.items()
     low, high = (AGE_MARGIN, age_max(cosmo, drawn["redshift"])) if name == "age" else (-np.inf, np.inf)
+    of_class = relations.log_sfr_quiescent if quiescent else relations.log_sfr_star_forming
     match kind, value:
         case "relation", _ if name == "log_us":
-            result = scatter.log_us.draw(rel.log_us(drawn["log_zmet"]), uniform)
+            mass, z = drawn["log_mstar"], drawn["redshift"]
+            result = relations.log_us.draw(uniform, drawn["log_zmet"], mass, of_class.mean(mass, z), z)
         case "relation", _:
-            log_sfr = rel.log_sfr_quiescent if quiescent else rel.log_sfr_star_forming
-            mean = rel.log_zmet(drawn["log_mstar"], log_sfr(drawn["log_mstar"], drawn["redshift"]))
-            result = scatter.log_zmet.draw(mean, uniform)
+            mass, z = drawn["log_mstar"], drawn["redshift"]
+            result = relations.log_zmet.draw(uniform, mass, of_class.mean(mass, z), z)
         case "constant", _:
             result = np.full(len(uniform), float(value))
         case "uniform", (first, last):
@@ -246,7 +247,7 @@ def recipe(
     *,
     seed: int,
     cosmology: Mapping[str, float],
-    scatter: Mapping[str, float],
+    relations: Mapping[str, Any],
     sps: Mapping[str, Any],
     uvj_box: Mapping[str, float] | None = None,
 ) -> Recipe:
@@ -260,8 +261,8 @@ def recipe(
         Number of points.
     sampling : str or mapping
         Name of a preset or the distributions of `PARAMETERS`.
-    seed, cosmology, scatter, sps
-        The config's ``seed``, ``cosmology``, ``relations.scatter`` and ``sps``.
+    seed, cosmology, relations, sps
+        The config's keys of these names.
     uvj_box : mapping, optional
         The box outside which points are rejected (see `mocksed.uvj.in_box`); none are without it.
 
@@ -279,7 +280,7 @@ def recipe(
         "uvj_box": uvj_box,
         "seed": seed,
         "cosmology": cosmology,
-        "scatter": scatter,
+        "relations": relations,
         "sps_model": asdict(model),
         "ssp_table_sha256": provenance.sha256(sps["table"]),
     }
@@ -354,11 +355,11 @@ def points(ids: NDArray[np.int64], recipe: Recipe, engine: Engine) -> tuple[dict
 
     """
     quiescent, box = recipe["kind"] == "quiescent", recipe["uvj_box"]
-    cosmo, scatter = Cosmology(**recipe["cosmology"]), Relations.from_config(recipe["scatter"])
+    cosmo, relations = Cosmology(**recipe["cosmology"]), Relations.from_config(recipe["relations"])
     columns, drawn, left = {name: np.empty(len(ids)) for name in COLUMNS}, 0, np.arange(len(ids))
     for attempt in range(MAX_DRAWS):
         parameters = sample(
-            ids[left], recipe["sampling"], quiescent=quiescent, seed=recipe["seed"], cosmo=cosmo, scatter=scatter,
+            ids[left], recipe["sampling"], quiescent=quiescent, seed=recipe["seed"], cosmo=cosmo, relations=relations,
             attempt=attempt,
         )  # fmt: skip
         drawn += len(left)

@@ -23,7 +23,7 @@ from mocksed.sps.model import DEFAULT_MODEL, Model
 from mocksed.sps.nebular import add_continuum, add_lines, bracket, draw_lines
 from mocksed.sps.parameters import checked
 from mocksed.sps.table import LIGHT, SSPTable
-from mocksed.sps.weights import history, ssp_weights
+from mocksed.sps.weights import History, history, sfr_per_mass_formed, ssp_weights, survival
 
 Array = NDArray[np.float64]
 _F = np.float32
@@ -167,6 +167,32 @@ class Engine:
                 flux[rows] = photometry.mean_fluxes(self.wavelength, spectra, derived.bands())
         return derived.from_fluxes(self.model.sfh, parameters[0], parameters[1], mass, flux, intrinsic)
 
+    def log_ssfr(self, age: Array, tau: Array, log_zmet: Array) -> Array:
+        """Return log10 of SFR per surviving mass [1/yr] alone, shape (n, ); arguments as in `spectra`."""
+        mass = np.empty(len(age))
+        _surviving_mass(age, tau, self.clip_log_zmet(log_zmet), self._history, self.table.log_zmet, self.table.mass,
+                        mass)  # fmt: skip
+        return np.asarray(np.log10(sfr_per_mass_formed(self.model.sfh, age, tau) / mass) - 9.0)
+
+    def attenuation(self, wavelength: ArrayLike, dust_index: ArrayLike) -> Array:
+        """Return optical depths at wavelengths [A] relative to that at 5500 A.
+
+        Parameters
+        ----------
+        wavelength : array_like of shape (n_wave, )
+            Rest frame [A]; the nearest ones of the table are taken.
+        dust_index : array_like of shape (n, )
+            Slopes of the attenuation curve.
+
+        Returns
+        -------
+        ndarray of shape (n, n_wave)
+
+        """
+        nearest = [int(np.argmin(np.abs(self.wavelength - at))) for at in np.atleast_1d(wavelength)]
+        depth = self._dust.some(np.array(nearest)).at(np.asarray(dust_index, float)[:, None])
+        return np.broadcast_to(depth, (np.size(dust_index), len(nearest)))
+
     def _parameters(
         self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
         dust_index: ArrayLike | None, nebular: ArrayLike,
@@ -193,6 +219,17 @@ def blocks(cell: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArr
     edges = np.flatnonzero(np.diff(cell[order], prepend=-1, append=-1))
     starts = [np.arange(first, last, size) for first, last in pairwise(edges)]
     return order, np.concatenate([*starts, [len(cell)]]).astype(np.int64)
+
+
+@numba.njit(cache=True, parallel=True)
+def _surviving_mass(  # type: ignore[no-untyped-def]
+    age, tau, log_zmet, history: History, zmet_nodes, ssp_mass, mass
+) -> None:
+    for g in numba.prange(len(age)):
+        weights = np.empty(len(history.log_age))
+        used = ssp_weights(history, age[g], tau[g], weights)
+        z, dz = bracket(zmet_nodes, log_zmet[g])
+        mass[g] = survival(weights, used, ssp_mass[z], ssp_mass[z + 1], dz)
 
 
 # What one galaxy gets does not depend on the others of its block: they are only side by side.
