@@ -106,6 +106,22 @@ def test_the_rows_of_several_files_are_summed(default, folder, tmp_path):
     assert of_table(default, tmp_path / "prt_*.fits").how == f"a guess: {tmp_path / 'prt_*.fits'} is not there yet"
 
 
+@pytest.mark.parametrize("kind", ["tabledata", "binary", "binary2"])
+def test_the_rows_of_a_votable_are_known_without_reading_it(default, folder, tmp_path, monkeypatch, kind):
+    Table.read(folder / "a.fits").write(tmp_path / "a.vot", format="votable", tabledata_format=kind)
+    content = (tmp_path / "a.vot").read_bytes()
+    with gzip.open(tmp_path / "a.xml.gz", "wb") as file:
+        file.write(content)
+    stated = tmp_path / "as_topcat_writes.vot"
+    stated.write_bytes(content.replace(b"<TABLE", b'<TABLE name="a" nrows="12345"', 1))
+    monkeypatch.setattr("mocksed.galaxies.readers.open_table", None)
+    assert of_table(default, stated) == (N, f"the rows of {stated}")
+    for name in ("a.vot", "a.xml.gz"):
+        found = of_table(default, tmp_path / name)
+        assert found.how.startswith("estimated")
+        assert N / 2 < found.n < N * 2
+
+
 @pytest.mark.parametrize("name", ["missing.fits", "damaged.parquet"])
 def test_a_table_that_cannot_be_counted_is_guessed(default, folder, name):
     found = of_table(default, folder / name)

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from mocksed.columns import Flag
@@ -20,6 +21,21 @@ def test_a_users_table_runs(root, tmp_path):
     assert catalogue["galaxy_id"].to_pylist() == list(range(1000, 1200))
     assert catalogue["note"].to_pylist()[3] == "object 3"
     assert json.loads(workflow.path("galaxies", "report.json").read_text())["n_used"] == 200
+
+
+def test_a_table_of_several_files_runs_and_runs_again_when_there_is_another(root, tmp_path):
+    config = survey(tmp_path / "whole.parquet")
+    whole = pq.read_table(tmp_path / "whole.parquet")
+    for i, number in enumerate((2, 10, 9)):
+        pq.write_table(whole.slice(50 * i, 50), tmp_path / f"part_{number}.parquet")
+    config["galaxies"]["table"]["path"] = str(tmp_path / "part_*.parquet")
+    target = "results/tiny/galaxies/0000.parquet"
+    workflow = Workflow(root, tmp_path, **config)
+    workflow.succeed(target)
+    assert sorted(workflow.whole("galaxies")["galaxy_id"].to_pylist()) == list(range(1000, 1150))
+    assert "Nothing to be done" in workflow.succeed("--dry-run", target)
+    pq.write_table(whole.slice(150), tmp_path / "part_11.parquet")
+    assert "input_table" in workflow.succeed("--dry-run", target)
 
 
 def with_first(value):

@@ -20,7 +20,7 @@ try:
     cfg = configuration.load(
         config,
         Path(workflow.basedir, "workflow/schemas/config.schema.yaml"),
-        further=(configuration.check_table_header,),
+        further=(configuration.check_table_header,) if workflow.is_main_process else (),  # of all files there are
     )
     if cfg["mpi"]["tasks"] > 1 and workflow.is_main_process:
         launch.check(cfg["mpi"]["launcher"])

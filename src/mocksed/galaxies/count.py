@@ -49,11 +49,10 @@ def of_config(config: Mapping[str, Any]) -> Count:
 
 @lru_cache
 def _of_table(path: Path | Files, file_format: str, dataset: str | int | None, modified: tuple[int, ...]) -> Count:
-    from mocksed.galaxies.readers import open_table  # it takes seconds to import, and light cones do without
+    from mocksed.galaxies.readers import count_rows  # it takes seconds to import, and light cones do without
 
     try:
-        with open_table(path, file_format, dataset) as table:
-            n, counted = table.n_rows, table.counted
+        n, counted = count_rows(path, file_format, dataset)
     except UserError:
         return Count(GUESS, f"a guess: {path} cannot be read")
     return Count(n, f"the rows of {path}" if counted else f"estimated from the first lines and the size of {path}")

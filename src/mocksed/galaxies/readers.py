@@ -61,8 +61,9 @@ _READ_ERRORS = (
 _ASTROPY_MASK, _ASTROPY_META = ".mask", ".__table_column_meta__"  # ends of names in HDF5
 _PARQUET_META, _PARQUET_VOTABLE = b"table_meta_yaml", b"IVOA.VOTable-Parquet.content"  # of astropy, of the IVOA
 _CSV_BLOCK = 1 << 22  # bytes; Arrow reads some tens of blocks ahead
-_CSV_HEAD = 1 << 16  # bytes from which the number of lines is estimated
-_CSV_PACKED = 2.5  # bytes of numbers as text in a byte of gzip
+_TEXT_HEAD = 1 << 16  # bytes from which the number of rows is estimated
+_VOTABLE_CELL = 11  # bytes of a number in double precision, in base64
+_TEXT_PACKED = 2.5  # bytes of numbers as text in a byte of gzip
 _NULLS = [*pa_csv.ConvertOptions().null_values, "NAN", "Null", "None", "--"]  # the last as astropy prints it
 _SHAPE = "shape "  # how the description of a column of several values a row begins
 _ELEMENT = re.compile(r"(?P<column>.+)\[(?P<first>\d+)(?::(?P<stop>\d+))?\]")
@@ -181,6 +182,19 @@ def open_table(path: Path | Files, file_format: str = "auto", dataset: str | int
         yield dataclasses.replace(table, read=_with_elements(table))
 
 
+def count_rows(path: Path | Files, file_format: str = "auto", dataset: str | int | None = None) -> tuple[int, bool]:
+    """Return the number of rows of a table, and whether that is what it says, not an estimate; quick for any format.
+
+    For the parameters and errors see `open_table`.
+    """
+    files = files_of(path)
+    if {_format_of(file) if file_format == "auto" else file_format for file in files} == {"votable"}:
+        counts = [_votable_rows(file, dataset) for file in files]
+        return sum(n for n, _ in counts), all(counted for _, counted in counts)
+    with open_table(path, file_format, dataset) as table:
+        return table.n_rows, table.counted
+
+
 @contextmanager
 def _open_file(path: Path, file_format: str, dataset: str | int | None) -> Iterator[Table]:
     if not path.exists():
@@ -222,7 +236,7 @@ def _naming(path: Path) -> Iterator[None]:
     except UserError:
         raise
     except (*_READ_ERRORS, UserWarning) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        reason = str((isinstance(error, OSError) and error.strerror) or error).rstrip(".")
         raise UserError(
             f"cannot read {path}: {reason}. Check that the file is whole and that galaxies.table.format is right."
         ) from error
@@ -316,7 +330,7 @@ def _several(files: Sequence[Path], opened: Callable[[Path], AbstractContextMana
     for file in files:
         with opened(file) as table:
             if table.columns or table.unusable:  # else a file for which there was nothing to write
-                tables[file] = table
+                tables[file] = dataclasses.replace(table, read=_closed)  # which would keep what h5py has opened alive
     if not tables:
         raise UserError(f"{files[0]} and {len(files) - 1} more hold no columns (galaxies.table.path).")
     (first_file, first), *others = tables.items()
@@ -339,25 +353,32 @@ def _several(files: Sequence[Path], opened: Callable[[Path], AbstractContextMana
     )
 
 
+def _closed(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
+    raise AssertionError("the file is closed")
+
+
 def _check_same_columns(first_file: Path, first: Table, file: Path, table: Table) -> None:
-    for one_file, one, other_file, other in ((first_file, first, file, table), (file, table, first_file, first)):
-        for name in (*one.columns, *one.vectors):
-            if name not in (*other.columns, *other.vectors):
-                what = other.unusable.get(name)
-                raise UserError(
-                    f"{other_file} has no column '{name}'{f' of one value per row but {what}' if what else ''}, which "
-                    f"{one_file} has. Files of one table (galaxies.table.path) must have the same columns."
-                )
-    for what, of_first, of_other in (
-        ("a number of elements", first.vectors, table.vectors),
-        ("a unit", first.units, table.units),
-    ):
-        for name in {**of_first, **of_other}:
-            if of_first.get(name) != of_other.get(name):
-                raise UserError(
-                    f"column '{name}' has {what} of {of_other.get(name)} in {file}, but of {of_first.get(name)} in "
-                    f"{first_file}. Files of one table (galaxies.table.path) must agree."
-                )
+    of_first, of_other = _kinds(first), _kinds(table)
+    for name in {**of_first, **of_other}:
+        one, other = (kinds.get(name, t.unusable.get(name)) for kinds, t in ((of_first, first), (of_other, table)))
+        if one is None or other is None:
+            without, having = (first_file, file) if one is None else (file, first_file)
+            raise UserError(
+                f"{without} has no column '{name}', which {having} has. Files of one table (galaxies.table.path) must "
+                "have the same columns."
+            )
+        if one != other:
+            raise UserError(
+                f"column '{name}' is of {other} in {file}, but of {one} in {first_file}. Files of one table "
+                "(galaxies.table.path) must agree."
+            )
+
+
+def _kinds(table: Table) -> dict[str, str]:
+    """Return what columns that can be read are; beside numbers of elements and units, types may differ."""
+    units = {name: f" in {unit}" for name, unit in table.units.items()}
+    kinds = dict.fromkeys(table.columns, "one value per row") | {name: table.unusable[name] for name in table.vectors}
+    return {name: f"{kind}{units.get(name, '')}" for name, kind in kinds.items()}
 
 
 def _schema(opened: AbstractContextManager[Table], columns: Sequence[str]) -> pa.Schema | None:
@@ -661,12 +682,16 @@ def _ecsv_type(datatype: str) -> pa.DataType:
 def _estimated_rows(path: Path, layout: _Layout) -> int:
     """Return the number of rows, from the length of the first ones and the size of the file."""
     with _stream(path) as file:
-        head = bytes(file.read(_CSV_HEAD))
+        head = bytes(file.read(_TEXT_HEAD))
     lines = [line for line in head.splitlines() if line.strip() and not line.lstrip().startswith(b"#")]
-    if len(head) < _CSV_HEAD:
+    if len(head) < _TEXT_HEAD:
         return len(lines) - layout.n_plain
-    packed = _CSV_PACKED if path.suffix.lower() == ".gz" else 1.0
-    return round(packed * path.stat().st_size * len(lines) / max(sum(len(line) + 1 for line in lines), 1))
+    return round(_packed(path) * path.stat().st_size * len(lines) / max(sum(len(line) + 1 for line in lines), 1))
+
+
+def _packed(path: Path) -> float:
+    """Return about how many bytes of text there are in a byte of a file."""
+    return _TEXT_PACKED if path.suffix.lower() == ".gz" else 1.0
 
 
 class _Squeezer:
@@ -678,22 +703,17 @@ class _Squeezer:
     def __call__(self, block: bytes) -> bytes:
         text = self._rest + bytes(block)
         end = text.rfind(b"\n") + 1 if len(block) else len(text)
-        text, self._rest = text[:end], text[end:]
-        if b"#" in text:
-            text = re.sub(rb"(?m)^[ \t]*#.*\n?", b"", text)
-        parts = text.split(b'"')
-        parts[::2] = [_squeezed(part) for part in parts[::2]]  # the others are within quotes
-        return b'"'.join(parts).lstrip(b" \n")
+        self._rest = text[end:]
+        lines = map(_squeezed, text[:end].splitlines())
+        return b"".join(line + b"\n" for line in lines if line and not line.startswith(b"#"))
 
 
-def _squeezed(text: bytes) -> bytes:
-    text = text.replace(b"\t", b" ").replace(b"\r", b"")
-    while b"  " in text:
-        text = text.replace(b"  ", b" ")
-    text = text.replace(b" \n", b"\n").replace(b"\n ", b"\n")
-    while b"\n\n" in text:
-        text = text.replace(b"\n\n", b"\n")
-    return text
+def _squeezed(line: bytes) -> bytes:
+    if b'"' not in line:
+        return b" ".join(line.split())
+    parts = line.strip().split(b'"')
+    parts[::2] = [re.sub(rb"\s+", b" ", part) for part in parts[::2]]  # the others are within quotes
+    return b'"'.join(parts)
 
 
 def _open_csv(
@@ -748,10 +768,11 @@ def _wider(type_: pa.DataType) -> pa.DataType:
 @contextmanager
 def _votable(path: Path, dataset: str | int | None) -> Iterator[Table]:
     tables = list(_parse_votable(path).iter_tables())
-    known = [str(name) for i, table in enumerate(tables) for name in (i, table.ID, table.name) if name is not None]
     chosen = [t for i, t in enumerate(tables) if dataset in (i, t.ID, t.name) or (dataset is None and i == 0)]
     if not chosen:
-        raise UserError(f"{path} has no table {dataset!r}: it has {', '.join(known)}. Set galaxies.table.dataset.")
+        names = [str(name) for i, t in enumerate(tables) for name in (i, t.ID, t.name) if name is not None]
+        known = ", ".join(dict.fromkeys(names))
+        raise UserError(f"{path} has no table {dataset!r}: it has {known}. Set galaxies.table.dataset.")
     fields = chosen[0].fields
     rows = chosen[0].to_table(use_names_over_ids=True)
     text = {name for name, f in zip(rows.colnames, fields, strict=True) if f.datatype in ("char", "unicodeChar")}
@@ -771,6 +792,20 @@ def _votable(path: Path, dataset: str | int | None) -> Iterator[Table]:
             yield pa.table({name: _votable_column(chunk[name]) for name in columns})
 
     yield _array_table(rows.colnames, kinds, samples, read, len(rows), _votable_units(fields))
+
+
+def _votable_rows(path: Path, dataset: str | int | None) -> tuple[int, bool]:
+    """Return the rows that the head of a VOTable states, else an estimate from its size, and which of these it is."""
+    with _naming(path), _stream(path) as file:
+        head = bytes(file.read(_TEXT_HEAD))
+    stated = re.search(rb"<(?:\w+:)?TABLE\b[^>]*\bnrows\s*=\s*[\"'](\d+)", head) if dataset in (None, 0) else None
+    if stated:
+        return int(stated[1]), True
+    if n_rows := head.count(b"<TR>"):
+        row = (len(head) - head.index(b"<TR>")) / n_rows
+    else:
+        row = _VOTABLE_CELL * max(len(re.findall(rb"<(?:\w+:)?FIELD\b", head)), 1)
+    return round(_packed(path) * path.stat().st_size / row), False
 
 
 def _votable_column(values: Column) -> pa.Array:
@@ -798,6 +833,8 @@ def _fits(path: Path, dataset: str | int | None) -> Iterator[Table]:
             hdu = file[1 if dataset is None else dataset]
         except (KeyError, IndexError) as error:
             known = ", ".join(f"{i} ({h.name or type(h).__name__})" for i, h in enumerate(file))
+            if dataset is None:
+                raise ValueError(f"it has no table, only {known}") from error
             raise UserError(
                 f"{path} has no extension {dataset!r}: it has {known}. Set galaxies.table.dataset."
             ) from error
@@ -860,8 +897,14 @@ def _hdf5(path: Path, dataset: str | int | None) -> Iterator[Table]:
             raise UserError(f"{path} has no '{dataset}': it has {', '.join(file)}. Set galaxies.table.dataset.")
         node = file[str(dataset)] if dataset is not None else file
         while isinstance(node, h5py.Group) and len(inside := _beside_meta(node)) == 1:  # the only thing inside is meant
-            node = node[inside[0]]
+            if not _may_be_table(only := node[inside[0]]):
+                break
+            node = only
         yield _hdf5_group(path, node) if isinstance(node, h5py.Group) else _hdf5_compound(path, node)
+
+
+def _may_be_table(node: h5py.Group | h5py.Dataset) -> bool:
+    return isinstance(node, h5py.Group) or node.dtype.names is not None
 
 
 def _beside_meta(group: h5py.Group) -> list[str]:
