@@ -39,6 +39,9 @@ SOFTNESS = 0.02
 """Mean of a statistic that is left per unit of its coefficient: with 0 it would be balanced at any price, which is that
 one candidate of a galaxy has all the weight; from 0.1 on, medians come off relations that models could follow."""
 
+SFR_SPREAD = 0.15
+"""Galaxies of a node of the SFR are spread this far to either side [dex]: between nodes, coefficients are less off."""
+
 _NEWTON_STEPS = 30  # at most
 _ENOUGH = 1e-8  # gain of a step below which it is the last one
 _DIGITS = 6  # of the coefficients: libraries of linear algebra differ in the last bits
@@ -160,6 +163,12 @@ def _of_node(
     prior = search.prior["star_forming"]
     oldest = t_univ(search.cosmo, z)
     return choice.star_forming(found, mass, z, oldest, relations=search.relations, prior=prior, given=given)
+
+
+def _triangular(uniform: Array) -> Array:
+    """Return deviates from -1 to 1 whose probability falls from 0 to either side, by cumulative probabilities."""
+    side = 1.0 - np.sqrt(1.0 - np.abs(2.0 * uniform - 1.0))
+    return np.copysign(side, uniform - 0.5)
 
 
 def means(log_weight: Array, statistics: NDArray, coefficients: Array) -> Array:
