@@ -249,6 +249,23 @@ def test_text_that_vizier_serves(tmp_path):
         assert table.units == {"z": "Mpc"}
 
 
+@pytest.mark.parametrize("where", [0, 2000])
+@pytest.mark.parametrize("name", ["t.cat", "t.csv", "t.ecsv"])
+def test_integers_that_only_an_unsigned_type_holds(tmp_path, monkeypatch, name, where):
+    monkeypatch.setattr(readers, "_CSV_BLOCK", 4096)
+    ids = np.arange(4000, dtype=np.uint64)
+    ids[where] = 2**64 - 1
+    mass = np.where(np.arange(4000) == where, 0.5, 1e19)  # of which the first block has integers alone, or all but one
+    formats = {"t.cat": "ascii.commented_header", "t.csv": "ascii.csv", "t.ecsv": "ascii.ecsv"}
+    astropy.table.Table({"id": ids, "mass": mass}).write(tmp_path / name, format=formats[name])
+    if name != "t.ecsv":
+        (tmp_path / name).write_text((tmp_path / name).read_text().replace("1e+19", "10000000000000000000"))
+    rows = read(tmp_path / name)
+    assert rows.schema.field("id").type == pa.uint64()
+    assert_array_equal(rows["id"].to_numpy(), ids)
+    assert_array_equal(rows["mass"].to_numpy(), mass)
+
+
 @pytest.mark.parametrize("name", ["t.cat", "t.csv", "t.tsv", "t.ecsv", "t.vot", "t.feather"])
 def test_tables_without_rows(tmp_path, name):
     frame().to_csv(tmp_path / "t.csv", index=False)

@@ -738,7 +738,7 @@ def _csv_types(path: Path, layout: _Layout) -> dict[str, pa.DataType]:
     Arrow takes the types from the first block and stops at a value of a later one that does not fit: such a column
     gets a wider type (number, then text) and the file is read again.
     """
-    types = dict(layout.types)
+    types = {**layout.types, **_large_integers(path, layout)}
     while len(layout.types) < len(layout.names):
         with _open_csv(path, layout, types) as reader:
             schema = reader.schema
@@ -757,9 +757,21 @@ def _csv_types(path: Path, layout: _Layout) -> dict[str, pa.DataType]:
     return types
 
 
+def _large_integers(path: Path, layout: _Layout) -> dict[str, pa.DataType]:
+    """Return the type of columns with integers above 2**63, which Arrow would round to doubles, by the first block."""
+    with _open_csv(path, layout, layout.types) as reader:
+        doubles = [f.name for f in reader.schema if f.type == pa.float64() and f.name not in layout.types]
+    if not doubles:
+        return {}
+    with _open_csv(path, layout, dict.fromkeys(doubles, pa.string()), doubles) as reader:
+        rows = reader.read_next_batch()
+    whole = [name for name in doubles if pc.all(pc.match_substring_regex(rows[name], r"^\d+$")).as_py()]
+    return {name: pa.uint64() for name in whole if pc.max(pc.utf8_length(rows[name])).as_py() >= 19}
+
+
 def _wider(type_: pa.DataType) -> pa.DataType:
     """Return the next type to try for a CSV column."""
-    return {pa.null(): pa.int64(), pa.int64(): pa.float64()}.get(type_, pa.string())
+    return {pa.null(): pa.int64(), pa.int64(): pa.uint64(), pa.uint64(): pa.float64()}.get(type_, pa.string())
 
 
 # ---------------------------------------------------------------------------------------------------- votable
