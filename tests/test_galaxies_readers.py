@@ -18,9 +18,9 @@ from numpy.testing import assert_array_equal
 
 from mocksed import storage
 from mocksed.errors import UserError
-from mocksed.galaxies import readers
 from mocksed.galaxies.files import Files, files_of, table_path
 from mocksed.galaxies.readers import open_table
+from mocksed.galaxies.readers import text as of_text
 from mocksed.galaxies.table import TableSpec, write_shards
 
 N = 50
@@ -252,7 +252,7 @@ def test_text_that_vizier_serves(tmp_path):
 @pytest.mark.parametrize("where", [0, 2000])
 @pytest.mark.parametrize("name", ["t.cat", "t.csv", "t.ecsv"])
 def test_integers_that_only_an_unsigned_type_holds(tmp_path, monkeypatch, name, where):
-    monkeypatch.setattr(readers, "_CSV_BLOCK", 4096)
+    monkeypatch.setattr(of_text, "_CSV_BLOCK", 4096)
     ids = np.arange(4000, dtype=np.uint64)
     ids[where] = 2**64 - 1
     mass = np.where(np.arange(4000) == where, 0.5, 1e19)  # of which the first block has integers alone, or all but one
@@ -283,7 +283,7 @@ def test_tables_without_rows(tmp_path, name):
 @pytest.mark.parametrize("name", ["t.cat", "t.ecsv", "t.tsv"])
 def test_text_in_blocks(tmp_path, monkeypatch, name):
     """Values that do not fit the first block; what is read does not run far ahead of what is asked for."""
-    monkeypatch.setattr(readers, "_CSV_BLOCK", 4096)
+    monkeypatch.setattr(of_text, "_CSV_BLOCK", 4096)
     n = 100_000
     late = np.where(np.arange(n) < n - 9, 1.0, 0.5)
     text = ["1"] * (n - 1) + ["a b"]
@@ -294,8 +294,8 @@ def test_text_in_blocks(tmp_path, monkeypatch, name):
     for column in data.colnames:
         assert_array_equal(rows[column].to_numpy(), data[column])
     given = []
-    squeeze = readers._Squeezer.__call__
-    monkeypatch.setattr(readers._Squeezer, "__call__", lambda self, b: given.append(len(b)) or squeeze(self, b))
+    squeeze = of_text._Squeezer.__call__
+    monkeypatch.setattr(of_text._Squeezer, "__call__", lambda self, b: given.append(len(b)) or squeeze(self, b))
     if name == "t.cat":
         with open_table(tmp_path / name) as table:
             chunks = table.read(["id"], 100)
