@@ -77,9 +77,12 @@ class Table:
                 hint = f" Did you mean '{close[0]}'?" if close else ""
                 what = "has one value per row" if column in self.columns else self.unusable.get(column, "is not there")
                 return f"asks for elements, but '{column}' {what}.{hint}"
-            n = self.vectors[column]
-            if not span or (n and span.stop > n):
-                return f"asks for elements {span.start} to {span.stop - 1} of '{column}', which has {_span(range(n))}."
+            if not span:
+                return (
+                    f"asks for elements {span.start}:{span.stop}, which are none: the second number is not one of them."
+                )
+            if 0 < self.vectors[column] < span.stop:
+                return f"asks for {_span(span)} of '{column}', which has {_span(range(self.vectors[column]))}."
         return ""
 
     def unit(self, name: str) -> str:
@@ -99,7 +102,8 @@ def elements(name: str) -> list[tuple[str, range]]:
 
 
 def _span(elements: range) -> str:
-    return f"elements {elements.start} to {elements.stop - 1}"
+    first, last = elements[0], elements[-1]
+    return f"element {first}" if first == last else f"elements {first} to {last}"
 
 
 def with_elements(table: Table) -> ReadChunks:

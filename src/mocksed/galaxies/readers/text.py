@@ -138,7 +138,8 @@ def _layout(path: Path, delimiter: str) -> _Layout:
         raise UserError(f"{path}: its columns are separated by commas. Set galaxies.table.format to csv.")
     units: dict[str, str] = {}
     n_plain = 0
-    if delimiter == " " and comments and re.match(r"#\s*1\s+[A-Za-z]", comments[0]):  # a line for each column
+    if delimiter == " " and comments and all(re.match(r"#\s*\d+\s+[A-Za-z]", comment) for comment in comments):
+        # a line for each column
         described = astropy_ascii.read([*comments, *(line for _, line in lines[:1])], format="sextractor")
         names = described.colnames
         units = {name: str(described[name].unit or "") for name in names}

@@ -34,13 +34,9 @@ def open_votable(path: Path, dataset: str | int | None) -> Iterator[Table]:
     strings = {name for name, f in zip(rows.colnames, fields, strict=True) if f.datatype in ("char", "unicodeChar")}
     samples = {name: np.asarray(rows[name][:0]) for name in rows.colnames}
     kinds = {
-        name: ""
-        if name in strings and sample.ndim == 1
-        else "variable length"
-        if sample.dtype == object
-        else unusable(sample)
-        for name, sample in samples.items()
+        name: "variable length" if sample.dtype == object else unusable(sample) for name, sample in samples.items()
     }
+    kinds |= {name: "" for name in strings if samples[name].ndim == 1}
 
     def read(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
         for start in range(0, len(rows), chunk_rows):
