@@ -78,9 +78,7 @@ class Table:
                 what = "has one value per row" if column in self.columns else self.unusable.get(column, "is not there")
                 return f"asks for elements, but '{column}' {what}.{hint}"
             if not span:
-                return (
-                    f"asks for elements {span.start}:{span.stop}, which are none: the second number is not one of them."
-                )
+                return f"asks for elements {span.start}:{span.stop}, which are none (the last number does not count)."
             if 0 < self.vectors[column] < span.stop:
                 return f"asks for {_span(span)} of '{column}', which has {_span(range(self.vectors[column]))}."
         return ""

@@ -33,9 +33,7 @@ def open_votable(path: Path, dataset: str | int | None) -> Iterator[Table]:
     rows = chosen[0].to_table(use_names_over_ids=True)
     strings = {name for name, f in zip(rows.colnames, fields, strict=True) if f.datatype in ("char", "unicodeChar")}
     samples = {name: np.asarray(rows[name][:0]) for name in rows.colnames}
-    kinds = {
-        name: "variable length" if sample.dtype == object else unusable(sample) for name, sample in samples.items()
-    }
+    kinds = {name: "variable length" if array.dtype == object else unusable(array) for name, array in samples.items()}
     kinds |= {name: "" for name in strings if samples[name].ndim == 1}
 
     def read(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
