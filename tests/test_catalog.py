@@ -496,3 +496,19 @@ def test_parent_points_and_galaxies_agree(engine, kind):
         assert_array_equal(columns[name], points[name])
     assert np.all(columns["distance"] == 0.0)
     assert_array_equal(columns["flags"] != 0, quiescent & ~in_box(points["uv"], points["vj"]))
+
+
+def test_what_is_given_and_does_not_come_out_is_flagged(engine):
+    own = galaxies()
+    usual = build(own, engine)
+    wanted = {name: usual[name].copy() for name in ("log_sfr", "muv", "age", "dust2")}
+    wanted["log_sfr"][::2] += 0.011
+    wanted["muv"][1::2] -= 0.021
+    wanted["age"][:10] = np.nan  # not given
+    asked = assigned(own) | {f"prop_{name}": values for name, values in wanted.items()}
+    given = {f"given_{name}": values for name, values in wanted.items()}
+    flags = build(own | given, engine, asked)["flags"]
+    even = np.arange(len(flags)) % 2 == 0
+    assert_array_equal((flags & Flag.SFR_NOT_MET) > 0, even)
+    assert_array_equal((flags & Flag.MUV_NOT_MET) > 0, ~even)
+    assert not np.any(flags & (Flag.AGE_NOT_MET | Flag.DUST_NOT_MET | Flag.ZMET_NOT_MET))

@@ -147,6 +147,16 @@ def test_check_finds_the_mistakes_of_config_and_table_together(tmp_path, root, m
         assert words in mistakes, mistakes
 
 
+@pytest.mark.parametrize("role", ["quiescent", "log_sfr", "av"])
+def test_a_column_that_is_not_there_does_not_hide_what_is_wrong_with_rows(tmp_path, root, monkeypatch, capsys, role):
+    quiescent = {"from": "column", "values": ["Q"]} if role == "quiescent" else {}
+    data = {"z": np.full(N, -1.0)}
+    _, _, message = checked(tmp_path, root, monkeypatch, capsys, data, columns={role: "nowhere"}, quiescent=quiescent)
+    assert "2 problems" in message
+    assert f"no column 'nowhere' (galaxies.table.columns.{role})" in message
+    assert "column 'z' negative: 40 rows" in message
+
+
 def row(values, i, value):
     """Return a column with another value in one row."""
     return [*list(values)[:i], value, *list(values)[i + 1 :]]

@@ -1029,6 +1029,14 @@ def test_classes_by_text_and_by_number(folder, name, kinds, values):
     assert folder.write(data, name, **setting)["quiescent"].to_pylist() == ([True, False, False, True] * 6)[:N]
 
 
+def test_classes_that_nobody_has_are_said(folder):
+    data = columns() | {"type": ["Q", "SF"] * 11 + ["SF"]}
+    setting = {"columns": NAMES | {"quiescent": "type"}, "quiescent": {"from": "column", "values": ["passive"]}}
+    assert not any(folder.write(data, **setting)["quiescent"].to_pylist())
+    notes = json.loads(folder.report.read_text())["notes"]
+    assert notes == ["column 'type': no galaxy has one of galaxies.table.quiescent.values ['passive']; there are Q, SF"]
+
+
 @pytest.mark.parametrize("missing", [None, ""])
 def test_a_missing_class(folder, missing):
     data = columns() | {"type": ["Q", "SF"] * 11 + [missing]}
@@ -1075,6 +1083,32 @@ def test_masses_in_units_of_a_large_one(folder, scale):
         data["lmass"] = 10.0 ** data["lmass"]
     result = folder.write(data, mass_scale=scale, mass_unit="Msun/h", mass_factor=1e10, h=0.7)
     assert_allclose(result["log_mstar"].to_numpy(), columns()["lmass"], atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["t.fits", "t.hdf5", "t.parquet"])
+def test_units_of_the_file(folder, name):
+    """Values of missing rows are compared before they are converted; what passes through stays."""
+    age = np.where(np.arange(N) == 3, -99.0, 500.0)
+    table = astropy.table.Table(columns() | {"mass": 1.98841e30 * 10.0 ** columns()["lmass"], "t": age, "e": age / 10})
+    table["mass"].unit, table["t"].unit, table["e"].unit, table["z"].unit = "kg", "Myr", "yr", ""
+    options = {"path": "t", "serialize_meta": True} if name == "t.hdf5" else {}
+    if name == "t.hdf5":
+        table["field"] = table["field"].astype("S")
+    table.write(folder.path / name, **options)
+    names = NAMES | {"mass": "mass", "age": "t", "age_error": "e"}
+    result = folder.write(None, name, columns=names, mass_scale="linear", missing_values=[-99], chunk_rows=5)
+    assert_allclose(result["log_mstar"].to_numpy(), columns()["lmass"], atol=1e-5)
+    assert result["given_age"].to_pylist() == [None if i == 3 else pytest.approx(0.5) for i in range(N)]
+    assert result["given_age_error"].to_pylist() == [None if i == 3 else pytest.approx(5e-8) for i in range(N)]
+    assert_array_equal(result["t"], age)
+    notes = json.loads(folder.report.read_text())["notes"]
+    assert [note.split(" (x")[0] for note in notes] == [
+        "column 'mass' is converted from kg to Msun",
+        "column 't' is converted from Myr to Gyr",
+        "column 'e' is converted from yr to Gyr",
+    ]
+    with pytest.raises(UserError, match=r"2 problems:\n  column 'mass' .* unit 'kg' .*\n  .* has no column 'q'"):
+        folder.write(None, name, columns=names, keep=["q"])
 
 
 # ------------------------------------------------------------------------------------------- realisations

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from mocksed.search import balance, choice
 from mocksed.search.balance import SOFTNESS, Balance, means, solve
+from mocksed.search.nodes import SFR_OFFSETS
 
 
 def problem(seed, n=300, k=20, size=3, offset=0.3, scale=1.0):
@@ -123,3 +125,31 @@ def test_the_uniforms_are_even_and_inside():
     for values in [values for uniform in uniforms for values in uniform.values()]:
         assert np.all((values > 0.0) & (values < 1.0))
         assert np.all(np.abs(np.histogram(values, 16, (0.0, 1.0))[0] - 64) <= 1)
+
+
+def with_given_sfr():
+    size = len(choice.STATISTICS)
+    rng = np.random.default_rng(9)
+    redshift, log_mstar = np.array([1.0, 2.0]), np.array([9.0, 9.5, 10.0])
+    shape = (2, 3, size)
+    of_given = rng.normal(size=(len(SFR_OFFSETS), *shape))
+    return Balance(redshift, log_mstar, rng.normal(size=shape), np.zeros(shape), of_given)
+
+
+def test_coefficients_of_given_sfrs_are_linear_between_nodes_of_the_sfr():
+    found = with_given_sfr()
+    z, mass = np.full(4, 2.0), np.full(4, 9.5)
+    offset = np.array([SFR_OFFSETS[3], 0.5 * (SFR_OFFSETS[3] + SFR_OFFSETS[4]), np.nan, 9.0])
+    coefficients = found.at(z, mass, offset)
+    assert_allclose(coefficients[0], found.given_sfr[3, 1, 1], rtol=1e-12)
+    assert_allclose(coefficients[1], 0.5 * (found.given_sfr[3, 1, 1] + found.given_sfr[4, 1, 1]), rtol=1e-12)
+    assert_allclose(coefficients[2], found.coefficients[1, 1], rtol=1e-12)  # as of a galaxy whose SFR is drawn
+    assert_allclose(coefficients[3], found.given_sfr[-1, 1, 1], rtol=1e-12)
+    assert_array_equal(found.at(z, mass), np.repeat(found.coefficients[1, 1][None], 4, axis=0))
+
+
+def test_those_of_given_sfrs_are_stored_too():
+    found = with_given_sfr()
+    again = Balance.from_json(json.loads(json.dumps(found.as_json())))
+    assert_array_equal(again.given_sfr, found.given_sfr)
+    assert Balance.from_json(json.loads(json.dumps(replace(found, given_sfr=None).as_json()))).given_sfr is None

@@ -137,3 +137,35 @@ def test_classes_and_stages_have_numbers_of_their_own():
     assert np.all(np.abs(np.corrcoef(first)[np.triu_indices(4, 1)]) < 0.03)
     assert tuple(draw.numbers("quiescent", IDS, 1)) == draw.ASKED["quiescent"]
     assert tuple(draw.numbers("star_forming", IDS, 1)) == draw.ASKED["star_forming"]
+
+
+@pytest.mark.parametrize("which", DRAWS)
+def test_what_is_given_is_not_drawn_and_the_rest_follows_from_it(which):
+    function, kind = DRAWS[which]
+    own, numbers = galaxies(), draw.numbers(kind, IDS, 4)
+    log_sfr = np.where(IDS % 2 == 0, 1.5, np.nan)
+    given = {"log_sfr": log_sfr, "log_zmet": np.where(IDS % 4 == 0, -0.4, np.nan)}
+    asked, without = function(numbers, **own, relations=EXACT, given=given), function(numbers, **own, relations=EXACT)
+    assert_array_equal(asked["log_sfr"][::2], 1.5)
+    assert_array_equal(asked["log_zmet"][::4], -0.4)
+    expected = EXACT.log_zmet.draw(0.5, own["log_mstar"], 1.5, own["redshift"])
+    assert_array_equal(asked["log_zmet"][2::4], expected[2::4])
+    for name in asked:
+        assert_array_equal(asked[name][1::2], without[name][1::2])
+
+
+@pytest.mark.parametrize("which", ["star_forming", "independent"])
+def test_the_slope_is_drawn_around_its_relation_at_the_muv_that_is_given(which):
+    own, muv = galaxies(), np.linspace(-22.0, -16.0, N)
+    asked = DRAWS[which][0](draw.numbers("star_forming", IDS, 4), **own, relations=RELATIONS, given={"muv": muv})
+    assert_uniform(cut(stats.norm(RELATIONS.beta.mean(muv, own["redshift"]), 0.35), asked["beta"], rel.BETA_RANGE))
+
+
+def test_sfrs_go_with_the_muv_that_is_given_and_scatter_as_their_relation():
+    own = galaxies()
+    residual = stats.norm(0.0, 0.7).ppf((np.random.default_rng(1).permutation(N) + 0.5) / N)
+    muv = RELATIONS.muv.mean(**own) + residual
+    asked = draw.star_forming(draw.numbers("star_forming", IDS, 4), **own, relations=RELATIONS, given={"muv": muv})
+    assert_uniform(stats.norm(RELATIONS.log_sfr_star_forming.mean(**own), 0.3).cdf(asked["log_sfr"]))
+    off = asked["log_sfr"] - RELATIONS.log_sfr_star_forming.mean(**own)
+    assert np.polyfit(residual, off, 1)[0] == pytest.approx(draw.SFR_WITH_MUV, abs=0.01)

@@ -258,3 +258,52 @@ def test_metallicities_of_quiescent_galaxies_are_on_their_relation(quiescent):
         return np.median(own["log_zmet"] - asked)
 
     assert not missed(quiescent, "quiescent", off, lambda z, mass: 0.03)
+
+
+GIVEN_NODES = tuple(itertools.product((0.7, 1.8, 3.5), (9.2, 9.8, 10.5)))
+SFR_OFFSETS = (-0.2, 0.0, 0.3)
+"""Of the SFRs that tables give from their relation [dex]. With less, models without dust are fainter than M_UV asks."""
+
+
+@pytest.fixture(scope="module")
+def given_sfrs(star_forming):
+    """Return galaxies whose tables give SFR and metallicity, at each node and offset of the SFR."""
+    cfg, cloud = star_forming.cfg, star_forming.points.cloud
+    of_given = balance.of_run(cloud, populations.search_of(cfg), (0.7, 3.5), (9.2, 10.5), sfr_is_given=True)
+    z, mass = np.repeat(GIVEN_NODES, 1500, axis=0).T
+    own, rng = populations.galaxies("star_forming", z, mass), np.random.default_rng(808)
+    made = {}
+    for offset in SFR_OFFSETS:
+        log_sfr = RELATIONS.log_sfr_star_forming.mean(mass, z) + offset + rng.normal(0.0, 0.2, len(z))
+        log_zmet = RELATIONS.log_zmet.mean(mass, log_sfr, z) + rng.normal(0.0, 0.2, len(z))
+        given = {
+            "given_log_sfr": log_sfr,
+            "given_log_zmet": np.clip(log_zmet, *star_forming.engine.table.log_zmet_range),
+        }
+        made[offset] = populations.populate(
+            cfg | {"seed": SEEDS["galaxies"][0]}, own | given, star_forming.points, star_forming.engine, of_given
+        )
+    return made
+
+
+@pytest.mark.parametrize("name", ["log_sfr", "log_zmet"])
+def test_what_is_given_is_what_galaxies_have(given_sfrs, name):
+    off = np.concatenate([np.abs(own[name] - own[f"given_{name}"]) for own in given_sfrs.values()])
+    assert np.mean(off <= 0.01) >= 0.99
+
+
+@pytest.mark.parametrize("name", ["muv", "beta", "log_us"])
+def test_the_rest_follows_its_relation_given_that(given_sfrs, name):
+    missed = {}
+    for offset, made in given_sfrs.items():
+        for redshift, log_mstar in GIVEN_NODES:
+            rows = (made["redshift"] == redshift) & (made["log_mstar"] == log_mstar)
+            value = np.median(residuals({key: values[rows] for key, values in made.items()})[name])
+            if not abs(value) <= 0.1:
+                missed[offset, redshift, log_mstar] = round(float(value), 3)
+    assert not missed
+
+
+def test_nothing_that_is_given_is_flagged(given_sfrs):
+    for own in given_sfrs.values():
+        assert np.mean((own["flags"] & (Flag.SFR_NOT_MET | Flag.ZMET_NOT_MET)) > 0) < 0.01

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.testing import assert_allclose
 from threadpoolctl import threadpool_limits
 
 from mocksed import photometry
@@ -427,3 +428,20 @@ def test_no_galaxies_give_no_spectra(engine):
     assert engine.lines(*empty).shape == (0, 166)
     assert engine.spectra(*empty, nebular=True).shape == (0, 1936)
     assert all(len(values) == 0 for values in engine.derived(*empty, nebular=False))
+
+
+def test_the_sfr_alone_is_that_of_the_derived_quantities(sloped):
+    rng = np.random.default_rng(12)
+    age, tau, log_zmet = 10.0 ** rng.uniform(-2, 1.1, 200), 10.0 ** rng.uniform(-1, 2, 200), rng.uniform(-2.5, 0.4, 200)
+    derived = sloped.derived(age, tau, log_zmet, -2.0, 0.3, -0.3, nebular=False)
+    assert_allclose(sloped.log_ssfr(age, tau, log_zmet), derived.log_ssfr, rtol=0, atol=1e-12)
+
+
+def test_attenuation_is_what_dims_a_spectrum(sloped):
+    """At a wavelength of the table, exp(-dust2 k)."""
+    slopes, at = np.array([-0.9, -0.3, 0.0]), sloped.wavelength[[1200, 1500]]
+    parameters = np.ones(3), np.ones(3), np.zeros(3), np.full(3, -2.0)
+    bare, dimmed = (
+        sloped.spectra(*parameters, np.full(3, depth), slopes, nebular=False)[:, [1200, 1500]] for depth in (0.0, 0.7)
+    )
+    assert_allclose(sloped.attenuation(at, slopes), -np.log(dimmed / bare) / 0.7, rtol=1e-5)

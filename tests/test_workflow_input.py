@@ -6,6 +6,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from mocksed.columns import Flag
+from mocksed.galaxies.given import AV_OF_DUST2
+from mocksed.search.given import TOLERANCES
 from tests.runs import Workflow, survey
 
 pytestmark = pytest.mark.slow
@@ -108,3 +111,30 @@ def test_results_that_cannot_be_written_stop_the_run(root, tmp_path):
     said = workflow.fail()
     assert "results" in said
     assert str(tmp_path / "file") in said
+
+
+def test_galaxies_have_what_their_table_gives(root, tmp_path):
+    """In every shard, realisation and class."""
+    rng = np.random.default_rng(3)
+    log_sfr = np.where(rng.random(200) < 0.3, np.nan, rng.uniform(-1.0, 1.0, 200))
+    path = tmp_path / "survey.parquet"
+    own = {"z": rng.uniform(1.05, 1.95, 200), "lmass": rng.uniform(9.1, 9.9, 200)}  # few nodes of the balance
+    table = survey(path, **own, lsfr=log_sfr, a_v=rng.uniform(0.0, 1.5, 200))["galaxies"]["table"]
+    table["columns"] |= {"log_sfr": "lsfr", "av": "a_v"}
+    table |= {"redshift": [1.0, 2.0], "log_mstar": [9.0, 10.0]}
+    galaxies = {"source": "table", "table": table}
+    workflow = Workflow(root, tmp_path, parent={"shards": 1}, galaxies=galaxies, realisations=2)
+    target = [f"results/tiny/catalog/{shard:04d}.parquet" for shard in range(2)]
+    workflow.succeed(*target, "results/tiny/plots/sfr_mass.png")
+    catalogue = workflow.whole("catalog").to_pandas()
+    assert len(catalogue) == 400
+    row = catalogue["galaxy_id"].to_numpy() - 1000
+    is_given = ~np.isnan(log_sfr[row])
+    np.testing.assert_array_equal(np.isnan(catalogue["given_log_sfr"]), ~is_given)
+    off = np.abs(catalogue["log_sfr"] - log_sfr[row])[is_given]
+    flagged = (catalogue["flags"].to_numpy()[is_given] & Flag.SFR_NOT_MET) > 0
+    np.testing.assert_array_equal(flagged, off > TOLERANCES["log_sfr"])
+    assert flagged.mean() < 0.1
+    assert np.all(np.abs(catalogue["dust2"] * AV_OF_DUST2 - catalogue["a_v"]) < 0.01)
+    first, second = (catalogue[catalogue["realisation"] == index] for index in (0, 1))
+    assert np.any(first["age"].to_numpy() != second["age"].to_numpy())

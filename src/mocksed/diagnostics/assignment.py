@@ -104,7 +104,7 @@ def _draw_quantity(axes: Axes, sample: Sample, name: str, measured: dict[str, An
         axes.plot(some[drawn], some[name], ".", ms=3, mew=0, alpha=0.4, color=style.QUIESCENT, rasterized=True)
         axes.plot([], [], ".", ms=8, color=style.QUIESCENT, label="quiescent")
     axes.plot(range_, range_, "--", color=style.RELATION, lw=1, label="1:1")
-    axes.set(xlabel=f"drawn {style.LABELS[name]}", ylabel=f"given {style.LABELS[name]}", xlim=range_, ylim=range_)
+    axes.set(xlabel=f"asked {style.LABELS[name]}", ylabel=f"resulting {style.LABELS[name]}", xlim=range_, ylim=range_)
     if name in measured["star_forming"]:
         style.note(axes, _offset_note(measured["star_forming"][name]["overall"], _UNITS[name]))
 

@@ -56,7 +56,9 @@ class Header:
         faulty = self.faulty | {role + ERROR for role in self.faulty}
         spec = replace(self.spec, columns={role: n for role, n in self.spec.columns.items() if role not in faulty})
         of_class = {"ssfr": ("ssfr", "sfr", "log_sfr")}.get(spec.quiescent_from, CLASS_COLUMNS[spec.quiescent_from])
-        return replace(spec, quiescent_from="mass_function") if faulty.intersection(of_class) else spec
+        if not faulty.intersection(of_class):
+            return spec
+        return replace(spec, quiescent_from="mass_function", quiescent_values=())
 
 
 def together(path: str, problems: Sequence[str]) -> str:

@@ -24,13 +24,13 @@ Mask = NDArray[np.bool_]
 
 _HISTORY_STEPS, _LOG_TAU_STEPS, _ENOUGH = 8, 14, 1e-3  # dex
 _LOG_STRETCH, _STRETCH_STEPS, _ROUNDS = 3.0, 12, 2  # dex, at most
-_DUST_STEPS = 5
+_DUST_STEPS, _LITTLE = 8, 0.01
 _UV = (1500.0, 1560.0, 1920.0)  # A: M_UV, and the two bands of the slope (F125W and F160W at z = 7)
 _BETA = 4.43  # of a difference of magnitudes (Dunlop et al. 2012)
 _MAG = 2.5 * np.log10(np.e)
 _MAX_STEP = (1.0, 0.4)  # of depth and slope at a time
 _CHANGE, _DAMPING = 0.01, 1e-6  # of the slope, for derivatives; of the least squares
-_KEPT = 0.1  # weight of what the point had, beside what is given
+_KEPT = 0.05  # weight of what the point had, beside what is given
 
 
 def move(
@@ -129,13 +129,14 @@ def history_of(
     rows = np.flatnonzero(stretches)
     stretch = np.zeros(len(rows))
     first, of_first = age[rows], tau[rows]
+    shortest, longest = (np.log10(bound / tau) for bound in TAU_RANGE)
     for _ in range(_HISTORY_STEPS):
         missing = off(rows, age[rows], tau[rows])
         left = np.abs(missing) > _ENOUGH
         if not np.any(left):
             break
         rows, first, of_first = rows[left], first[left], of_first[left]
-        stretch = np.clip(stretch[left] + missing[left], -_LOG_STRETCH, _LOG_STRETCH)
+        stretch = np.clip(stretch[left] + missing[left], shortest[rows], longest[rows])
         age[rows] = np.clip(first * 10.0**stretch, AGE_MARGIN, limit[rows])
         tau[rows] = np.clip(of_first * 10.0**stretch, *TAU_RANGE)
     everyone = np.arange(len(age))
@@ -186,6 +187,12 @@ def _attenuate(
     rows = np.arange(len(own["age"]))
     tolerance = 0.25 * np.array([TOLERANCES["muv"], TOLERANCES["beta"]])[:, None]
     weight = np.where(sure, 1.0, _KEPT) * np.isfinite(targets)
+    if np.any(sure[1]):  # a slope that is bluer than without dust cannot be had: as little dust as M_UV allows
+        bare = engine.derived(*({**own, "dust2": np.zeros(len(rows))}[name] for name in FSPS), nebular=nebular)
+        too_blue = sure[1] & depth_is_free & (targets[1] < bare.beta)
+        own["dust2"] = np.where(too_blue & ~sure[0], 0.0, own["dust2"])
+        weight[1, too_blue] = _KEPT
+        rows = rows[~(too_blue & ~sure[0])]
     for _ in range(_DUST_STEPS):
         there = engine.derived(*(own[name][rows] for name in FSPS), nebular=nebular)
         missing = np.nan_to_num(targets[:, rows] - np.stack([there.muv, there.beta]))
@@ -200,6 +207,8 @@ def _attenuate(
         outwards = ((step < 0.0) & (x <= low)) | ((step > 0.0) & (x >= high))
         step = np.where(outwards.any(axis=0), _step(x, missing, weight[:, rows], free & ~outwards, engine), step)
         moved = np.clip(x + np.clip(step, -most, most), low, np.maximum(high, x))
+        # without dust the slope has no effect, and nothing would lead away from there
+        moved[0] = np.where(x[0] > _LITTLE, np.maximum(moved[0], 0.2 * x[0]), moved[0])
         x = np.where(free, moved, x)
         own["dust2"][rows], own["dust_index"][rows] = x
 

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy import stats
+
+from mocksed.columns import GIVEN, Flag
+from mocksed.search import given
+
+N = 20_000
+
+
+def galaxies(**columns):
+    return {"galaxy_id": np.arange(N), **columns}
+
+
+def test_every_quantity_has_a_tolerance_and_a_flag_of_its_own():
+    assert given.TOLERANCES.keys() == given.FLAGS.keys() == set(GIVEN)
+    others = {value for name, value in vars(Flag).items() if name.isupper()} - set(given.FLAGS.values())
+    assert len(set(given.FLAGS.values())) == len(GIVEN)
+    assert all(np.bitwise_count(flag) == 1 for flag in {*given.FLAGS.values(), *others})
+    assert others == {1, 2, 4, 8, 16, 32}
+
+
+def test_what_is_given_is_asked_for_as_it_is():
+    log_sfr = np.where(np.arange(N) % 3 == 0, np.nan, np.linspace(-2.0, 2.0, N))
+    own = galaxies(given_log_sfr=log_sfr, given_log_sfr_error=np.full(N, 0.3), given_age=np.full(N, 2.0))
+    asked = given.asked(own, "exact", seed=1)
+    assert asked.keys() == {"log_sfr", "age"}
+    assert_array_equal(asked["log_sfr"], log_sfr)
+    assert_array_equal(asked["age"], own["given_age"])
+    assert given.asked(galaxies(), "error", seed=1) == {}
+
+
+def test_within_its_error_where_there_is_one():
+    error = np.where(np.arange(N) % 2 == 0, 0.3, np.nan)
+    own = galaxies(given_muv=np.full(N, -20.0), given_muv_error=error, given_beta=np.full(N, -2.0))
+    asked = given.asked(own, "error", seed=1)
+    drawn = (asked["muv"][::2] + 20.0) / 0.3
+    assert stats.kstest(drawn, "norm").pvalue > 0.01
+    assert_array_equal(asked["muv"][1::2], -20.0)
+    assert_array_equal(asked["beta"], -2.0)
+
+
+@pytest.mark.parametrize("changed", [{"seed": 2}, {"realisation": 1}])
+def test_other_seeds_and_realisations_draw_others(changed):
+    own = galaxies(given_muv=np.zeros(N), given_muv_error=np.ones(N))
+    first = given.asked(own, "error", seed=1)["muv"]
+    seed, realisation = changed.get("seed", 1), changed.get("realisation", 0)
+    other = given.asked(own | {"realisation": np.full(N, realisation)}, "error", seed=seed)["muv"]
+    assert abs(np.corrcoef(first, other)[0, 1]) < 0.03
+
+
+def test_draws_of_a_galaxy_do_not_depend_on_the_others_or_on_what_else_is_given():
+    own = galaxies(given_muv=np.zeros(N), given_muv_error=np.ones(N))
+    rows = np.random.default_rng(1).permutation(N)[:100]
+    some = {name: values[rows] for name, values in own.items()} | {"given_age": np.ones(100)}
+    assert_array_equal(given.asked(some, "error", seed=1)["muv"], given.asked(own, "error", seed=1)["muv"][rows])
+
+
+def test_known():
+    of_table = {"muv": np.array([np.nan, -20.0])}
+    assert_array_equal(given.known(of_table, "muv", np.array([-18.0, -19.0])), [-18.0, -20.0])
+    assert_array_equal(given.known(of_table, "beta", -2.0), -2.0)
+    assert_array_equal(given.is_given(of_table, "muv", 2), [False, True])
+    assert_array_equal(given.is_given(of_table, "beta", 2), [False, False])
