@@ -18,9 +18,9 @@ from numpy.testing import assert_array_equal
 
 from mocksed import storage
 from mocksed.errors import UserError
-from mocksed.galaxies import readers
 from mocksed.galaxies.files import Files, files_of, table_path
 from mocksed.galaxies.readers import open_table
+from mocksed.galaxies.readers import text as of_text
 from mocksed.galaxies.table import TableSpec, write_shards
 
 N = 50
@@ -203,6 +203,7 @@ def test_names_of_columns_of_text(tmp_path):
         "#id\tz  lmass\n",
         "id z lmass\n",
         "# made by me\nid z lmass\n",
+        "# 1 galaxy was left out\n# id z lmass\n",
         "\n  id   z lmass\n\n",
         "# EAZY\n# id z lmass\n# with the templates of 2008 and a long comment\n",
         '# "id" "z" "lmass"\n',
@@ -249,6 +250,23 @@ def test_text_that_vizier_serves(tmp_path):
         assert table.units == {"z": "Mpc"}
 
 
+@pytest.mark.parametrize("where", [0, 2000])
+@pytest.mark.parametrize("name", ["t.cat", "t.csv", "t.ecsv"])
+def test_integers_that_only_an_unsigned_type_holds(tmp_path, monkeypatch, name, where):
+    monkeypatch.setattr(of_text, "_CSV_BLOCK", 4096)
+    ids = np.arange(4000, dtype=np.uint64)
+    ids[where] = 2**64 - 1
+    mass = np.where(np.arange(4000) == where, 0.5, 1e19)  # of which the first block has integers alone, or all but one
+    formats = {"t.cat": "ascii.commented_header", "t.csv": "ascii.csv", "t.ecsv": "ascii.ecsv"}
+    astropy.table.Table({"id": ids, "mass": mass}).write(tmp_path / name, format=formats[name])
+    if name != "t.ecsv":
+        (tmp_path / name).write_text((tmp_path / name).read_text().replace("1e+19", "10000000000000000000"))
+    rows = read(tmp_path / name)
+    assert rows.schema.field("id").type == pa.uint64()
+    assert_array_equal(rows["id"].to_numpy(), ids)
+    assert_array_equal(rows["mass"].to_numpy(), mass)
+
+
 @pytest.mark.parametrize("name", ["t.cat", "t.csv", "t.tsv", "t.ecsv", "t.vot", "t.feather"])
 def test_tables_without_rows(tmp_path, name):
     frame().to_csv(tmp_path / "t.csv", index=False)
@@ -266,7 +284,7 @@ def test_tables_without_rows(tmp_path, name):
 @pytest.mark.parametrize("name", ["t.cat", "t.ecsv", "t.tsv"])
 def test_text_in_blocks(tmp_path, monkeypatch, name):
     """Values that do not fit the first block; what is read does not run far ahead of what is asked for."""
-    monkeypatch.setattr(readers, "_CSV_BLOCK", 4096)
+    monkeypatch.setattr(of_text, "_CSV_BLOCK", 4096)
     n = 100_000
     late = np.where(np.arange(n) < n - 9, 1.0, 0.5)
     text = ["1"] * (n - 1) + ["a b"]
@@ -277,8 +295,8 @@ def test_text_in_blocks(tmp_path, monkeypatch, name):
     for column in data.colnames:
         assert_array_equal(rows[column].to_numpy(), data[column])
     given = []
-    squeeze = readers._Squeezer.__call__
-    monkeypatch.setattr(readers._Squeezer, "__call__", lambda self, b: given.append(len(b)) or squeeze(self, b))
+    squeeze = of_text._Squeezer.__call__
+    monkeypatch.setattr(of_text._Squeezer, "__call__", lambda self, b: given.append(len(b)) or squeeze(self, b))
     if name == "t.cat":
         with open_table(tmp_path / name) as table:
             chunks = table.read(["id"], 100)
@@ -395,9 +413,9 @@ def test_a_column_may_be_called_as_if_it_were_an_element(tmp_path):
         ("none", ""),
         ("flux", r"is of shape (n, 4), not one number, flag or text per row. Name an element of it, such as 'flux[0]'"),
         ("text_", "is of type complex128, not one number, flag or text per row. Name another one"),
-        ("flux[4]", "asks for elements 4 to 4 of 'flux', which has elements 0 to 3."),
+        ("flux[4]", "asks for element 4 of 'flux', which has elements 0 to 3."),
         ("flux[2:9]", "asks for elements 2 to 8 of 'flux', which has elements 0 to 3."),
-        ("flux[2:2]", "asks for elements 2 to 1 of 'flux'"),
+        ("flux[2:2]", "asks for elements 2:2, which are none"),
         ("flx[0]", "asks for elements, but 'flx' is not there. Did you mean 'flux'?"),
         ("flux[0]+z[1]", "asks for elements, but 'z' has one value per row."),
     ],

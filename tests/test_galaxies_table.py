@@ -425,7 +425,7 @@ def test_hdf5_group_and_names(folder):
 
 
 def test_csv_types_of_later_rows(folder, monkeypatch):
-    monkeypatch.setattr("mocksed.galaxies.readers._CSV_BLOCK", 256)
+    monkeypatch.setattr("mocksed.galaxies.readers.text._CSV_BLOCK", 256)
     n = 300
     data = pd.DataFrame(columns(n)).drop(columns="field")
     data["late_float"] = [0] * 200 + [0.5] * 100
