@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +23,7 @@ from mocksed.search.choice import Prior
 from mocksed.search.cloud import Cloud, Search
 from mocksed.search.kdtree import KDTree
 from mocksed.search.metric import metric_of
+from mocksed.search.nodes import SFR_OFFSETS
 from mocksed.sps import fsps, table
 from mocksed.sps.engine import Engine
 from mocksed.sps.model import Model
@@ -110,22 +112,34 @@ def pipeline(engine: Engine) -> dict[str, Contestant]:
         tree = KDTree.of(metric.coordinates(points), points["age"], metric.carried(points))
         cloud = Cloud(kind, [tree], metric)
         weights = balance.of_run(cloud, search, (0.0, 12.0), (8.0, 12.5)) if kind == "star_forming" else None
-        of_kind = partial(place, cone, limit, cloud, search, weights, points)
-        contestants[kind] = Contestant(of_kind, N_CONE)
+        of_kind = partial(place, limit=limit, cloud=cloud, search=search, points=points, engine=engine)
+        contestants[kind] = Contestant(partial(of_kind, cone, weights), N_CONE)
+        if weights is not None:
+            # the time of an interpolation does not depend on its nodes
+            weights = replace(weights, given_sfr=np.stack([weights.coefficients] * len(SFR_OFFSETS)))
+            contestants["given"] = Contestant(partial(of_kind, given(cone, relations), weights), N_CONE)
         some = np.arange(1000)
         contestants[f"parent {kind}"] = Contestant(partial(parent.points, some, recipe, engine), len(some))
     return contestants
 
 
+def given(cone: dict[str, NDArray], relations: Relations) -> dict[str, NDArray]:
+    """Return galaxies whose table gives SFR and metallicity, off their relations as those of surveys are."""
+    mass, z, rng = cone["log_mstar"], cone["redshift"], np.random.default_rng(1)
+    log_sfr = relations.log_sfr_star_forming.mean(mass, z) + rng.normal(0.0, 0.4, len(z))
+    log_zmet = relations.log_zmet.mean(mass, log_sfr, z) + rng.normal(0.0, 0.2, len(z))
+    return cone | {"given_log_sfr": log_sfr, "given_log_zmet": log_zmet}
+
+
 def place(
-    cone: dict[str, NDArray], limit: Array, cloud: Cloud, search: Search, weights: balance.Balance | None,
-    points: dict[str, Array],
+    cone: dict[str, NDArray], weights: balance.Balance | None, limit: Array, cloud: Cloud, search: Search,
+    points: dict[str, Array], engine: Engine,
 ) -> None:  # fmt: skip
     """Draw, search, choose and assign, as if all galaxies were of one class."""
     found = neighbours.of_class(cone, cloud, search, weights)
     assign.assign(
         cone | found, limit, lambda names, rows: {name: points[name][rows] for name in names},
-        metric=cloud.metric, method="choose", seed=1,
+        metric=cloud.metric, method="choose", seed=1, engine=engine, nebular=cloud.kind == "star_forming",
     )  # fmt: skip
 
 
@@ -135,6 +149,7 @@ def times(seconds: dict[str, Array]) -> Section:
     def row(name: str, key: str, at_most: float | None = None) -> Row:
         return Row(name, spread(seconds[key] * 1e6) if key in seconds else None, at_most=at_most)
 
+    more = seconds["given"] - seconds["star_forming"]
     whole = seconds["star_forming"] + seconds["derived free"] + seconds["magnitudes free"]
     return Section(
         "time of a galaxy [us]: one process, one core, one thread",
@@ -152,6 +167,7 @@ def times(seconds: dict[str, Array]) -> Section:
             row("a star-forming point of the parent", "parent star_forming"),
             row("a quiescent point of the parent, in the UVJ box", "parent quiescent"),
             row("draws, 36 neighbours among 1e6, choice, assignment: star-forming", "star_forming", at_most=60.0),
+            Row("more of it where the table gives SFR and metallicity", spread(more * 1e6), at_most=40.0),
             row("the same among 2e5: quiescent", "quiescent", at_most=60.0),
             Row("all of a star-forming galaxy, 10 magnitudes", spread(whole * 1e6), at_most=110.0),
             row("python-fsps warm: metallicity as in the call before", "fsps warm"),
