@@ -40,7 +40,7 @@ SOFTNESS = 0.02
 one candidate of a galaxy has all the weight; from 0.1 on, medians come off relations that models could follow."""
 
 SFR_SPREAD = 0.2
-"""How far galaxies of a node of the SFR are spread to either side [dex], as the interpolation between nodes weighs them.
+"""How far galaxies of a node of the SFR are spread to either side [dex], as the interpolation weighs them.
 Without, M_UV is off by 0.1 to 0.3 mag halfway between nodes."""
 
 _NEWTON_STEPS = 30  # at most
