@@ -38,7 +38,12 @@ else:
             TABLE_FILES,
         output:
             shards=shards_of("galaxies"),
-            report=f"{R}/galaxies/report.json",
+            report=report(
+                f"{R}/galaxies/report.json",
+                caption="../report/input.rst",
+                category="Input",
+                labels={"plot": "what was read of the table"},
+            ),
         log:
             f"{LOGS}/input_table/all.log",
         benchmark:
