@@ -9,7 +9,9 @@ from mocksed import launch, provenance, realisations, yamlfile
 from mocksed import resources as cost
 from mocksed.errors import UserError
 from mocksed.galaxies import given
+from mocksed.relations import ARGUMENTS, BEHIND_BALANCE, used
 from mocksed.search import KINDS
+from mocksed.search.sampling import relations_behind
 from mocksed.storage import shard_bounds
 
 try:
@@ -44,6 +46,10 @@ ABOUT_PARENT = provenance.of_run(cfg)
 # What the user's table gives beside redshift, mass and class.
 GIVEN = {"mode": cfg["galaxies"]["table"]["given"], "quantities": given.of_config(cfg["galaxies"])}
 
+# The relations of the run, with what their tables have in them, and those that the balance follows from.
+RELATIONS = used(cfg["relations"], ARGUMENTS)
+RELATIONS_OF_BALANCE = used(cfg["relations"], BEHIND_BALANCE)
+
 # The arguments of `mocksed.search.metric.metric_of`, but for the class.
 METRIC = {key: cfg["neighbours"][key] for key in ("metric", "scales")}
 METRIC["carries"] = ["dust2"] if "dust2" in GIVEN["quantities"] else []
@@ -74,10 +80,15 @@ def recipe_of(kind):
         "sampling": of_kind["sampling"],
         "seed": cfg["seed"],
         "cosmology": cfg["cosmology"],
-        "relations": cfg["relations"],
+        "relations": relations_behind(kind, of_kind["sampling"], cfg["relations"]),
         "sps": cfg["sps"],
         "uvj_box": cfg["quiescent"]["uvj_box"] if of_kind.get("in_box_only") else None,
     }
+
+
+def tables_of(relations):
+    """Return the user's tables among relations (`mocksed.relations.used`), inputs of the rules that read them."""
+    return list(relations.get("tables", ()))
 
 
 def trees_of(kind):
@@ -100,7 +111,7 @@ def parents_of_tree(wildcards):
 SEARCH = {
     **{key: cfg[key] for key in ("seed", "cosmology", "assignment")},
     "neighbours": {key: cfg["neighbours"][key] for key in ("k", "draws", "allowed_ages_only")},
-    "relations": cfg["relations"],
+    "relations": RELATIONS,
     "metric": METRIC,
     "given": GIVEN,
     "about": ABOUT,

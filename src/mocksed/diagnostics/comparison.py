@@ -444,6 +444,7 @@ def _draw_panels(runs: Mapping[str, Run], what: _Panels) -> Figure:
                     galaxies[what.x][inside],
                     galaxies[what.y][inside],
                     style.CLASS_COLOURS[cls],
+                    run.settings.relation_name(what.y, quiescent=cls == "quiescent"),
                     style.CLASS_NAMES[cls] if len(what.keys) > 1 else None,
                 )
         line[0].set_ylabel(f"{name}\n{style.LABELS[what.y]}")

@@ -42,7 +42,7 @@ def means(galaxies: Arrays, relations: Relations) -> Arrays:
     """Return the means of the relations, each given the galaxy's own values of what it depends on."""
     z, mass = galaxies["redshift"], galaxies["log_mstar"]
     return {
-        "muv": relations.muv.mean(mass, z),
+        "muv": relations.mean_muv(mass, z),
         "beta": relations.beta.mean(galaxies["muv"], z),
         "log_sfr": relations.log_sfr_star_forming.mean(mass, z),
         "log_zmet": relations.log_zmet.mean(mass, galaxies["log_sfr"], z),
@@ -60,7 +60,7 @@ def correlations(galaxies: Arrays, settings: Settings) -> list[dict[str, Any]]:
 
     """
     z, mass = galaxies["redshift"], galaxies["log_mstar"]
-    muv = galaxies["muv"] - settings.asked.muv.mean(mass, z)
+    muv = galaxies["muv"] - settings.asked.mean_muv(mass, z)
     beta = galaxies["beta"] - settings.asked.beta.mean(galaxies["muv"], z)
     found = []
     for z_low, z_high, in_redshift in bins.slices(z, settings.redshift_bins):

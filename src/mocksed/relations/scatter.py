@@ -11,7 +11,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Normal scatter of standard deviation ``scale``, cut to ``limits`` of the quantity itself."""
+    """Normal scatter of standard deviation ``scale``, cut to ``limits`` of the quantity itself.
+
+    The scale is one number, or an array that broadcasts with the means where each galaxy has its own (`Relation.law`).
+    """
 
     scale: float
     limits: tuple[float, float] = (-np.inf, np.inf)
@@ -27,7 +30,7 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class StudentT:
-    """Student-t scatter with ``nu`` degrees of freedom, cut to ``limits`` of the quantity itself."""
+    """Student-t scatter with ``nu`` degrees of freedom, cut to ``limits`` of the quantity itself, as `Gaussian`."""
 
     scale: float
     limits: tuple[float, float] = (-np.inf, np.inf)
@@ -79,7 +82,7 @@ def normal_cumulative(low: Array, high: Array, value: Array) -> Array:
 def _draw(between, scale, limits, mean, uniform) -> Array:  # type: ignore[no-untyped-def]
     """Draw by inversion from a distribution cut to ``limits``; a scale of 0 gives the mean, moved into them."""
     mean = np.asarray(mean, float)
-    if scale == 0.0:
+    if np.ndim(scale) == 0 and scale == 0.0:
         return np.clip(np.broadcast_to(mean, np.broadcast(mean, uniform).shape), *limits)
     low, high = ((limit - mean) / scale for limit in limits)
     return np.clip(mean + scale * between(low, high, np.asarray(uniform)), *limits)
@@ -88,6 +91,6 @@ def _draw(between, scale, limits, mean, uniform) -> Array:  # type: ignore[no-un
 def _cumulative(within, scale, limits, mean, value) -> Array:  # type: ignore[no-untyped-def]
     """Return the cumulative probability in a distribution cut to ``limits``; a scale of 0 has all of it at the mean."""
     mean, value = np.asarray(mean, float), np.clip(value, *limits)
-    if scale == 0.0:
+    if np.ndim(scale) == 0 and scale == 0.0:
         return np.asarray(value >= np.clip(mean, *limits), float)
     return np.asarray(within(*((x - mean) / scale for x in (*limits, value))))

@@ -29,7 +29,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed.relations import Gaussian, Relations, StudentT
+from mocksed.relations import Relations, Scatter, StudentT
 from mocksed.search.draw import NOTHING, Given
 from mocksed.search.given import is_given, known
 
@@ -157,13 +157,15 @@ def star_forming(
         relations.beta.mean(candidates.muv, z), relations.log_zmet.mean(mass, candidates.log_sfr, z),
     )  # fmt: skip
     balanced = (relations.log_sfr_star_forming, relations.muv, relations.beta, relations.log_zmet)
-    laws = [_law(of.scatter) for of in balanced]
+    laws = np.empty((len(log_mstar), len(BALANCED), 4))
+    for i, relation in enumerate(balanced):
+        laws[:, i] = _law(relation.law(log_mstar, redshift))
     shape = candidates.distance.shape
     log_weight = np.empty(shape)
     statistics = np.empty((*shape, len(STATISTICS)) if coefficients is None else (0, 0, 0), np.float32)
     own = np.zeros((len(log_mstar), len(STATISTICS))) if coefficients is None else coefficients
     seen = candidates.distance, candidates.log_sfr, candidates.muv, candidates.beta, candidates.log_zmet
-    _score(*seen, *means, np.array(laws), fixed, own, log_weight, statistics)
+    _score(*seen, *means, laws, fixed, own, log_weight, statistics)
     return Score(log_weight + _common(candidates, t_univ, prior, KERNEL["star_forming"], given), statistics)
 
 
@@ -200,12 +202,15 @@ def _normal(values: Array, mean: Array | float, sigma: float) -> Array:
     return np.asarray(-0.5 * ((values - mean) / sigma) ** 2)
 
 
-def _law(scatter: Gaussian | StudentT) -> tuple[float, float, float, bool]:
-    """Return a scatter as the kernel wants it: scale, limits, and whether it is a Student t of three degrees."""
+def _law(scatter: Scatter) -> Array:
+    """Return a scatter as the kernel wants it: scale, limits, and whether it is a Student t of three degrees.
+
+    Of shape (4, ), or (n, 4) where each galaxy has its own scale.
+    """
     heavy = isinstance(scatter, StudentT)
     if isinstance(scatter, StudentT) and scatter.nu != 3.0:
         raise ValueError(f"a Student t of {scatter.nu} degrees of freedom; only 3 has been written down")
-    return max(scatter.scale, _LEAST), *scatter.limits, heavy
+    return np.stack(np.broadcast_arrays(np.maximum(scatter.scale, _LEAST), *scatter.limits, heavy), axis=-1)
 
 
 @numba.njit(inline="always")
@@ -255,8 +260,8 @@ def _score(  # type: ignore[no-untyped-def]
     distance, log_sfr, muvs, betas, log_zmet, mean_log_sfr, mean_muv, mean_beta, own_beta, own_log_zmet, laws, fixed,
     coefficients, log_weight, statistics,
 ) -> None:  # fmt: skip
-    of_sfr, of_muv, of_beta, of_zmet = laws[0], laws[1], laws[2], laws[3]
     for g in numba.prange(len(mean_muv)):
+        of_sfr, of_muv, of_beta, of_zmet = laws[g, 0], laws[g, 1], laws[g, 2], laws[g, 3]
         u, own = np.empty(4), np.empty(len(coefficients[g]))
         for c in range(log_weight.shape[1]):
             if not np.isfinite(distance[g, c]):
