@@ -28,6 +28,7 @@ from mocksed.search.nodes import SFR_OFFSETS, grid
 from mocksed.sps import engines
 from mocksed.sps.engine import Engine
 from mocksed.sps.fsps import ReferenceEngine
+from mocksed.sps.model import Model
 
 T = TypeVar("T")
 Params = Mapping[str, Any]
@@ -110,6 +111,7 @@ def search_of(params: Params) -> Search:
         relations=Relations.from_config(params["relations"]),
         prior={kind: Prior.from_config(assignment["prior"][kind]) for kind in KINDS},
         given=params["given"]["mode"],
+        model=Model.from_config(params["sps"]),
     )
 
 

@@ -11,6 +11,7 @@ from mocksed.errors import UserError
 from mocksed.galaxies import given
 from mocksed.relations import ARGUMENTS, BEHIND_BALANCE, used
 from mocksed.search import KINDS
+from mocksed.search.metric import carries
 from mocksed.search.sampling import relations_behind
 from mocksed.storage import shard_bounds
 
@@ -52,7 +53,7 @@ RELATIONS_OF_BALANCE = used(cfg["relations"], BEHIND_BALANCE)
 
 # The arguments of `mocksed.search.metric.metric_of`, but for the class.
 METRIC = {key: cfg["neighbours"][key] for key in ("metric", "scales")}
-METRIC["carries"] = ["dust2"] if "dust2" in GIVEN["quantities"] else []
+METRIC["carries"] = carries(cfg["relations"], GIVEN["quantities"])
 
 
 wildcard_constraints:
@@ -109,7 +110,7 @@ def parents_of_tree(wildcards):
 
 # What the search and what follows it are told.
 SEARCH = {
-    **{key: cfg[key] for key in ("seed", "cosmology", "assignment")},
+    **{key: cfg[key] for key in ("seed", "cosmology", "assignment", "sps")},
     "neighbours": {key: cfg["neighbours"][key] for key in ("k", "draws", "allowed_ages_only")},
     "relations": RELATIONS,
     "metric": METRIC,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mocksed.diagnostics import bins
 from mocksed.diagnostics.catalogue import Arrays
 from mocksed.diagnostics.settings import Settings
-from mocksed.relations import Relations
+from mocksed.relations import Relations, Scatter
 
 QUANTITIES = ("muv", "beta", "log_sfr", "log_zmet", "log_us")
 COLUMNS = ("redshift", "log_mstar", "quiescent", *QUANTITIES)
@@ -34,8 +34,14 @@ def from_relations(galaxies: Arrays, relations: Relations) -> Arrays:
 
     """
     asked = means(galaxies, relations)
+    laws = scatters(relations)
+    return {name: galaxies[name] - laws[name].draw(asked[name], 0.5) for name in QUANTITIES}
+
+
+def scatters(relations: Relations) -> dict[str, Scatter]:
+    """Return the scatter of each of `QUANTITIES`; where a user's table has several, their median."""
     own = {name: getattr(relations, "log_sfr_star_forming" if name == "log_sfr" else name) for name in QUANTITIES}
-    return {name: galaxies[name] - own[name].scatter.draw(asked[name], 0.5) for name in QUANTITIES}
+    return {name: relation.scatter for name, relation in own.items()} | {"muv": relations.scatter_muv}
 
 
 def means(galaxies: Arrays, relations: Relations) -> Arrays:

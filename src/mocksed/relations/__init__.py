@@ -115,6 +115,14 @@ class Relations:
         log_light = self.log_sfr_star_forming.mean(log_mstar, redshift) - np.log10(_LIGHT_PER_SFR)
         return np.asarray(a_uv - 2.5 * log_light + _AB_AT_10_PC)
 
+    @property
+    def scatter_muv(self) -> Scatter:
+        """The scatter of M_UV around its mean, with a relation of A_UV or A_V that of SFR and attenuation together."""
+        if self.of_dust is None:
+            return self.muv.scatter
+        of_dust = self.of_dust.scatter.scale * (1.0 if self.a_uv else _A_UV_PER_A_V)
+        return Gaussian(float(np.hypot(2.5 * self.log_sfr_star_forming.scatter.scale, of_dust)))
+
     def extrapolated(self, redshift: Iterable[float], log_mstar: Iterable[float]) -> list[str]:
         """Return which relations galaxies between limits of redshift and mass extrapolate, each with its range."""
         limits = {"z": ("redshift", tuple(redshift)), "log M": ("log_mstar", tuple(log_mstar))}

@@ -9,7 +9,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mocksed.cosmology import Cosmology, t_univ
 from mocksed.relations.relation import ALL, ARGUMENTS, Array, Mean, Range, Relation
 from mocksed.relations.scatter import Gaussian, Scatter, StudentT
 
@@ -24,7 +23,12 @@ OH12_SOLAR = 8.69
 RELATIONS: dict[str, dict[str, Relation]] = {quantity: {} for quantity in ARGUMENTS}
 """Every relation by its quantity and name."""
 
-_CONCORDANCE = Cosmology(H0=70.0, Om0=0.3)  # of the papers whose relations depend on the age of the universe
+
+def _t_univ(redshift: ArrayLike) -> Array:
+    """Return the age of the universe [Gyr] in the cosmology of the papers whose relations are functions of it."""
+    from mocksed.cosmology import Cosmology, t_univ  # see `mocksed.relations.scatter`
+
+    return t_univ(Cosmology(H0=70.0, Om0=0.3), redshift)
 
 
 def relation(
@@ -65,7 +69,7 @@ def _schreiber2015(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
     paper="Speagle et al. (2014), eq. 28", doi="10.1088/0067-0049/214/2/15",
 )  # fmt: skip
 def _speagle2014(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
-    t = t_univ(_CONCORDANCE, redshift)
+    t = _t_univ(redshift)
     return (0.84 - 0.026 * t) * np.asarray(log_mstar, float) - (6.51 - 0.11 * t)
 
 
@@ -101,7 +105,7 @@ def _leja2022(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
     paper="Popesso et al. (2023), eq. 15", doi="10.1093/mnras/stac3214",
 )  # fmt: skip
 def _popesso2023(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
-    t = t_univ(_CONCORDANCE, redshift)
+    t = _t_univ(redshift)
     return 2.71 - 0.186 * t - np.log10(1.0 + 10.0 ** (10.86 - 0.0729 * t - np.asarray(log_mstar, float)))
 
 

@@ -54,7 +54,9 @@ With `relations.a_uv` or `relations.a_v` galaxies are chosen by their attenuatio
 of M_UV, which follows from SFR, age and attenuation. UV slopes are then drawn around their relation at the M_UV that
 the mean SFR (Madau & Dickinson 2014, eq. 10) and the mean attenuation give. With `relations.dust_index` the slope of
 the attenuation curve has a normal distribution around the relation at a galaxy's own A_V, in place of
-`assignment.prior.star_forming.dust_index`.
+`assignment.prior.star_forming.dust_index`. A_UV is that at 1500 A of a model's optical depth and curve. Medians follow
+`mclure2018` to 0.1 mag up to 10^10.2 Msun; at 10^10.7 Msun they are 0.15 mag low, since few models with so much dust
+have the UV slopes of `beta: williams2018`. `garn_best2010` is followed to 0.02 mag.
 
 """
 

@@ -1,10 +1,12 @@
-"""Scatter around a mean: the distributions in which galaxies lie around their relations, cut to limits."""
+"""Scatter around a mean: the distributions in which galaxies lie around their relations, cut to limits.
+
+SciPy's functions are imported where they are used: every job of a workflow reads its config, and few draw.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_ndtr, ndtri_exp, stdtr, stdtrit
 
 Array = NDArray[np.float64]
 
@@ -45,10 +47,14 @@ class StudentT:
         return _cumulative(self._within, self.scale, self.limits, mean, value)
 
     def _between(self, low: Array, high: Array, uniform: Array) -> Array:
+        from scipy.special import stdtr, stdtrit
+
         below, above = stdtr(self.nu, low), stdtr(self.nu, high)
         return stdtrit(self.nu, below + uniform * (above - below))
 
     def _within(self, low: Array, high: Array, value: Array) -> Array:
+        from scipy.special import stdtr
+
         below, above = stdtr(self.nu, low), stdtr(self.nu, high)
         return (stdtr(self.nu, value) - below) / (above - below)
 
@@ -61,6 +67,8 @@ def normal_between(low: Array, high: Array, uniform: Array) -> Array:
 
     In logarithms and in the lower tail, since limits many standard deviations off leave no probability in doubles.
     """
+    from scipy.special import log_ndtr, ndtri_exp
+
     mirrored = low > 0.0
     low, high = np.where(mirrored, -high, low), np.where(mirrored, -low, high)
     below, above = np.where(mirrored, uniform, 1.0 - uniform), np.where(mirrored, 1.0 - uniform, uniform)
@@ -70,6 +78,8 @@ def normal_between(low: Array, high: Array, uniform: Array) -> Array:
 
 def normal_cumulative(low: Array, high: Array, value: Array) -> Array:
     """Return the cumulative probability of standard normal deviates cut to ``low`` .. ``high``, as `normal_between`."""
+    from scipy.special import log_ndtr
+
     mirrored = low > 0.0  # differences of tails, in logarithms
     first, last = np.where(mirrored, -high, low), np.where(mirrored, -low, high)
     log_first, log_last = log_ndtr(first), log_ndtr(last)
