@@ -18,7 +18,7 @@ from mocksed.search import assign, kdtree, neighbours, parent
 from mocksed.search.balance import Balance
 from mocksed.search.cloud import Cloud, Search
 from mocksed.search.kdtree import KDTree
-from mocksed.search.metric import metric_of
+from mocksed.search.metric import carries, metric_of
 from mocksed.sps.engine import Engine
 from mocksed.sps.model import Model
 from mocksed.sps.table import SSPTable
@@ -80,7 +80,7 @@ def parent_of(cfg: Mapping[str, Any], kind: str, n: int, engine: Engine) -> Pare
     columns, drawn = parent.points(np.arange(n), recipe, engine)
     single = {name: values.astype(np.float32) for name, values in columns.items()}
     doubles = {name: values.astype(float) for name, values in single.items()}
-    metric = metric_of(kind, cfg["neighbours"]["metric"], cfg["neighbours"]["scales"])
+    metric = metric_of(kind, cfg["neighbours"]["metric"], cfg["neighbours"]["scales"], carries(cfg["relations"]))
     tree = KDTree.of(metric.coordinates(doubles), doubles["age"], metric.carried(doubles))
     return Parent(Cloud(kind, [tree], metric), single, drawn)
 

@@ -353,6 +353,23 @@ def test_config_docs_prints_the_reference(in_root, root, capsys):
     assert capsys.readouterr().out == (root / "config/README.md").read_text()
 
 
+def test_relations_are_listed(in_root, root, capsys):
+    assert cli.main(["relations"]) == 0
+    assert capsys.readouterr().out == (root / "docs/relations.md").read_text()
+
+
+def test_check_says_which_relations_are_extrapolated(in_root, tmp_path, capsys):
+    path = tmp_path / "some.yaml"
+    limits = "{redshift: [0.5, 2.5], log_mstar: [9, 11]}"
+    path.write_text(f"run: test\ngalaxies: {{lightcone: {limits}}}\nrelations: {{log_zmet: nakajima2023}}\n")
+    assert cli.main(["check", "--configfile", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert out == "ok\n"
+    assert err.startswith("note: galaxies at redshifts 0.5-2.5 with log10 of masses 9-11 extrapolate ")
+    assert "log_zmet nakajima2023 (z 4-10, log M 7-10)" in err
+    assert len(err.splitlines()) == 1
+
+
 def test_version_and_unknown_commands(capsys):
     with pytest.raises(SystemExit, match="0"):
         cli.main(["--version"])

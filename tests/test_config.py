@@ -727,3 +727,34 @@ def test_what_the_search_cannot_take_is_said(project, schema, changes, expected)
     with pytest.raises(UserError) as error:
         config.load({"run": "test"} | changes, schema)
     assert expected in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("relations", "message"),
+    [
+        ({"muv": "williams2019"}, "relations.muv: 'williams2019' is not known; expected one of williams2018, or "),
+        ({"log_zmet": "own.csv"}, "relations.log_zmet: 'own.csv' is not known; only log_sfr_star_forming, "),
+        ({"muv": "none.csv"}, "relations.muv: cannot read none.csv: No such file or directory"),
+        ({"a_uv": "mclure2018", "a_v": "garn_best2010"}, "relations.a_uv, relations.a_v: only one of them can take "),
+        ({"scatter": {"a_v": 0.2}}, "relations.scatter.a_v: not used without relations.a_v; name one, "),
+        ({"scatter": {"muv": -0.2}}, "relations.scatter.muv: -0.2 is not allowed"),
+        ({"mass_imf": "kroupa2001"}, 'relations.mass_imf: "kroupa2001" is not allowed'),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_relations_is_said(project, schema, relations, message):
+    assert message in problems({"run": "test", "relations": relations}, schema)
+
+
+def test_relations_that_a_run_would_not_use_are_refused(project, schema):
+    independent = {"assignment": {"method": "nearest"}, "relations": {"a_uv": "mclure2018"}}
+    assert "relations.a_uv: not used with assignment.method " in problems({"run": "test"} | independent, schema)
+    fixed = {"sps": {"dust_type": "calzetti"}, "relations": {"dust_index": "chevallard2013"}}
+    assert "relations.dust_index: not used with sps.dust_type calzetti" in problems({"run": "test"} | fixed, schema)
+
+
+def test_a_relation_may_be_a_table(project, schema):
+    Path("own.csv").write_text("redshift,log_mstar,mean,scatter\n0,8,-15,0.5\n")
+    loaded = config.load({"run": "test", "relations": {"muv": "own.csv", "beta": "cullen2023"}}, schema)
+    relations = Relations.from_config(loaded["relations"])
+    assert float(relations.muv.mean(9.0, 1.0)) == -15.0
+    assert relations.beta.name == "cullen2023"

@@ -10,6 +10,8 @@ from mocksed import relations as rel
 from mocksed.relations import Gaussian, Relations, StudentT
 from mocksed.search import choice
 from mocksed.search.choice import STATISTICS, Candidates, Prior
+from mocksed.sps import dust
+from mocksed.sps.model import Model
 
 RELATIONS = Relations()
 NO_PRIOR = Prior()
@@ -266,3 +268,85 @@ def test_weights_and_choices_do_not_depend_on_the_others_or_on_threads(set_threa
 
 def test_a_prior_from_the_config():
     assert Prior.from_config({"age_fraction": [0.6, 0.25], "dust_index": None}) == Prior((0.6, 0.25), None)
+
+
+def some_dusty(n=3, k=4, seed=5):
+    """Return candidates with dust, log masses, redshifts and ages of the universe."""
+    rng = np.random.default_rng(seed)
+    mass, z = rng.uniform(9.0, 11.0, n), rng.uniform(1.0, 3.0, n)
+    of = {name: rng.normal(mean, 0.2, (n, k)) for name, mean in (("log_sfr", 1.0), ("log_zmet", -0.3), ("beta", -1.5))}
+    of |= {"muv": rng.normal(-20.0, 0.5, (n, k)), "dust_index": rng.uniform(-0.5, 0.3, (n, k))}
+    dust2 = rng.uniform(0.0, 1.5, (n, k))
+    return Candidates(np.zeros((n, k)), np.ones((n, k)), **of, dust2=dust2), mass, z, np.full(n, 4.0)
+
+
+@pytest.mark.parametrize("quantity", ["a_uv", "a_v"])
+def test_an_attenuation_takes_the_place_of_muv(quantity):
+    found, *galaxies = some_dusty()
+    relations = Relations.from_config({quantity: {"a_uv": "mclure2018", "a_v": "garn_best2010"}[quantity]})
+    model = Model(dust_type="kriek_conroy")
+    score = choice.star_forming(found, *galaxies, relations=relations, prior=NO_PRIOR, model=model)
+    mass, z, _ = (of[:, None] for of in galaxies)
+    value = choice.MAG * found.dust2
+    if quantity == "a_uv":
+        value *= np.array([[dust.kriek_conroy(1500.0, index) for index in row] for row in found.dust_index])
+    law, own = relations.of_dust.scatter, relations.beta.mean(found.muv, z)
+    drawn = relations.beta.mean(relations.mean_muv(mass, z), z)
+    expected = (
+        -0.5 * ((value - relations.of_dust.mean(mass, z)) / law.scale) ** 2
+        - 0.5 * ((found.beta - own) / 0.35) ** 2 + 0.5 * ((found.beta - drawn) / 0.35) ** 2
+    )  # fmt: skip
+    assert_allclose(score.log_weight, expected, rtol=1e-9, atol=1e-9)
+    u = law.cumulative(relations.of_dust.mean(mass, z), value)
+    at = STATISTICS.index("muv_1")
+    assert_allclose(score.statistics[..., at], np.sqrt(3.0) * (2.0 * u - 1.0), atol=1e-5)
+    # the slope must not go with M_UV itself
+    sigma = np.hypot(0.75, law.scale * (1.0 if quantity == "a_uv" else 2.55))
+    of_muv = stats.norm(relations.mean_muv(mass, z), sigma).cdf(found.muv)
+    beta = score.statistics[..., STATISTICS.index("beta_1")]
+    together = score.statistics[..., STATISTICS.index("beta_1_muv_1")]
+    assert_allclose(together, beta * np.sqrt(3.0) * (2.0 * of_muv - 1.0), atol=1e-5)
+
+
+def test_what_a_table_gives_comes_before_an_attenuation():
+    """A galaxy whose M_UV is given takes that, one whose optical depth is given no more of the relation."""
+    found, *galaxies = some_dusty()
+    given = {"muv": np.array([-20.0, np.nan, np.nan]), "dust2": np.array([np.nan, 0.5, np.nan])}
+    relations = Relations.from_config({"a_v": "garn_best2010"})
+    score = choice.star_forming(found, *galaxies, relations=relations, prior=NO_PRIOR, given=given)
+    free = choice.star_forming(found, *galaxies, relations=relations, prior=NO_PRIOR)
+    plain = choice.star_forming(found, *galaxies, relations=RELATIONS, prior=NO_PRIOR, given=given)
+    assert_allclose(score.log_weight[0], plain.log_weight[0], rtol=1e-12)
+    assert_allclose(score.log_weight[2], free.log_weight[2], rtol=1e-12)
+    of_relation = -0.5 * ((choice.MAG * found.dust2[1] - relations.a_v.mean(galaxies[0][1], 0.0)) / 0.160734) ** 2
+    of_depth = -0.5 * ((found.dust2[1] - 0.5) / 0.1) ** 2
+    assert_allclose(score.log_weight[1], free.log_weight[1] - of_relation + of_depth, rtol=1e-4)
+
+
+def test_the_slope_of_the_curve_follows_the_attenuation():
+    found, *galaxies = some_dusty()
+    relations = replace(RELATIONS, dust_index=rel.RELATIONS["dust_index"]["chevallard2013"])
+    of_prior, alone = (
+        choice.star_forming(found, *galaxies, relations=of, prior=prior).log_weight
+        for of, prior in ((relations, Prior(None, (-0.2, 0.1))), (RELATIONS, NO_PRIOR))
+    )
+    mean = 1.073 - 2.8 / (1.0 + 3.0 * np.sqrt(found.dust2))
+    assert_allclose(of_prior - alone, -0.5 * ((found.dust_index - mean) / 0.25) ** 2, rtol=1e-9, atol=1e-9)
+
+
+def test_relations_of_dust_need_it_carried():
+    found, *galaxies = some_dusty()
+    relations = Relations.from_config({"a_v": "garn_best2010"})
+    with pytest.raises(ValueError, match="carry dust2"):
+        choice.star_forming(found._replace(dust2=None), *galaxies, relations=relations, prior=NO_PRIOR)
+
+
+def test_each_galaxy_has_the_scatter_of_a_table(tmp_path):
+    found, *galaxies = some_dusty()
+    path = tmp_path / "own.csv"
+    path.write_text("redshift,log_mstar,mean,scatter\n0,9,-20,0.2\n0,11,-20,1.2\n")
+    relations = Relations.from_config({"muv": str(path)})
+    score = choice.star_forming(found, *galaxies, relations=relations, prior=NO_PRIOR)
+    scale = 0.2 + 0.5 * (galaxies[0][:, None] - 9.0)
+    u = stats.norm.cdf((found.muv + 20.0) / scale)
+    assert_allclose(score.statistics[..., STATISTICS.index("muv_1")], np.sqrt(3.0) * (2.0 * u - 1.0), atol=1e-5)

@@ -9,7 +9,7 @@ from mocksed.rng import Stage, uniforms
 from mocksed.search import KINDS, draw
 
 RELATIONS = Relations()
-EXACT = RELATIONS.scattered(dict.fromkeys(Relations.__dataclass_fields__, 0.0))
+EXACT = RELATIONS.scattered({of.quantity: 0.0 for of in RELATIONS})
 N = 20_000
 IDS = np.arange(N)
 DRAWS = {

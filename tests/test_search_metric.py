@@ -5,7 +5,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from mocksed.errors import UserError
 from mocksed.relations import Relations
 from mocksed.search import KINDS
-from mocksed.search.metric import METRICS, Metric, metric_of, quantity
+from mocksed.search.metric import METRICS, Metric, carries, metric_of, quantity
 
 COLUMNS = {name: np.array([value]) for name, value in
            {"log_sfr": 1.0, "log_mstar": 10.0, "muv": -20.0, "redshift": 3.0, "beta": -2.0, "log_zmet": -0.5,
@@ -98,3 +98,10 @@ def test_a_metric_needs_no_other_columns(preset, kind):
     few = {name: COLUMNS[name] for name in metric.columns}
     assert_array_equal(metric.coordinates(few), metric.coordinates(COLUMNS))
     assert_array_equal(metric.carried(few), metric.carried(COLUMNS))
+
+
+def test_points_carry_their_dust_where_a_relation_or_a_table_asks_for_it():
+    assert carries({"a_uv": None, "muv": "williams2018"}) == []
+    for name in ("a_uv", "a_v", "dust_index"):
+        assert carries({name: "some"}) == ["dust2"]
+    assert carries({}, ["dust2", "muv"]) == ["dust2"]

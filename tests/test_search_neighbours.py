@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from mocksed.columns import Flag
 from mocksed.cosmology import age_max
+from mocksed.relations import Relations
 from mocksed.search import KINDS, balance, choice, draw, kdtree, neighbours
 from mocksed.search.assign import METHODS
 from mocksed.search.cloud import Cloud
@@ -146,7 +147,7 @@ def test_what_is_taken_is_allowed_and_among_the_nearest(chain, kind):
 
 def test_weights_decide_and_the_balance_is_used(chain, root):
     """Frequencies over many galaxies that are the same but for their numbers, and have the same candidates."""
-    scatter = {f"relations.scatter.{name}": 0.0 for name in chain.cfg["relations"]["scatter"]}
+    scatter = {f"relations.scatter.{of.quantity}": 0.0 for of in Relations()}
     cfg = populations.configured(root, {"seed": 11, "neighbours.k": 15, **scatter})
     search, n = populations.search_of(cfg), 20_000
     own = populations.galaxies("star_forming", np.full(n, 1.5), np.full(n, 9.25))

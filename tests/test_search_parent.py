@@ -11,6 +11,7 @@ from mocksed.cosmology import AGE_MARGIN, Cosmology, age_max, t_univ
 from mocksed.errors import UserError
 from mocksed.relations import Relations
 from mocksed.search import parent
+from mocksed.search.sampling import PRESETS, sampling_of
 from mocksed.sps.engine import Engine
 from mocksed.sps.model import DUST_TYPE, LIMITS, SLOPED, Model
 from mocksed.sps.weights import psi_n
@@ -19,7 +20,7 @@ from mocksed.uvj import WILLIAMS2009, in_box
 COSMO, RELATIONS = Cosmology(), Relations()
 IDS = np.arange(20_000)
 NO_SLOPE = {"dust_index": {"constant": 0.0}}
-DEFAULT = {**parent.PRESETS["star_forming"]["default"], **NO_SLOPE}
+DEFAULT = {**PRESETS["star_forming"]["default"], **NO_SLOPE}
 
 
 def sample(sampling, ids=IDS, *, quiescent=False, seed=3, relations=RELATIONS):
@@ -99,7 +100,7 @@ def assert_student(drawn, mean, limits):
 
 
 def test_without_scatter_the_relations_themselves():
-    exact = RELATIONS.scattered(dict.fromkeys(Relations.__dataclass_fields__, 0.0))
+    exact = RELATIONS.scattered({of.quantity: 0.0 for of in RELATIONS})
     drawn = sample({**DEFAULT, "log_zmet": {"relation": True}, "log_mstar": {"uniform": (8.0, 9.0)}}, relations=exact)
     mass, z = drawn["log_mstar"], drawn["redshift"]
     log_sfr = RELATIONS.log_sfr_star_forming.mean(mass, z)
@@ -131,18 +132,18 @@ def test_presets_are_those_of_drakos_et_al():
          "tau": {"log_uniform": (0.1, 100)}}  # fmt: skip
     b = {**a, "redshift": {"uniform_in_scale_factor": (0, 12)}, "dust2": {"normal": (0.0, 0.5, 0.0, 4.0)},
          "age": {"normal": (6, 2)}, "tau": {"uniform": (0.1, 100)}}  # fmt: skip
-    assert parent.PRESETS["star_forming"]["drakos2021a"] == a
-    assert parent.PRESETS["star_forming"]["drakos2021b"] == b
+    assert PRESETS["star_forming"]["drakos2021a"] == a
+    assert PRESETS["star_forming"]["drakos2021b"] == b
     no_dust = {"dust2": {"constant": 0}}
-    assert parent.PRESETS["quiescent"]["drakos2021a"] == {**a, **no_dust}
-    assert parent.PRESETS["quiescent"]["drakos2021b"] == {
+    assert PRESETS["quiescent"]["drakos2021a"] == {**a, **no_dust}
+    assert PRESETS["quiescent"]["drakos2021b"] == {
         **b, **no_dust, "age": {"normal": (10, 2)}, "tau": {"uniform": (0.1, 10)},
     }  # fmt: skip
 
 
 def test_the_default_is_even_in_metallicity_age_and_e_folding_time():
     for kind, ages, taus in (("star_forming", (1e-3, 13.8), (0.1, 100.0)), ("quiescent", (0.3, 13.8), (0.1, 10.0))):
-        sampling = {**parent.PRESETS[kind]["default"], **NO_SLOPE}
+        sampling = {**PRESETS[kind]["default"], **NO_SLOPE}
         drawn = sample(sampling, quiescent=kind == "quiescent")
         assert_uniform(stats.loguniform(ages[0], age_max(COSMO, 0.0)).cdf(drawn["age"]))
         assert_uniform(stats.loguniform(*taus).cdf(drawn["tau"]))
@@ -155,8 +156,8 @@ def test_the_default_is_even_in_metallicity_age_and_e_folding_time():
 
 def test_sampling_by_name_or_as_it_is():
     own = {**DEFAULT, "dust2": {"constant": 1.0}}
-    assert parent.sampling_of("drakos2021b", "quiescent") is parent.PRESETS["quiescent"]["drakos2021b"]
-    assert parent.sampling_of(own, "quiescent") is own
+    assert sampling_of("drakos2021b", "quiescent") is PRESETS["quiescent"]["drakos2021b"]
+    assert sampling_of(own, "quiescent") is own
 
 
 @pytest.mark.parametrize("dust_type", DUST_TYPE)
@@ -173,10 +174,10 @@ def test_the_slope_is_drawn_where_it_is_free_and_constant_elsewhere(dust_type):
     assert np.all(sample({**DEFAULT, "dust_index": fixed})["dust_index"] == -0.7)
 
 
-@pytest.mark.parametrize("kind", parent.PRESETS)
+@pytest.mark.parametrize("kind", PRESETS)
 @pytest.mark.parametrize("preset", ["default", "drakos2021a", "drakos2021b"])
 def test_the_same_points_however_they_are_sharded(kind, preset, engine):
-    sampling, quiescent = {**parent.PRESETS[kind][preset], **NO_SLOPE}, kind == "quiescent"
+    sampling, quiescent = {**PRESETS[kind][preset], **NO_SLOPE}, kind == "quiescent"
 
     def shard(ids):
         return parent.evaluate(sample(sampling, ids, quiescent=quiescent), engine, quiescent=quiescent)
@@ -236,7 +237,7 @@ def make_recipe(root, **changes):
         "sampling": "default",
         "seed": 3,
         "cosmology": {"H0": 67.66, "Om0": 0.3111},
-        "relations": {"scatter": dict.fromkeys(Relations.__dataclass_fields__, 0.3)},
+        "relations": {"scatter": {of.quantity: 0.3 for of in RELATIONS}},
         "sps": {"table": str(root / TABLE), "sfh": "delayed_tau"},
     }
     return parent.recipe(**options | changes)
@@ -400,3 +401,16 @@ def test_missing_truncated_damaged_foreign_and_mixed_shards_are_named(shards, re
         append(dict.fromkeys(parent.COLUMNS, np.ones(333)))
     with pytest.raises(UserError, match=r"0001\.h5 does not say from what it was made"):
         parent.open_shards(shards, recipe)
+
+
+def test_another_relation_makes_those_points_anew_that_follow_from_it(root):
+    def behind(**relations):
+        return make_recipe(root, sampling=DEFAULT | {"log_zmet": {"relation": True}}, relations=relations)["relations"]
+
+    assert behind() == behind(log_zmet="hunt2016", muv="williams2018", beta="cullen2023", scatter={"muv": 0.1})
+    assert behind() != behind(log_zmet="curti2020")
+    assert behind() != behind(log_sfr_star_forming="popesso2023")  # of which the metallicity is a function
+    other = {"log_sfr_star_forming": "popesso2023"}
+    assert behind(log_zmet="nakajima2023") == behind(log_zmet="nakajima2023", **other)
+    own = make_recipe(root)["relations"]  # the default has metallicities of its own
+    assert own == {"log_us": "carton2017", "scatter": {"log_us": 0.3}}

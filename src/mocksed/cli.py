@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     of_lines.add_argument(
         "--configfile", type=Path, metavar="F", help="a config with another SSP table than the default"
     )
+    add_command(commands, "relations", list_relations, "print the scaling relations by name, as Markdown", False)
     add_spectra(commands)
     add_command(
         commands, "config-docs", config_docs, "print the reference of the config, as Markdown", configfile=False
@@ -123,8 +124,22 @@ def check(args: argparse.Namespace) -> None:
             except UserError as error:
                 yield str(error)
 
-    config.load(args.configfile, args.schema, further=(ssp_table, galaxies, launcher))
+    note_extrapolated(config.load(args.configfile, args.schema, further=(ssp_table, galaxies, launcher)))
     print(*lines, "ok", sep="\n")
+
+
+def note_extrapolated(loaded: dict[str, Any]) -> None:
+    """Say on standard error which relations galaxies of the config's limits are beyond."""
+    from mocksed.relations import Relations
+
+    limits = loaded["galaxies"][loaded["galaxies"]["source"]]
+    beyond = Relations.from_config(loaded["relations"]).extrapolated(limits["redshift"], limits["log_mstar"])
+    if beyond:
+        print(
+            f"note: galaxies at redshifts {limits['redshift'][0]:g}-{limits['redshift'][1]:g} with log10 of masses "
+            f"{limits['log_mstar'][0]:g}-{limits['log_mstar'][1]:g} extrapolate {'; '.join(beyond)}",
+            file=sys.stderr,
+        )
 
 
 def report_path(args: argparse.Namespace) -> None:
@@ -164,6 +179,13 @@ def list_lines(args: argparse.Namespace) -> None:
     print(f"{'line':16s} {'vacuum [A]':>11s}  name in FSPS")
     for name, centre in zip(names, wavelength, strict=True):
         print(f"{lines.slug(name):16s} {centre:11.2f}  {name}")
+
+
+def list_relations(args: argparse.Namespace) -> None:
+    """Print the scaling relations."""
+    from mocksed.relations import reference
+
+    print(reference.markdown(), end="")
 
 
 def spectra_of_run(args: argparse.Namespace) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from mocksed import resources, yamlfile
+from mocksed import relations, resources, yamlfile
 from mocksed.cosmology import AGE_MARGIN
 from mocksed.errors import UserError, suggestion
 from mocksed.galaxies import spec as table_spec
@@ -660,6 +660,19 @@ def _check_search(config: dict[str, Any]) -> Iterator[str]:
                 )
 
 
+def _check_relations(config: dict[str, Any]) -> Iterator[str]:
+    own, sps, method = config["relations"], config["sps"], config["assignment"]["method"]
+    yield from relations.problems(own)
+    for name in ("a_uv", "a_v", "dust_index"):
+        if own[name] is not None and method != "choose":
+            yield f"relations.{name}: not used with assignment.method {method}; expected null, or the method choose"
+    if own["dust_index"] is not None and (sps["dust_type"] != "kriek_conroy" or sps["dust_index"] is not None):
+        yield (
+            f"relations.dust_index: not used with sps.dust_type {sps['dust_type']} and sps.dust_index "
+            f"{_show(sps['dust_index'])}; expected null, or kriek_conroy with a slope that is free (null)"
+        )
+
+
 def _check_triangle(config: dict[str, Any]) -> Iterator[str]:
     limits = config["diagnostics"]["triangle_redshift"]
     if limits is not None:
@@ -690,6 +703,7 @@ _CHECKS = (
     _check_launcher,
     _check_sampling,
     _check_search,
+    _check_relations,
     _check_slope,
     _check_triangle,
 )

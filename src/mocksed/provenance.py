@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mocksed.sps.engine import Engine
     from mocksed.sps.fsps import ReferenceEngine
 
-KEYS = ("run", "seed", "cosmology", "realisations", "engine", "sps_model", "ssp_table", "fsps")
+KEYS = ("run", "seed", "cosmology", "realisations", "relations", "engine", "sps_model", "ssp_table", "fsps")
 """What a file says, as far as it depends on it, beside the version of mocksed."""
 
 _OF_RUN = ("run", "seed", "cosmology")

@@ -18,7 +18,7 @@ from mocksed import jobs, provenance, realisations, spectra, staging, storage
 from mocksed.cosmology import Cosmology, age_max
 from mocksed.errors import UserError
 from mocksed.launch import Work
-from mocksed.relations import Relations
+from mocksed.relations import ARGUMENTS, BEHIND_BALANCE, Relations, used
 from mocksed.search import KINDS, assign, balance, choice, given, neighbours, parent, tree
 from mocksed.search.balance import Balance
 from mocksed.search.choice import Prior
@@ -28,6 +28,7 @@ from mocksed.search.nodes import SFR_OFFSETS, grid
 from mocksed.sps import engines
 from mocksed.sps.engine import Engine
 from mocksed.sps.fsps import ReferenceEngine
+from mocksed.sps.model import Model
 
 T = TypeVar("T")
 Params = Mapping[str, Any]
@@ -110,6 +111,7 @@ def search_of(params: Params) -> Search:
         relations=Relations.from_config(params["relations"]),
         prior={kind: Prior.from_config(assignment["prior"][kind]) for kind in KINDS},
         given=params["given"]["mode"],
+        model=Model.from_config(params["sps"]),
     )
 
 
@@ -149,9 +151,10 @@ class Trees:
 
     def behind(self, search: Params) -> dict[str, Any]:
         """Return all that a balance follows from, in plain types."""
-        names = ("neighbours", "assignment", "relations", "cosmology", "metric", "given")
+        names = ("neighbours", "assignment", "cosmology", "metric", "given")
         made_of = {
             "recipe": self.recipes["star_forming"], "statistics": choice.STATISTICS, "softness": balance.SOFTNESS,
+            "relations": used(search["relations"], BEHIND_BALANCE),
         }  # fmt: skip
         return made_of | {name: search[name] for name in names}
 
@@ -229,6 +232,7 @@ class Neighbours:
         of = self._trees.behind(params)
         self._balance = read_balance(params["balance"], of) if params["balance"] else None
         self._sources: dict[str, Any] = {}
+        self._asked = {"relations": used(params["relations"], ARGUMENTS)}
         for kind in KINDS:
             self._sources |= provenance.of_file(params["trees"][kind]["about"][0])
 
@@ -245,7 +249,7 @@ class Neighbours:
                 for kind, own in _of_classes(galaxies).items()
             }
         columns = realisations.keys(galaxies) | _together(galaxies["quiescent"], found)
-        storage.write_table(shard["output"], columns, self._params["about"] | self._sources)
+        storage.write_table(shard["output"], columns, self._params["about"] | self._sources | self._asked)
 
 
 def _galaxies(path: str) -> dict[str, NDArray]:

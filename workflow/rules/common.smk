@@ -9,7 +9,10 @@ from mocksed import launch, provenance, realisations, yamlfile
 from mocksed import resources as cost
 from mocksed.errors import UserError
 from mocksed.galaxies import given
+from mocksed.relations import ARGUMENTS, BEHIND_BALANCE, used
 from mocksed.search import KINDS
+from mocksed.search.metric import carries
+from mocksed.search.sampling import relations_behind
 from mocksed.storage import shard_bounds
 
 try:
@@ -44,9 +47,13 @@ ABOUT_PARENT = provenance.of_run(cfg)
 # What the user's table gives beside redshift, mass and class.
 GIVEN = {"mode": cfg["galaxies"]["table"]["given"], "quantities": given.of_config(cfg["galaxies"])}
 
+# The relations of the run, with what their tables have in them, and those that the balance follows from.
+RELATIONS = used(cfg["relations"], ARGUMENTS)
+RELATIONS_OF_BALANCE = used(cfg["relations"], BEHIND_BALANCE)
+
 # The arguments of `mocksed.search.metric.metric_of`, but for the class.
 METRIC = {key: cfg["neighbours"][key] for key in ("metric", "scales")}
-METRIC["carries"] = ["dust2"] if "dust2" in GIVEN["quantities"] else []
+METRIC["carries"] = carries(cfg["relations"], GIVEN["quantities"])
 
 
 wildcard_constraints:
@@ -74,10 +81,15 @@ def recipe_of(kind):
         "sampling": of_kind["sampling"],
         "seed": cfg["seed"],
         "cosmology": cfg["cosmology"],
-        "relations": cfg["relations"],
+        "relations": relations_behind(kind, of_kind["sampling"], cfg["relations"]),
         "sps": cfg["sps"],
         "uvj_box": cfg["quiescent"]["uvj_box"] if of_kind.get("in_box_only") else None,
     }
+
+
+def tables_of(relations):
+    """Return the user's tables among relations (`mocksed.relations.used`), inputs of the rules that read them."""
+    return list(relations.get("tables", ()))
 
 
 def trees_of(kind):
@@ -98,9 +110,9 @@ def parents_of_tree(wildcards):
 
 # What the search and what follows it are told.
 SEARCH = {
-    **{key: cfg[key] for key in ("seed", "cosmology", "assignment")},
+    **{key: cfg[key] for key in ("seed", "cosmology", "assignment", "sps")},
     "neighbours": {key: cfg["neighbours"][key] for key in ("k", "draws", "allowed_ages_only")},
-    "relations": cfg["relations"],
+    "relations": RELATIONS,
     "metric": METRIC,
     "given": GIVEN,
     "about": ABOUT,

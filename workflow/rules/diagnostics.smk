@@ -17,7 +17,7 @@ DIAGNOSTIC_SETTINGS = {
     **cfg["diagnostics"],
     "uvj_box": cfg["quiescent"]["uvj_box"],
     "cosmology": cfg["cosmology"],
-    "relations": cfg["relations"],
+    "relations": RELATIONS,
 }
 
 
@@ -29,6 +29,7 @@ rule plot:
     input:
         catalog=shards_of("catalog"),
         star_forming=lambda wildcards: parents_of("star_forming") if wildcards.diagnostic in NEED_PARENT else [],
+        relations=tables_of(RELATIONS),
     output:
         png=report(
             f"{R}/plots/{{diagnostic}}.png",
@@ -60,6 +61,7 @@ rule summary:
     input:
         catalog=shards_of("catalog"),
         star_forming=parents_of("star_forming"),
+        relations=tables_of(RELATIONS),
     output:
         report(
             f"{R}/summary.json",

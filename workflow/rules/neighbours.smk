@@ -32,6 +32,7 @@ rule balance:
     input:
         trees=TREES["star_forming"]["leaves"] + TREES["star_forming"]["about"],
         ssp_table=SSP_TABLE,
+        relations=tables_of(RELATIONS_OF_BALANCE),
     output:
         f"{R}/balance.json",
     log:
@@ -42,7 +43,12 @@ rule balance:
     resources:
         **resources_of("balance"),
     params:
-        search={**SEARCH, "about": ABOUT_PARENT, "recipes": {"star_forming": recipe_of("star_forming")}},
+        search={
+            **SEARCH,
+            "relations": RELATIONS_OF_BALANCE,
+            "about": ABOUT_PARENT,
+            "recipes": {"star_forming": recipe_of("star_forming")},
+        },
         trees={"star_forming": TREES["star_forming"]},
         limits={key: cfg["galaxies"][cfg["galaxies"]["source"]][key] for key in ("redshift", "log_mstar")},
     message:
@@ -60,6 +66,7 @@ rule neighbours:
         galaxies=of_job(f"{R}/galaxies/{{shard}}.parquet", SHARDS),
         trees=TREE_FILES,
         balance=BALANCE,
+        relations=tables_of(RELATIONS),
     output:
         of_job(f"{R}/neighbours/{{shard}}.parquet", SHARDS),
     log:

@@ -5,6 +5,9 @@ PARENT = {"kind": ["star_forming", "quiescent"], "shard": PARENT_SHARDS}
 rule parent:
     input:
         ssp_table=SSP_TABLE,
+        relations=lambda wildcards: [
+            path for of in in_job(wildcards, PARENT) for path in tables_of(recipe_of(of["kind"])["relations"])
+        ],
         checked=INPUT_CHECKED,
     output:
         of_job(f"{R}/parent/{{kind}}/{{shard}}.h5", PARENT),

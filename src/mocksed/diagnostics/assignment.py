@@ -11,7 +11,6 @@ from mocksed.diagnostics import bins, residuals, style
 from mocksed.diagnostics.catalogue import Arrays, Sample, thin
 from mocksed.diagnostics.settings import Settings
 from mocksed.realisations import COLUMN
-from mocksed.relations import Relations
 
 DRAWN = {"star_forming": ("log_sfr", "log_zmet", "beta", "muv"), "quiescent": ("log_sfr", "log_zmet")}
 """What is drawn for each class, and comes out of the model that it is given. M_UV is by some methods alone."""
@@ -89,7 +88,7 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
     for axes, name in zip(cells, names, strict=False):
         _draw_quantity(axes, sample, name, measured)
     _draw_distances(cells[len(names)], measured)
-    _draw_residuals(cells[len(names) + 1], sample.star_forming, measured, settings.asked)
+    _draw_residuals(cells[len(names) + 1], sample.star_forming, measured, settings)
     style.legend_below(drawn)
     return drawn
 
@@ -130,12 +129,14 @@ def _draw_distances(axes: Axes, measured: dict[str, Any]) -> None:
     style.note(axes, "\n".join(medians) or "no galaxies", x=0.96)
 
 
-def _draw_residuals(axes: Axes, galaxies: Arrays, measured: dict[str, Any], relations: Relations) -> None:
-    muv = galaxies["muv"] - relations.muv.mean(galaxies["log_mstar"], galaxies["redshift"])
+def _draw_residuals(axes: Axes, galaxies: Arrays, measured: dict[str, Any], settings: Settings) -> None:
+    relations = settings.asked
+    muv = galaxies["muv"] - relations.mean_muv(galaxies["log_mstar"], galaxies["redshift"])
     beta = galaxies["beta"] - relations.beta.mean(galaxies["muv"], galaxies["redshift"])
     style.density(axes, muv, beta, style.limits(muv), style.limits(beta), "star-forming")
     axes.axhline(0.0, color=style.RELATION, ls=":", lw=1)
     axes.axvline(0.0, color=style.RELATION, ls=":", lw=1)
-    axes.set(xlabel=f"{style.LABELS['muv']} less relation", ylabel=f"{style.LABELS['beta']} less relation")
+    of_muv, of_beta = (f"{style.LABELS[name]} less {settings.relation_name(name)}" for name in ("muv", "beta"))
+    axes.set(xlabel=of_muv, ylabel=of_beta)
     if np.isfinite(measured["mean_correlation"]):
         style.note(axes, f"correlation at fixed $z$ and mass {measured['mean_correlation']:+.2f}")

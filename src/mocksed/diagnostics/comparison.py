@@ -50,7 +50,7 @@ _BETA_AT_MUV = 0.1  # how far the median slope in bins of M_UV may be
 _CORRELATION = 0.3
 _QUIESCENT_SFR, _LEAST_QUIESCENT, _Z_SFR = 0.05, 9.0, 5.0  # dex, log mass, redshift of the bins that are judged
 _UNITS = {"muv": "mag", "beta": "", "log_sfr": "dex", "log_zmet": "dex", "log_us": "dex"}
-_HALF_WIDTHS = {"muv": "muv", "log_sfr": "log_sfr_star_forming", "log_zmet": "log_zmet", "log_us": "log_us"}
+_HALF_WIDTHS = ("muv", "log_sfr", "log_zmet", "log_us")
 _SIGMA = (0.15865525393145707, 0.8413447460685429)  # cumulative probabilities at -1 and +1 standard deviation
 _INTERVALS = 50  # of 2 %
 _CROWDED = 20  # galaxies of an interval; with fewer, chance alone makes three times
@@ -203,7 +203,7 @@ def _of_relations(galaxies: Arrays, settings: Settings) -> Iterator[Row]:
             yield Row("offset", name, n, value, error, judged, **where)
             if name in _HALF_WIDTHS:
                 low, high = np.nanpercentile(offsets[name][inside], [16, 84])
-                asked = _half_width(getattr(relations, _HALF_WIDTHS[name]).scatter, means[name], inside)
+                asked = _half_width(residuals.scatters(relations)[name], means[name], inside)
                 ratio = 0.5 * (high - low) / asked if asked else np.nan
                 judged = 0.1 if lowest >= LEAST_LOG_MSTAR else np.nan
                 yield Row("half-width", name, n, ratio - 1.0, 1.3 * ratio / np.sqrt(n), judged, **where)
@@ -444,6 +444,7 @@ def _draw_panels(runs: Mapping[str, Run], what: _Panels) -> Figure:
                     galaxies[what.x][inside],
                     galaxies[what.y][inside],
                     style.CLASS_COLOURS[cls],
+                    run.settings.relation_name(what.y, quiescent=cls == "quiescent"),
                     style.CLASS_NAMES[cls] if len(what.keys) > 1 else None,
                 )
         line[0].set_ylabel(f"{name}\n{style.LABELS[what.y]}")

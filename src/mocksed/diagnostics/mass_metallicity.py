@@ -60,7 +60,8 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
     drawn, grid = panels.grid(len(measured["star_forming"]))
     members = bins.slices(galaxies["log_sfr"], _sfr_edges(galaxies["log_sfr"]))
     for (axes,), (_, _, inside), panel in zip(grid, members, measured["star_forming"], strict=False):
-        panels.draw(axes, panel, galaxies["log_mstar"][inside], galaxies["log_zmet"][inside], style.STAR_FORMING)
+        x, y = galaxies["log_mstar"][inside], galaxies["log_zmet"][inside]
+        panels.draw(axes, panel, x, y, style.STAR_FORMING, settings.relation_name("log_zmet"))
         panels.title(axes, panel, r"$\log\,\psi$")
     panels.label(grid, 0, style.LABELS["log_mstar"], style.LABELS["log_zmet"])
     first = grid[0][0]

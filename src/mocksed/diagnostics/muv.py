@@ -39,7 +39,7 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
     lowest = float(log_mstar.min()) if len(log_mstar) else np.nan
     for panel, (_, _, inside) in zip(beta_panels, bins.slices(z, z_bins), strict=True):
         panel["cut"] = cut_bins(muv[inside], log_mstar[inside], muv_edges, lowest).tolist()
-    return {"muv": bins.relation_panels(z, log_mstar, muv, z_bins, mass_edges, settings.asked.muv.mean, few, own)} | {
+    return {"muv": bins.relation_panels(z, log_mstar, muv, z_bins, mass_edges, settings.asked.mean_muv, few, own)} | {
         "beta": beta_panels
     }
 
@@ -72,10 +72,11 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
     """Draw M_UV against log mass above beta against M_UV, a column per redshift bin."""
     galaxies = sample.star_forming
     drawn, grid = panels.grid(len(measured["muv"]), rows_each=2)
+    of_muv, of_beta = (settings.relation_name(name) for name in ("muv", "beta"))
     members = [inside for _, _, inside in bins.slices(galaxies["redshift"], settings.redshift_bins)]
     for (upper, lower), inside, muv, beta in zip(grid, members, measured["muv"], measured["beta"], strict=False):
-        panels.draw(upper, muv, galaxies["log_mstar"][inside], galaxies["muv"][inside], style.STAR_FORMING)
-        panels.draw(lower, beta, galaxies["muv"][inside], galaxies["beta"][inside], style.STAR_FORMING)
+        panels.draw(upper, muv, galaxies["log_mstar"][inside], galaxies["muv"][inside], style.STAR_FORMING, of_muv)
+        panels.draw(lower, beta, galaxies["muv"][inside], galaxies["beta"][inside], style.STAR_FORMING, of_beta)
         panels.shade(lower, beta["edges"], beta["cut"], "cut by the least mass of the catalogue")
         panels.title(upper, muv, "$z$")
     panels.label(grid, 0, style.LABELS["log_mstar"], style.LABELS["muv"])

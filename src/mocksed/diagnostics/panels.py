@@ -72,7 +72,9 @@ def label(panels: list[list[Axes]], row: int, xlabel: str, ylabel: str) -> None:
             own[row].set_ylabel(ylabel)
 
 
-def draw(axes: Axes, panel: dict[str, Any], x: NDArray, y: NDArray, colour: str, name: str | None = None) -> None:
+def draw(
+    axes: Axes, panel: dict[str, Any], x: NDArray, y: NDArray, colour: str, relation: str, name: str | None = None
+) -> None:  # fmt: skip
     """Draw median, 16 to 84 % band and relation of a panel of `bins.relation_panels`.
 
     Galaxies in bins with too few of them for a median are drawn one by one. With realisations, medians have error bars:
@@ -88,6 +90,8 @@ def draw(axes: Axes, panel: dict[str, Any], x: NDArray, y: NDArray, colour: str,
         The galaxies of the panel.
     colour : str
         Colour of the class of the galaxies.
+    relation : str
+        Name of the relation in the legend.
     name : str, optional
         Name of the class in the legend; without one the entries name no class.
 
@@ -104,7 +108,7 @@ def draw(axes: Axes, panel: dict[str, Any], x: NDArray, y: NDArray, colour: str,
         error = np.array(panel["median_spread"], float)
         label = f"{prefix}spread of the median"
         axes.errorbar(centre, median, error, fmt="none", capsize=3, capthick=1, elinewidth=1, color=colour, label=label)
-    axes.plot(panel["line_x"], panel["line_y"], ":", color=style.RELATION, lw=1.8, label="relation")
+    axes.plot(panel["line_x"], panel["line_y"], ":", color=style.RELATION, lw=1.8, label=f"relation: {relation}")
 
 
 def shade(axes: Axes, edges: Sequence[float], which: Sequence[bool], label: str) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mocksed.diagnostics import bins
 from mocksed.diagnostics.catalogue import Arrays
 from mocksed.diagnostics.settings import Settings
-from mocksed.relations import Relations
+from mocksed.relations import Relations, Scatter
 
 QUANTITIES = ("muv", "beta", "log_sfr", "log_zmet", "log_us")
 COLUMNS = ("redshift", "log_mstar", "quiescent", *QUANTITIES)
@@ -34,15 +34,21 @@ def from_relations(galaxies: Arrays, relations: Relations) -> Arrays:
 
     """
     asked = means(galaxies, relations)
+    laws = scatters(relations)
+    return {name: galaxies[name] - laws[name].draw(asked[name], 0.5) for name in QUANTITIES}
+
+
+def scatters(relations: Relations) -> dict[str, Scatter]:
+    """Return the scatter of each of `QUANTITIES`; where a user's table has several, their median."""
     own = {name: getattr(relations, "log_sfr_star_forming" if name == "log_sfr" else name) for name in QUANTITIES}
-    return {name: galaxies[name] - own[name].scatter.draw(asked[name], 0.5) for name in QUANTITIES}
+    return {name: relation.scatter for name, relation in own.items()} | {"muv": relations.scatter_muv}
 
 
 def means(galaxies: Arrays, relations: Relations) -> Arrays:
     """Return the means of the relations, each given the galaxy's own values of what it depends on."""
     z, mass = galaxies["redshift"], galaxies["log_mstar"]
     return {
-        "muv": relations.muv.mean(mass, z),
+        "muv": relations.mean_muv(mass, z),
         "beta": relations.beta.mean(galaxies["muv"], z),
         "log_sfr": relations.log_sfr_star_forming.mean(mass, z),
         "log_zmet": relations.log_zmet.mean(mass, galaxies["log_sfr"], z),
@@ -60,7 +66,7 @@ def correlations(galaxies: Arrays, settings: Settings) -> list[dict[str, Any]]:
 
     """
     z, mass = galaxies["redshift"], galaxies["log_mstar"]
-    muv = galaxies["muv"] - settings.asked.muv.mean(mass, z)
+    muv = galaxies["muv"] - settings.asked.mean_muv(mass, z)
     beta = galaxies["beta"] - settings.asked.beta.mean(galaxies["muv"], z)
     found = []
     for z_low, z_high, in_redshift in bins.slices(z, settings.redshift_bins):

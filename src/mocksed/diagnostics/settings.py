@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mocksed.errors import UserError
-from mocksed.relations import Relations
+from mocksed.relations import Relation, Relations
 from mocksed.uvj import WILLIAMS2009
 
 
@@ -44,6 +44,15 @@ class Settings:
     def asked(self) -> Relations:
         """The relations that the run asks for."""
         return Relations.from_config(self.relations) if self.relations else Relations()
+
+    def relation_name(self, column: str, quiescent: bool = False) -> str:
+        """Return how plots call the relation of a column, e.g. "Schreiber et al. 2015"."""
+        if column == "log_sfr":
+            column = "log_sfr_quiescent" if quiescent else "log_sfr_star_forming"
+        relation: Relation = (
+            self.asked.of_dust if column == "muv" and self.asked.of_dust else getattr(self.asked, column)
+        )
+        return relation.label
 
     def __post_init__(self) -> None:
         if len(self.redshift_bins) < 2 or np.any(np.diff(self.redshift_bins) <= 0):

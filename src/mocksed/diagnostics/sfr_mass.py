@@ -56,6 +56,7 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
                 galaxies["log_mstar"][inside],
                 galaxies["log_sfr"][inside],
                 style.CLASS_COLOURS[name],
+                settings.relation_name("log_sfr", quiescent=name == "quiescent"),
                 style.CLASS_NAMES[name],
             )
     panels.label(grid, 0, style.LABELS["log_mstar"], style.LABELS["log_sfr"])

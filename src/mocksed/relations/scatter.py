@@ -1,17 +1,22 @@
-"""Scatter around a mean: the distributions in which galaxies lie around their relations, cut to limits."""
+"""Scatter around a mean: the distributions in which galaxies lie around their relations, cut to limits.
+
+SciPy's functions are imported where they are used: every job of a workflow reads its config, and few draw.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_ndtr, ndtri_exp, stdtr, stdtrit
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Normal scatter of standard deviation ``scale``, cut to ``limits`` of the quantity itself."""
+    """Normal scatter of standard deviation ``scale``, cut to ``limits`` of the quantity itself.
+
+    The scale is one number, or an array that broadcasts with the means where each galaxy has its own (`Relation.law`).
+    """
 
     scale: float
     limits: tuple[float, float] = (-np.inf, np.inf)
@@ -27,7 +32,7 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class StudentT:
-    """Student-t scatter with ``nu`` degrees of freedom, cut to ``limits`` of the quantity itself."""
+    """Student-t scatter with ``nu`` degrees of freedom, cut to ``limits`` of the quantity itself, as `Gaussian`."""
 
     scale: float
     limits: tuple[float, float] = (-np.inf, np.inf)
@@ -42,10 +47,14 @@ class StudentT:
         return _cumulative(self._within, self.scale, self.limits, mean, value)
 
     def _between(self, low: Array, high: Array, uniform: Array) -> Array:
+        from scipy.special import stdtr, stdtrit
+
         below, above = stdtr(self.nu, low), stdtr(self.nu, high)
         return stdtrit(self.nu, below + uniform * (above - below))
 
     def _within(self, low: Array, high: Array, value: Array) -> Array:
+        from scipy.special import stdtr
+
         below, above = stdtr(self.nu, low), stdtr(self.nu, high)
         return (stdtr(self.nu, value) - below) / (above - below)
 
@@ -58,6 +67,8 @@ def normal_between(low: Array, high: Array, uniform: Array) -> Array:
 
     In logarithms and in the lower tail, since limits many standard deviations off leave no probability in doubles.
     """
+    from scipy.special import log_ndtr, ndtri_exp
+
     mirrored = low > 0.0
     low, high = np.where(mirrored, -high, low), np.where(mirrored, -low, high)
     below, above = np.where(mirrored, uniform, 1.0 - uniform), np.where(mirrored, 1.0 - uniform, uniform)
@@ -67,6 +78,8 @@ def normal_between(low: Array, high: Array, uniform: Array) -> Array:
 
 def normal_cumulative(low: Array, high: Array, value: Array) -> Array:
     """Return the cumulative probability of standard normal deviates cut to ``low`` .. ``high``, as `normal_between`."""
+    from scipy.special import log_ndtr
+
     mirrored = low > 0.0  # differences of tails, in logarithms
     first, last = np.where(mirrored, -high, low), np.where(mirrored, -low, high)
     log_first, log_last = log_ndtr(first), log_ndtr(last)
@@ -79,7 +92,7 @@ def normal_cumulative(low: Array, high: Array, value: Array) -> Array:
 def _draw(between, scale, limits, mean, uniform) -> Array:  # type: ignore[no-untyped-def]
     """Draw by inversion from a distribution cut to ``limits``; a scale of 0 gives the mean, moved into them."""
     mean = np.asarray(mean, float)
-    if scale == 0.0:
+    if np.ndim(scale) == 0 and scale == 0.0:
         return np.clip(np.broadcast_to(mean, np.broadcast(mean, uniform).shape), *limits)
     low, high = ((limit - mean) / scale for limit in limits)
     return np.clip(mean + scale * between(low, high, np.asarray(uniform)), *limits)
@@ -88,6 +101,6 @@ def _draw(between, scale, limits, mean, uniform) -> Array:  # type: ignore[no-un
 def _cumulative(within, scale, limits, mean, value) -> Array:  # type: ignore[no-untyped-def]
     """Return the cumulative probability in a distribution cut to ``limits``; a scale of 0 has all of it at the mean."""
     mean, value = np.asarray(mean, float), np.clip(value, *limits)
-    if scale == 0.0:
+    if np.ndim(scale) == 0 and scale == 0.0:
         return np.asarray(value >= np.clip(mean, *limits), float)
     return np.asarray(within(*((x - mean) / scale for x in (*limits, value))))

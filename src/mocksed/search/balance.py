@@ -164,7 +164,9 @@ def _of_node(
     found = cloud.candidates(cloud.nearest(cloud.targets(asked, mass, z), k, limit), mass)
     prior = search.prior["star_forming"]
     oldest = t_univ(search.cosmo, z)
-    return choice.star_forming(found, mass, z, oldest, relations=search.relations, prior=prior, given=given)
+    return choice.star_forming(
+        found, mass, z, oldest, relations=search.relations, prior=prior, given=given, model=search.model
+    )
 
 
 def _triangular(uniform: Array) -> Array:

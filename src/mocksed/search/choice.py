@@ -5,8 +5,9 @@ a slope of the attenuation curve of its own. Those of one draw have much the sam
 little room, so that star-forming galaxies are drawn several times and have the points near each draw. One of all is
 taken, with a probability that goes with
 
-* the likelihood of its M_UV under the relation, and that of its UV slope given this M_UV over that of drawing it
-  (importance resampling: Rubin 1988), for star-forming galaxies;
+* the likelihood of its M_UV under the relation (of its attenuation, where a relation of that takes the place), and that
+  of its UV slope given this M_UV over that of drawing it (importance resampling: Rubin 1988), for star-forming
+  galaxies;
 * a normal distribution of its distance from the draw, `KERNEL` wide;
 * priors on its age, as a fraction of the age of the universe, and on the slope of its attenuation curve, which are what
   is believed of galaxies beside the relations (`Prior`);
@@ -21,7 +22,7 @@ moved onto them (`mocksed.search.move`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import atan, erfc, exp, sqrt, tanh
 from typing import NamedTuple
 
@@ -29,11 +30,16 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed.relations import Gaussian, Relations, StudentT
+from mocksed.relations import Relations, Scatter, StudentT
 from mocksed.search.draw import NOTHING, Given
 from mocksed.search.given import is_given, known
+from mocksed.sps import dust
+from mocksed.sps.model import DEFAULT_MODEL, Model
 
 Array = NDArray[np.float64]
+
+MAG = 2.5 * float(np.log10(np.e))
+"""Magnitudes in an optical depth of 1."""
 
 KERNEL = {"star_forming": 0.3, "quiescent": 0.25}
 """Distance from the draw, in units of the metric, at which a point has exp(-1/2) of the weight of one that is there."""
@@ -55,10 +61,12 @@ STATISTICS = (
 """What is balanced, in terms of the cumulative probability u of a quantity under its relation: the Legendre polynomials
 of 2 u - 1, which leave u even in its mean, its width and its shape; the products of the first one of the slope with
 those of M_UV, which leave the slope on its relation whatever the residual of M_UV; and on which side of the median a
-galaxy lies, tanh(8 (u - 1/2)). All have a mean of 0 where the relations hold, polynomials a variance of 1."""
+galaxy lies, tanh(8 (u - 1/2)). All have a mean of 0 where the relations hold, polynomials a variance of 1. Where a
+relation of A_UV or A_V takes the place of that of M_UV, so does that quantity, but for the products."""
 
 _SHARPNESS = 8.0  # of the step that counts galaxies on either side of the median: but for the tenth around it
 _NEAR_MUV = NEAR["muv"]
+_UV = 1500.0  # A, where A_UV is
 _LEAST = 0.05  # dex or mag: what counts as scatter where a config asks for none
 
 
@@ -129,6 +137,7 @@ class Score(NamedTuple):
 def star_forming(
     candidates: Candidates, log_mstar: Array, redshift: Array, t_univ: Array, *,
     relations: Relations, prior: Prior, coefficients: Array | None = None, given: Given = NOTHING,
+    model: Model = DEFAULT_MODEL,
 ) -> Score:  # fmt: skip
     """Return the weights of the candidates of star-forming galaxies.
 
@@ -147,24 +156,56 @@ def star_forming(
     given : mapping of str to ndarray of shape (n, )
         What the table gives, see `mocksed.search.given.asked`. The statistics of an SFR that is given are 0: galaxies
         of that SFR are balanced by themselves.
+    model : Model
+        Of the attenuation curve, for a relation of A_UV.
 
     """
     mass, z = log_mstar[:, None], redshift[:, None]
-    mean_muv = known(given, "muv", relations.muv.mean(log_mstar, redshift))
+    mean_muv = known(given, "muv", relations.mean_muv(log_mstar, redshift))
     fixed = np.stack([is_given(given, name, len(log_mstar)) for name in ("log_sfr", "muv", "beta")], axis=1)
+    light, mean_light, of_muvs = candidates.muv, mean_muv, np.empty((0, 0))
+    if relations.of_dust is not None:
+        light = attenuation(candidates, relations, model)
+        mean_light = relations.of_dust.mean(log_mstar, redshift)
+        of_muv, of_depth = (is_given(given, name, len(log_mstar)) for name in ("muv", "dust2"))
+        light = np.where(of_muv[:, None], candidates.muv, np.where(of_depth[:, None], 0.0, light))
+        mean_light = np.where(of_muv, mean_muv, np.where(of_depth, 0.0, mean_light))
+        fixed[:, 1] |= of_depth  # nothing is left of the relation
+        of_muvs = relations.scatter_muv.cumulative(mean_muv[:, None], candidates.muv)
     means = (
-        relations.log_sfr_star_forming.mean(log_mstar, redshift), mean_muv, relations.beta.mean(mean_muv, redshift),
+        relations.log_sfr_star_forming.mean(log_mstar, redshift), mean_light, relations.beta.mean(mean_muv, redshift),
         relations.beta.mean(candidates.muv, z), relations.log_zmet.mean(mass, candidates.log_sfr, z),
     )  # fmt: skip
-    balanced = (relations.log_sfr_star_forming, relations.muv, relations.beta, relations.log_zmet)
-    laws = [_law(of.scatter) for of in balanced]
+    balanced = (relations.log_sfr_star_forming, relations.of_dust or relations.muv, relations.beta, relations.log_zmet)
+    laws = np.empty((len(log_mstar), len(BALANCED), 4))
+    for i, relation in enumerate(balanced):
+        laws[:, i] = _law(relation.law(log_mstar, redshift))
     shape = candidates.distance.shape
     log_weight = np.empty(shape)
     statistics = np.empty((*shape, len(STATISTICS)) if coefficients is None else (0, 0, 0), np.float32)
     own = np.zeros((len(log_mstar), len(STATISTICS))) if coefficients is None else coefficients
-    seen = candidates.distance, candidates.log_sfr, candidates.muv, candidates.beta, candidates.log_zmet
-    _score(*seen, *means, np.array(laws), fixed, own, log_weight, statistics)
+    seen = candidates.distance, candidates.log_sfr, light, candidates.beta, candidates.log_zmet
+    _score(*seen, *means, of_muvs, laws, fixed, own, log_weight, statistics)
+    if relations.dust_index is not None:
+        prior = replace(prior, dust_index=None)
+        mean = relations.dust_index.mean(a_v(candidates))
+        log_weight += _normal(candidates.dust_index, mean, max(relations.dust_index.scatter.scale, _LEAST))
     return Score(log_weight + _common(candidates, t_univ, prior, KERNEL["star_forming"], given), statistics)
+
+
+def a_v(candidates: Candidates) -> Array:
+    """Return the attenuation at 5500 A [mag], shape (n, k), of candidates that carry ``dust2``."""
+    if candidates.dust2 is None:
+        raise ValueError("relations of dust need candidates that carry dust2, see mocksed.search.metric.carries")
+    return MAG * candidates.dust2
+
+
+def attenuation(candidates: Candidates, relations: Relations, model: Model) -> Array:
+    """Return what takes the place of M_UV, shape (n, k): A_UV, at 1500 A, or A_V, as the relations say [mag]."""
+    if relations.a_uv is None:
+        return a_v(candidates)
+    of_slope = dust.curve(np.array([_UV]), model).at(candidates.dust_index[..., None])
+    return a_v(candidates) * (of_slope[..., 0] if model.slope_is_free else of_slope)
 
 
 def quiescent(candidates: Candidates, t_univ: Array, *, prior: Prior, given: Given = NOTHING) -> Score:
@@ -200,12 +241,15 @@ def _normal(values: Array, mean: Array | float, sigma: float) -> Array:
     return np.asarray(-0.5 * ((values - mean) / sigma) ** 2)
 
 
-def _law(scatter: Gaussian | StudentT) -> tuple[float, float, float, bool]:
-    """Return a scatter as the kernel wants it: scale, limits, and whether it is a Student t of three degrees."""
+def _law(scatter: Scatter) -> Array:
+    """Return a scatter as the kernel wants it: scale, limits, and whether it is a Student t of three degrees.
+
+    Of shape (4, ), or (n, 4) where each galaxy has its own scale.
+    """
     heavy = isinstance(scatter, StudentT)
     if isinstance(scatter, StudentT) and scatter.nu != 3.0:
         raise ValueError(f"a Student t of {scatter.nu} degrees of freedom; only 3 has been written down")
-    return max(scatter.scale, _LEAST), *scatter.limits, heavy
+    return np.stack(np.broadcast_arrays(np.maximum(scatter.scale, _LEAST), *scatter.limits, heavy), axis=-1)
 
 
 @numba.njit(inline="always")
@@ -252,12 +296,12 @@ def _moments(u, out):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, parallel=True)
 def _score(  # type: ignore[no-untyped-def]
-    distance, log_sfr, muvs, betas, log_zmet, mean_log_sfr, mean_muv, mean_beta, own_beta, own_log_zmet, laws, fixed,
-    coefficients, log_weight, statistics,
+    distance, log_sfr, muvs, betas, log_zmet, mean_log_sfr, mean_muv, mean_beta, own_beta, own_log_zmet, of_muvs, laws,
+    fixed, coefficients, log_weight, statistics,
 ) -> None:  # fmt: skip
-    of_sfr, of_muv, of_beta, of_zmet = laws[0], laws[1], laws[2], laws[3]
     for g in numba.prange(len(mean_muv)):
-        u, own = np.empty(4), np.empty(len(coefficients[g]))
+        of_sfr, of_muv, of_beta, of_zmet = laws[g, 0], laws[g, 1], laws[g, 2], laws[g, 3]
+        u, own, of_muv_alone = np.empty(4), np.empty(len(coefficients[g])), np.empty(N_MOMENTS)
         for c in range(log_weight.shape[1]):
             if not np.isfinite(distance[g, c]):
                 log_weight[g, c] = 0.0
@@ -275,8 +319,12 @@ def _score(  # type: ignore[no-untyped-def]
             u[3] = _cumulative(log_zmet[g, c], own_log_zmet[g, c], of_zmet)
             for i in range(4):
                 _moments(u[i], own[i * N_MOMENTS : (i + 1) * N_MOMENTS])
+            beside = own[N_MOMENTS : 2 * N_MOMENTS]
+            if of_muvs.size:  # the second quantity is not M_UV
+                _moments(of_muvs[g, c], of_muv_alone)
+                beside = of_muv_alone
             for i in range(N_TOGETHER):
-                own[4 * N_MOMENTS + i] = own[2 * N_MOMENTS] * own[N_MOMENTS + i]
+                own[4 * N_MOMENTS + i] = own[2 * N_MOMENTS] * beside[i]
             for i in range(4):
                 own[4 * N_MOMENTS + N_TOGETHER + i] = tanh(_SHARPNESS * (u[i] - 0.5))
             if fixed[g, 0]:

@@ -14,6 +14,7 @@ from mocksed.relations import Relations
 from mocksed.search.choice import Candidates, Prior
 from mocksed.search.kdtree import KDTree, Nearest, find, order
 from mocksed.search.metric import Metric
+from mocksed.sps.model import DEFAULT_MODEL, Model
 
 Array = NDArray[np.float64]
 
@@ -42,6 +43,8 @@ class Search:
         Of each class.
     given : str
         How what the user's table gives is asked for, one of `mocksed.search.given.MODES`.
+    model : Model
+        Of the attenuation curve.
 
     """
 
@@ -54,6 +57,7 @@ class Search:
     relations: Relations
     prior: Mapping[str, Prior]
     given: str = "exact"
+    model: Model = DEFAULT_MODEL
 
     def draws(self, kind: str) -> int:
         """Return how many draws a galaxy of a class has."""

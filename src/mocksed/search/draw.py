@@ -49,8 +49,8 @@ def star_forming(
 ) -> dict[str, Array]:
     """Return what the search for star-forming galaxies begins with: SFR, metallicity given that, and UV slope.
 
-    The slope is drawn around its relation at the M_UV that is given, or at the mean M_UV of the mass; M_UV is not
-    drawn, see `mocksed.search.choice`. Where it is given, the SFR is drawn given that, see `SFR_WITH_MUV`.
+    The slope is drawn around its relation at the M_UV that is given, or at the mean of the mass (`Relations.mean_muv`);
+    M_UV is not drawn, see `mocksed.search.choice`. Where it is given, the SFR is drawn given that, see `SFR_WITH_MUV`.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def star_forming(
         ``log_sfr``, ``log_zmet``, ``beta``.
 
     """
-    mean_muv = relations.muv.mean(log_mstar, redshift)
+    mean_muv = relations.mean_muv(log_mstar, redshift)
     muv = known(given, "muv", mean_muv)
     log_sfr = known(given, "log_sfr", _sfr_with_muv(uniform["log_sfr"], log_mstar, redshift, relations, given))
     log_zmet = relations.log_zmet.draw(uniform["log_zmet"], log_mstar, log_sfr, redshift)
@@ -83,7 +83,7 @@ def _sfr_with_muv(uniform: Array, log_mstar: Array, redshift: Array, relations: 
     log_sfr = of_sfr.draw(uniform, log_mstar, redshift)
     if "muv" not in given:
         return log_sfr
-    mean, brighter = of_sfr.mean(log_mstar, redshift), given["muv"] - relations.muv.mean(log_mstar, redshift)
+    mean, brighter = of_sfr.mean(log_mstar, redshift), given["muv"] - relations.mean_muv(log_mstar, redshift)
     # what M_UV says of the SFR is no longer scatter
     explained = SFR_WITH_MUV * relations.muv.scatter.scale / max(of_sfr.scatter.scale, 1e-9)
     left = np.sqrt(max(1.0 - explained**2, 0.0))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,6 +120,12 @@ def metric_of(kind: str, metric: str, scales: Mapping[str, float], carries: Sequ
             raise UserError(f"'{name}' is no quantity of the metric {metric}; it has {', '.join(known)}")
     preset = presets[kind]
     return Metric({name: scales.get(name, scale) for name, scale in preset.scales.items()}, (*preset.payload, *carries))
+
+
+def carries(relations: Mapping[str, Any], given: Sequence[str] = ()) -> list[str]:
+    """Return what points carry beside their preset's, for the config's ``relations`` and what its table gives."""
+    of_dust = any(relations.get(name) is not None for name in ("a_uv", "a_v", "dust_index"))
+    return ["dust2"] if of_dust or "dust2" in given else []
 
 
 def quantity(name: str, columns: Mapping[str, NDArray]) -> Array:

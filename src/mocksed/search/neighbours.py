@@ -122,8 +122,9 @@ def _choose(
             offset = given["log_sfr"] - search.relations.log_sfr_star_forming.mean(mass, z)
         own = np.zeros((len(mass), len(choice.STATISTICS))) if balance is None else balance.at(z, mass, offset)
         score = choice.star_forming(
-            found, mass, z, oldest, relations=search.relations, prior=prior, coefficients=own, given=given
-        )
+            found, mass, z, oldest, relations=search.relations, prior=prior, coefficients=own, given=given,
+            model=search.model,
+        )  # fmt: skip
     random = uniforms(search.seed, Stage.ASSIGNMENT, galaxies["galaxy_id"], 1, realisation=galaxies["realisation"])
     taken = choice.take(score.log_weight, random[:, 0])
     log_sfr, log_zmet = (np.take_along_axis(of, taken[:, None], 1)[:, 0] for of in (found.log_sfr, found.log_zmet))

@@ -22,7 +22,7 @@ from mocksed.errors import UserError
 from mocksed.jobs import Progress
 from mocksed.relations import Relations
 from mocksed.rng import Stage, uniforms
-from mocksed.sps import TAU_RANGE
+from mocksed.search.sampling import Distribution, Sampling, relations_behind, sampling_of
 from mocksed.sps.model import Model
 from mocksed.uvj import in_box
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:  # it takes a second to import, and not every stage that knows
     from mocksed.sps.engine import Engine
 
 Array = NDArray[np.float64]
-Distribution = Mapping[str, Any]
-Sampling = Mapping[str, Distribution]
 Recipe = Mapping[str, Any]
 
 PARAMETERS = ("log_mstar", "redshift", "age", "tau", "dust2", "dust_index", "log_zmet", "log_us")
@@ -53,65 +51,8 @@ Kriek & Conroy's is relative to Calzetti's curve: of 230 000 galaxies of the loc
 (Salim, Boquien & Lee 2018, fig. 3), and above 0.4 the bump would turn negative. The power laws cover the same range.
 """
 
-_OLDEST = 13.8  # Gyr; the default's points have redshift 0 and are of use wherever the universe is older than they are
-
-_DRAKOS_A: Sampling = {
-    "log_mstar": {"uniform": (5.0, 12.0)},
-    "redshift": {"uniform": (0.0, 12.0)},
-    "log_zmet": {"relation": True},
-    "log_us": {"relation": True},
-    "dust2": {"normal": (0.0, 1.0, 0.0, 4.0)},
-    "age": {"log_uniform_to_t_univ": AGE_MARGIN},
-    "tau": {"log_uniform": TAU_RANGE},
-}
-_DRAKOS_B: Sampling = {
-    "log_mstar": {"uniform": (5.0, 12.0)},
-    "redshift": {"uniform_in_scale_factor": (0.0, 12.0)},
-    "log_zmet": {"relation": True},
-    "log_us": {"relation": True},
-    "dust2": {"normal": (0.0, 0.5, 0.0, 4.0)},
-    "age": {"normal": (6.0, 2.0)},
-    "tau": {"uniform": TAU_RANGE},
-}
-_DEFAULT: Sampling = {
-    "log_mstar": {"uniform": (5.0, 12.0)},
-    "redshift": {"constant": 0.0},
-    "log_zmet": {"uniform": rel.LOG_ZMET_RANGE},
-    "log_us": {"relation": True},
-    "dust2": {"normal": (0.0, 1.0, 0.0, 4.0)},
-    "age": {"log_uniform": (AGE_MARGIN, _OLDEST)},
-    "tau": {"log_uniform": TAU_RANGE},
-}
-
-PRESETS: dict[str, dict[str, Sampling]] = {
-    "star_forming": {"default": _DEFAULT, "drakos2021a": _DRAKOS_A, "drakos2021b": _DRAKOS_B},
-    "quiescent": {
-        "default": {
-            **_DEFAULT,
-            "dust2": {"normal": (0.0, 0.3, 0.0, 4.0)},
-            "age": {"log_uniform": (0.3, _OLDEST)},
-            "tau": {"log_uniform": (0.1, 10.0)},
-        },
-        "drakos2021a": {**_DRAKOS_A, "dust2": {"constant": 0.0}},
-        "drakos2021b": {
-            **_DRAKOS_B,
-            "dust2": {"constant": 0.0},
-            "age": {"normal": (10.0, 2.0)},
-            "tau": {"uniform": (0.1, 10.0)},
-        },
-    },
-}
-"""Sampling presets of each class. April and May 2021: Drakos et al. (2022). The default covers all metallicities,
-ages and e-folding times evenly: which of them galaxies have is decided by their relations. ``dust_index`` is that of
-`slope` where a sampling has none."""
-
 MAX_DRAWS = 10_000
 """Draws of a quiescent point that may fall outside the UVJ box one after the other."""
-
-
-def sampling_of(setting: str | Sampling, kind: str) -> Sampling:
-    """Return the distributions of a class ("star_forming", "quiescent"), from a preset's name or as they are."""
-    return PRESETS[kind][setting] if isinstance(setting, str) else setting
 
 
 def slope(model: Model) -> Distribution:
@@ -280,7 +221,7 @@ def recipe(
         "uvj_box": uvj_box,
         "seed": seed,
         "cosmology": cosmology,
-        "relations": relations,
+        "relations": relations_behind(kind, sampling, relations),
         "sps_model": asdict(model),
         "ssp_table_sha256": provenance.sha256(sps["table"]),
     }
