@@ -699,6 +699,20 @@ def test_a_variant_differs_in_its_name_and_its_preset_alone(project, schema):
     assert back == config.load({"run": "mine-drakos2021a-default", "seed": 7, "neighbours": {"threads": 2}}, schema)
 
 
+def test_variants_of_2021_have_no_relation_that_their_method_does_not_use(project, schema):
+    relations = {
+        "a_uv": "mclure2018",
+        "dust_index": "chevallard2013",
+        "log_zmet": "curti2020",
+        "scatter": {"a_uv": 0.3},
+    }
+    own = config.load({"run": "mine", "relations": relations}, schema)
+    for preset in ("drakos2021a", "drakos2021b"):
+        other = config.load(config.variant(own, preset, schema), schema)["relations"]
+        assert (other["a_uv"], other["dust_index"], other["scatter"]["a_uv"]) == (None, None, None)
+        assert other["log_zmet"] == "curti2020"
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

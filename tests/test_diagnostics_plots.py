@@ -443,3 +443,16 @@ def test_the_workflow_knows_the_same_diagnostics() -> None:
 def test_redshift_bins_that_do_not_increase_are_refused(edges: tuple[float, ...]) -> None:
     with pytest.raises(UserError, match="redshift_bins"):
         Settings(redshift_bins=edges)
+
+
+def test_plots_name_the_relations(large: Sample) -> None:
+    settings = Settings(relations={"log_zmet": "curti2020", "a_uv": "mclure2018"})
+    expected = {
+        "muv": ["relation: Williams et al. 2018", "relation: mean SFR, dust of McLure et al. 2018"],
+        "sfr_mass": ["relation, quiescent: Schreiber et al. 2017", "relation, star-forming: Schreiber et al. 2015"],
+        "mass_metallicity": ["relation: Curti et al. 2020"],
+    }
+    for name, labels in expected.items():
+        drawn = DIAGNOSTICS[name].draw(large, DIAGNOSTICS[name].measure(large, settings), settings)
+        (legend,) = drawn.legends
+        assert sorted(text.get_text() for text in legend.get_texts() if "relation" in text.get_text()) == labels

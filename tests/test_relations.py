@@ -326,6 +326,7 @@ def test_a_table_is_bilinear_and_held_at_its_edges(tmp_path):
     assert relation.log_mstar == (8.0, 10.0)
     assert relation.label == "own.csv"
     assert relation.mean(np.zeros((3, 1)), np.zeros(2)).shape == (3, 2)
+    assert np.isnan(relation.mean([9.0, np.nan], [np.nan, 1.0])).all()  # bins without galaxies
     assert relation.scattered(0.2).law(m, z) == r.Gaussian(0.2)
 
 

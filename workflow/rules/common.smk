@@ -47,9 +47,12 @@ ABOUT_PARENT = provenance.of_run(cfg)
 # What the user's table gives beside redshift, mass and class.
 GIVEN = {"mode": cfg["galaxies"]["table"]["given"], "quantities": given.of_config(cfg["galaxies"])}
 
-# The relations of the run, with what their tables have in them, and those that the balance follows from.
+# The relations of the run, with what their tables have in them, and those that the balance and parents follow from.
 RELATIONS = used(cfg["relations"], ARGUMENTS)
 RELATIONS_OF_BALANCE = used(cfg["relations"], BEHIND_BALANCE)
+RELATIONS_OF_PARENT = {
+    kind: relations_behind(kind, cfg["parent"][kind]["sampling"], cfg["relations"]) for kind in KINDS
+}
 
 # The arguments of `mocksed.search.metric.metric_of`, but for the class.
 METRIC = {key: cfg["neighbours"][key] for key in ("metric", "scales")}
@@ -81,7 +84,7 @@ def recipe_of(kind):
         "sampling": of_kind["sampling"],
         "seed": cfg["seed"],
         "cosmology": cfg["cosmology"],
-        "relations": relations_behind(kind, of_kind["sampling"], cfg["relations"]),
+        "relations": RELATIONS_OF_PARENT[kind],
         "sps": cfg["sps"],
         "uvj_box": cfg["quiescent"]["uvj_box"] if of_kind.get("in_box_only") else None,
     }

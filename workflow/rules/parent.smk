@@ -6,7 +6,7 @@ rule parent:
     input:
         ssp_table=SSP_TABLE,
         relations=lambda wildcards: [
-            path for of in in_job(wildcards, PARENT) for path in tables_of(recipe_of(of["kind"])["relations"])
+            path for of in in_job(wildcards, PARENT) for path in tables_of(RELATIONS_OF_PARENT[of["kind"]])
         ],
         checked=INPUT_CHECKED,
     output:

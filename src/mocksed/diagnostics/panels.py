@@ -96,7 +96,7 @@ def draw(
         Name of the class in the legend; without one the entries name no class.
 
     """
-    prefix = f"{name}: " if name else ""
+    prefix, of_class = (f"{name}: ", f", {name}") if name else ("", "")
     centre, median, low, high = (np.array(panel[key], float) for key in ("x", "median", "p16", "p84"))
     few = _in_sparse_bins(x, np.array(panel["edges"]), median)
     axes.plot(x[few], y[few], ".", ms=3, alpha=0.5, color=colour, rasterized=True)
@@ -108,7 +108,9 @@ def draw(
         error = np.array(panel["median_spread"], float)
         label = f"{prefix}spread of the median"
         axes.errorbar(centre, median, error, fmt="none", capsize=3, capthick=1, elinewidth=1, color=colour, label=label)
-    axes.plot(panel["line_x"], panel["line_y"], ":", color=style.RELATION, lw=1.8, label=f"relation: {relation}")
+    axes.plot(
+        panel["line_x"], panel["line_y"], ":", color=style.RELATION, lw=1.8, label=f"relation{of_class}: {relation}"
+    )
 
 
 def shade(axes: Axes, edges: Sequence[float], which: Sequence[bool], label: str) -> None:

@@ -49,9 +49,9 @@ class Settings:
         """Return how plots call the relation of a column, e.g. "Schreiber et al. 2015"."""
         if column == "log_sfr":
             column = "log_sfr_quiescent" if quiescent else "log_sfr_star_forming"
-        relation: Relation = (
-            self.asked.of_dust if column == "muv" and self.asked.of_dust else getattr(self.asked, column)
-        )
+        if column == "muv" and self.asked.of_dust is not None:
+            return f"mean SFR, dust of {self.asked.of_dust.label}"
+        relation: Relation = getattr(self.asked, column)
         return relation.label
 
     def __post_init__(self) -> None:

@@ -57,7 +57,7 @@ class Grid:
 
 def _between(nodes: Array, values: ArrayLike) -> tuple[NDArray[np.int64], Array]:
     at = np.interp(np.asarray(values, float), nodes, np.arange(len(nodes)))
-    below = np.minimum(at.astype(np.int64), max(len(nodes) - 2, 0))
+    below = np.minimum(np.nan_to_num(at).astype(np.int64), max(len(nodes) - 2, 0))  # NaN stays, in the weight
     return below, at - below
 
 
