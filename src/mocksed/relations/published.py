@@ -224,14 +224,14 @@ def _williams2018_beta(muv: ArrayLike, redshift: ArrayLike) -> Array:
 
 
 @relation(
-    "beta", "bouwens2014", Gaussian(0.34, BETA_RANGE), redshift=(4.0, 8.0),
+    "beta", "bouwens2014", Gaussian(0.34, BETA_RANGE), redshift=(2.5, 8.0),
     paper="Bouwens et al. (2014), table 3", doi="10.1088/0004-637X/793/2/115",
     note="Linear between the redshifts of the table, held beyond them.",
 )  # fmt: skip
 def _bouwens2014(muv: ArrayLike, redshift: ArrayLike) -> Array:
-    z, nodes = np.asarray(redshift, float), (4.0, 5.0, 6.0, 7.0, 8.0)
-    at_mean = np.interp(z, nodes, (-1.85, -1.91, -2.00, -2.05, -2.13))
-    slope = np.interp(z, nodes, (-0.11, -0.14, -0.20, -0.20, -0.20))
+    z, nodes = np.asarray(redshift, float), (2.5, 3.8, 5.0, 5.9, 7.0, 8.0)
+    at_mean = np.interp(z, nodes, (-1.70, -1.85, -1.91, -2.00, -2.05, -2.13))
+    slope = np.interp(z, nodes, (-0.20, -0.11, -0.14, -0.20, -0.20, -0.15))
     return np.asarray(at_mean + slope * (np.asarray(muv, float) + 19.5))
 
 
