@@ -31,6 +31,7 @@ from astropy.io import fits, votable
 from astropy.table import Column, meta
 from numpy.typing import NDArray
 
+from mocksed import hdf5
 from mocksed.errors import UserError
 from mocksed.galaxies.files import Files, files_of
 from mocksed.storage import ROW_GROUP
@@ -892,7 +893,7 @@ def _ascii_column(rows: fits.FITS_rec, fits_column: fits.Column) -> pa.Array:
 
 @contextmanager
 def _hdf5(path: Path, dataset: str | int | None) -> Iterator[Table]:
-    with h5py.File(path, "r") as file:
+    with hdf5.opened(path) as file:
         if dataset is not None and str(dataset) not in file:
             raise UserError(f"{path} has no '{dataset}': it has {', '.join(file)}. Set galaxies.table.dataset.")
         node = file[str(dataset)] if dataset is not None else file
