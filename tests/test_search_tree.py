@@ -1,4 +1,3 @@
-import json
 import mmap
 
 import numpy as np
@@ -151,7 +150,7 @@ def test_missing_and_truncated_files(shards, files, damaged, n_bytes):
 
 def test_json_of_something_else(shards, files):
     write(shards, files)
-    files[1].write_text(json.dumps({"recipe": RECIPE}))
+    storage.write_json(files[1], {"recipe": RECIPE})
     with pytest.raises(UserError, match=r"0000\.json does not describe a tree shard"):
         read(files)
 

@@ -121,6 +121,7 @@ def test_every_file_says_where_its_numbers_come_from(tiny):
             assert about["ssp_table"] == table, path
     for stage in STAGES:
         first, second = (said[tiny.path(stage, f"000{i}.parquet")] for i in (0, 1))
+        assert (first.pop("shard"), second.pop("shard")) == ([0, 2], [1, 2]), stage
         assert first == second, stage
 
 

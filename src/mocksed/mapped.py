@@ -2,7 +2,8 @@
 
 A table is an HDF5 file with a contiguous dataset of float32 for each column, so that a column is a stretch of the file
 that any program can map. Attributes carry its unit, its description and a checksum; the metadata are attributes of the
-file, as JSON. Rows are written a block at a time: memory is bounded by the block, not by the table.
+file, as JSON, with a checksum of them and of those of the columns. Rows are written a block at a time: memory is
+bounded by the block, not by the table.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed import __version__, hdf5
+from mocksed import __version__, hdf5, storage
 from mocksed.columns import column
 from mocksed.errors import UserError
 from mocksed.storage import replacing
 
 SUFFIX = ".h5"
+
+_OF_HEADER = "crc32"  # attribute of the file, as that of each column
 
 _READ_AT_ONCE = 1 << 23  # bytes
 
@@ -75,8 +78,9 @@ def writing(
             if known := column(name):
                 dataset.attrs["unit"], dataset.attrs["description"] = known.unit, known.description
             dataset.attrs["crc32"] = checksums[name]
-        for key, value in {"mocksed_version": __version__, **(metadata or {})}.items():
-            file.attrs[key] = json.dumps(value)
+        about = {key: json.dumps(value) for key, value in {"mocksed_version": __version__, **(metadata or {})}.items()}
+        file.attrs.update(about)
+        file.attrs[_OF_HEADER] = storage.checksum([n_rows, checksums, about])
 
 
 @dataclass(frozen=True)
@@ -152,14 +156,18 @@ def read(path: Path | str) -> Table:
             if len(n_rows) != 1:
                 raise ValueError("it is no table of columns of one length")
             ((n,),) = n_rows
+            crc32 = {name: int(dataset.attrs["crc32"]) for name, dataset in file.items()}
+            about = dict(file.attrs)
+            if int(about.pop(_OF_HEADER)) != storage.checksum([int(n), crc32, about]):
+                raise ValueError("it is damaged: its header has another checksum")
             return Table(
                 path=Path(path),
-                n_rows=n,
-                metadata={key: json.loads(value) for key, value in file.attrs.items()},
+                n_rows=int(n),
+                metadata={key: json.loads(value) for key, value in about.items()},
                 offset={name: dataset.id.get_offset() or 0 for name, dataset in file.items()},
-                crc32={name: int(dataset.attrs["crc32"]) for name, dataset in file.items()},
+                crc32=crc32,
             )
-    except (OSError, KeyError, ValueError, AttributeError, RuntimeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise UserError(f"cannot read {path}: {error}. {_REMOVE}") from error
 
 

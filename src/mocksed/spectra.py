@@ -4,14 +4,12 @@ They follow from the catalogue alone, whose metadata name the model: the spectra
 galaxies are made in the same way and are the same bytes.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from mocksed import __version__, catalog, provenance, realisations, storage
@@ -20,7 +18,7 @@ from mocksed.jobs import Progress, log
 from mocksed.sps import engines
 from mocksed.sps.engine import Engine
 from mocksed.sps.fsps import ReferenceEngine
-from mocksed.storage import PARQUET, replacing, to_table
+from mocksed.storage import parquet_writer, replacing, to_table
 
 NEEDED = (
     "galaxy_id",
@@ -172,11 +170,18 @@ def _selected(
     columns = catalog.find(paths, wanted.astype(np.int64).reshape(-1), NEEDED, realisation)
     shards = [paths[i] for i in np.unique(columns.pop("shard"))] or paths[:1]
     for other in shards[1:]:
-        if storage.metadata(other) != storage.metadata(shards[0]):
+        if _made_in_one_way(other) != _made_in_one_way(shards[0]):
             raise UserError(
                 f"{shards[0]} and {other} were not made in the same way. Remove {paths[0].parent} and run again."
             )
     return columns, recipe(shards[0], ssp_table)
+
+
+def _made_in_one_way(shard: Path) -> dict[str, Any]:
+    """Return what the shards of a catalogue have in common: all but which one it is."""
+    about = storage.metadata(shard)
+    n_shards = about.pop(provenance.SHARD, [None, None])[1]
+    return about | {"shards": n_shards}
 
 
 def catalogue_of(run: str, results: Path | str = "results") -> list[Path]:
@@ -240,11 +245,11 @@ def write(
         return to_table(of_rows | {"spectrum": flux[:, kept]}, about)
 
     empty = block_table(slice(0, 0), np.empty((0, len(engine.wavelength)), np.float32))
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, empty.schema, **PARQUET) as writer:
+    with replacing(path) as temporary, parquet_writer(temporary, empty.schema) as writer:
         for rows, flux in catalog.spectra(columns, engine, progress):
             writer.write_table(block_table(rows, flux))
 
 
 def read_wavelength(path: Path | str) -> NDArray[np.float64]:
     """Return the rest-frame wavelengths of a file of spectra [A, vacuum], shape (n_wave, )."""
-    return np.array(json.loads(pq.read_schema(path).metadata[b"wavelength"]))
+    return np.array(storage.metadata(path)["wavelength"])

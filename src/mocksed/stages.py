@@ -18,7 +18,7 @@ from mocksed import jobs, provenance, realisations, spectra, staging, storage
 from mocksed.cosmology import Cosmology, age_max
 from mocksed.errors import UserError
 from mocksed.launch import Work
-from mocksed.relations import ARGUMENTS, BEHIND_BALANCE, Relations, used
+from mocksed.relations import BEHIND_BALANCE, Relations, used
 from mocksed.search import KINDS, assign, balance, choice, given, neighbours, parent, tree
 from mocksed.search.balance import Balance
 from mocksed.search.choice import Prior
@@ -151,7 +151,7 @@ class Trees:
 
     def behind(self, search: Params) -> dict[str, Any]:
         """Return all that a balance follows from, in plain types."""
-        names = ("neighbours", "assignment", "cosmology", "metric", "given")
+        names = ("neighbours", "assignment", "cosmology", "metric", "given", "limits")
         made_of = {
             "recipe": self.recipes["star_forming"], "statistics": choice.STATISTICS, "softness": balance.SOFTNESS,
             "relations": used(search["relations"], BEHIND_BALANCE),
@@ -159,24 +159,19 @@ class Trees:
         return made_of | {name: search[name] for name in names}
 
 
-def make_balance(
-    params: Params,
-    files: Mapping[str, Mapping[str, Sequence[str]]],
-    output: str,
-    limits: Mapping[str, Sequence[float]],
-) -> None:
+def make_balance(params: Params, files: Mapping[str, Mapping[str, Sequence[str]]], output: str) -> None:
     """Write the balance of the weights of a run.
 
     Parameters
     ----------
     params, files : mappings
-        As for `Trees`, of the star-forming class, and for `search_of`; ``about``: what the file says of the run.
+        As for `Trees`, of the star-forming class, and for `search_of`; ``limits``: ``redshift`` and ``log_mstar`` of
+        the galaxies; ``about``: what the file says of the run.
     output : path
         The JSON file.
-    limits : mapping
-        ``redshift`` and ``log_mstar`` of the galaxies.
 
     """
+    limits = params["limits"]
     trees = Trees(params, files, alone)
     sfr_is_given = "log_sfr" in params["given"]["quantities"]
     n_nodes = np.prod([len(nodes) for nodes in grid(limits["redshift"], limits["log_mstar"])])
@@ -202,12 +197,7 @@ def read_balance(path: str, of: Mapping[str, Any]) -> Balance:
     stored = storage.read_json(path)
     if not isinstance(stored, Mapping) or not {"of", "coefficients", "residual"} <= stored.keys():
         raise UserError(f"{path} is no balance of weights. Remove it and run again: it will be made anew.")
-    for key, expected in storage.plain(of).items():
-        if stored["of"].get(key) != expected:
-            raise UserError(
-                f"{path} was made with another configuration: {key} is {stored['of'].get(key)}, expected {expected}. "
-                "Remove it and run again: it will be made anew."
-            )
+    provenance.agree(path, stored, of, within="of")
     return Balance.from_json(dict(stored))
 
 
@@ -217,10 +207,10 @@ class Neighbours:
     Parameters
     ----------
     params : mapping
-        As for `Trees` and `search_of`; ``trees``: the files of both kinds; ``balance``: the file of the balance, None
-        for methods that have none; ``about``: what the files say of the run.
+        As for `Trees` and `search_of`; ``limits`` as for `make_balance`; ``trees``: the files of both kinds;
+        ``balance``: the file of the balance, None for methods that have none; ``about``: what the files say of the run.
     shards : sequence of mapping
-        ``galaxies`` and ``output``.
+        ``galaxies``, ``shard`` (its number, and how many there are) and ``output``.
     share : Share
         For the trees.
 
@@ -232,7 +222,6 @@ class Neighbours:
         of = self._trees.behind(params)
         self._balance = read_balance(params["balance"], of) if params["balance"] else None
         self._sources: dict[str, Any] = {}
-        self._asked = {"relations": used(params["relations"], ARGUMENTS)}
         for kind in KINDS:
             self._sources |= provenance.of_file(params["trees"][kind]["about"][0])
 
@@ -242,6 +231,8 @@ class Neighbours:
 
     def make(self, shard: Shard, report: Report = jobs.progress) -> None:
         """Search."""
+        about, of_shard = self._params["about"], provenance.of_shard(*shard["shard"])
+        provenance.check(shard["galaxies"], provenance.expected_of_galaxies(about, shard["shard"]))
         galaxies = _galaxies(shard["galaxies"])
         with report(len(galaxies["galaxy_id"]), "galaxies", f"neighbours {Path(shard['output']).stem}") as bar:
             found = {
@@ -249,7 +240,7 @@ class Neighbours:
                 for kind, own in _of_classes(galaxies).items()
             }
         columns = realisations.keys(galaxies) | _together(galaxies["quiescent"], found)
-        storage.write_table(shard["output"], columns, self._params["about"] | self._sources | self._asked)
+        storage.write_table(shard["output"], columns, about | self._sources | of_shard)
 
 
 def _galaxies(path: str) -> dict[str, NDArray]:
@@ -277,20 +268,26 @@ def _together(quiescent: NDArray[np.bool_], classes: Mapping[str, Mapping[str, N
     return columns
 
 
-def assign_shard(params: Params, files: Mapping[str, Any], output: str) -> None:
+def assign_shard(params: Params, files: Mapping[str, Any], shard: Sequence[int], output: str) -> None:
     """Write the parameters of a shard of galaxies.
 
     Parameters
     ----------
     params : mapping
-        ``recipes``, ``metric``, ``assignment``, ``seed``, ``cosmology``, ``sps`` and ``config`` as for `Neighbours`.
+        ``recipes``, ``metric``, ``assignment``, ``seed``, ``cosmology``, ``sps``, ``about`` and ``config`` as for
+        `Neighbours`.
     files : mapping
         ``galaxies``, ``neighbours``, and ``parents``: the shards of the parent of each kind.
+    shard : pair of int
+        Number of the shard, and how many there are.
     output : path
         The file to write.
 
     """
     scratch = staging.scratch_of(params["config"])
+    about = params["about"]
+    provenance.check(files["galaxies"], provenance.expected_of_galaxies(about, shard))
+    provenance.check(files["neighbours"], provenance.expected_of_search(about, params["sps"], shard))
     galaxies = _galaxies(files["galaxies"])
     found = storage.to_arrays(storage.read_table(files["neighbours"]))
     if any(not np.array_equal(found.get(name, []), values) for name, values in realisations.keys(galaxies).items()):
@@ -300,7 +297,7 @@ def assign_shard(params: Params, files: Mapping[str, Any], output: str) -> None:
     classes = {}
     for kind, own in _of_classes(galaxies | found | {"limit": limit}).items():
         paths = [staging.local(path, scratch) for path in files["parents"][kind]]
-        parents = parent.open_shards(paths, parent.recipe(**params["recipes"][kind]))
+        parents = parent.open_all(paths, parent.recipe(**params["recipes"][kind]))
         parents.check(parent.FSPS)
         classes[kind] = assign.assign(
             own, own["limit"], parents.take,
@@ -310,7 +307,8 @@ def assign_shard(params: Params, files: Mapping[str, Any], output: str) -> None:
     del classes["quiescent"]["log_us"]  # they have no gas
     kept = {name: values for name, values in found.items() if name.startswith("prop_")}
     columns = realisations.keys(galaxies) | kept | _together(galaxies["quiescent"], classes)
-    storage.write_table(output, columns, provenance.of_file(files["neighbours"]))
+    about_all = provenance.of_file(files["neighbours"]) | provenance.of_shard(*shard)
+    storage.write_table(output, columns, about | about_all)
 
 
 class Spectra:
@@ -319,9 +317,9 @@ class Spectra:
     Parameters
     ----------
     params : mapping
-        None.
+        ``about`` and ``sps`` as for `assign_shard`, and ``wavelength``: the config's ``spectra.wavelength``.
     shards : sequence of mapping
-        ``catalog`` and ``output``.
+        ``catalog``, ``shard`` (its number, and how many there are) and ``output``.
     share : Share
         For the engine.
 
@@ -331,6 +329,8 @@ class Spectra:
         self._engine: Engine | ReferenceEngine | None = None
         self._sps: Mapping[str, Any] = {}
         self._share = share
+        self._params = params
+        self._check(shards[0])
         spectra.recipe(shards[0]["catalog"], engine_of=self._engine_of)
 
     def _engine_of(self, sps: Mapping[str, Any]) -> Engine | ReferenceEngine:
@@ -341,16 +341,22 @@ class Spectra:
             self._engine = engines.of(sps) if sps["engine"] == "fsps" else self._share(lambda: engines.of(sps))
         return self._engine if sps == self._sps else engines.of(sps)
 
+    def _check(self, shard: Shard) -> None:
+        expected = provenance.expected_of_catalogue(self._params["about"], self._params["sps"], shard["shard"])
+        provenance.check(shard["catalog"], expected | {"spectra_wavelength": self._params["wavelength"]})
+
     def rows(self, shard: Shard) -> int:
         """Return the number of galaxies."""
         return storage.count_rows(shard["catalog"])
 
     def make(self, shard: Shard, report: Report = jobs.progress) -> None:
         """Compute the spectra."""
+        self._check(shard)
         columns = storage.read_arrays(shard["catalog"], spectra.NEEDED, optional=[realisations.COLUMN])
         made = spectra.recipe(shard["catalog"], engine_of=self._engine_of)
         with report(len(columns["galaxy_id"]), "galaxies", f"spectra {Path(shard['output']).stem}") as bar:
-            spectra.write(shard["output"], columns, made.engine, made.limits, made.about, bar)
+            about = made.about | provenance.of_shard(*shard["shard"])
+            spectra.write(shard["output"], columns, made.engine, made.limits, about, bar)
 
 
 STAGES: dict[str, Callable[[Params, Sequence[Shard], Share], Stage]] = {

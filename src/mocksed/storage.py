@@ -1,17 +1,20 @@
-"""Files that appear whole or not at all.
+"""Files that appear whole or not at all, and whose damage is noticed by whoever reads them.
 
 Everything is written under a temporary name in the folder of the target and renamed into place: a job that dies
-leaves nothing that a rerun would trust, and two jobs that write the same file do not mix.
+leaves nothing that a rerun would trust, and two jobs that write the same file do not mix. Checksums cover all that is
+read: values, names and metadata.
 """
 
 import glob
 import json
 import os
+import struct
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -107,6 +110,12 @@ def to_table(columns: Mapping[str, object], metadata: Mapping[str, object] | Non
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=about_file))
 
 
+def told(table: pa.Table, metadata: Mapping[str, object]) -> pa.Table:
+    """Return a table with further metadata."""
+    more = {key.encode(): json.dumps(value).encode() for key, value in metadata.items()}
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), **more})
+
+
 def _to_arrow(values: object, type_: pa.DataType | None) -> pa.Array:
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
@@ -139,8 +148,74 @@ def write_table(
 ) -> None:
     """Write columns (see `to_table`) or a finished Arrow table to a Parquet file, whole or not at all."""
     table = columns if isinstance(columns, pa.Table) else to_table(columns, metadata)
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, row_group_size=ROW_GROUP, **PARQUET)
+    with replacing(path) as temporary, parquet_writer(temporary, table.schema) as writer:
+        writer.write_table(table, ROW_GROUP)
+
+
+@contextmanager
+def parquet_writer(path: Path | str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Yield a writer of a Parquet file with the checksums that `open_table` verifies."""
+    with pq.ParquetWriter(path, schema, **PARQUET) as writer:
+        yield writer
+    _seal(path)
+
+
+# A Parquet file ends in its footer (names, types, metadata, and where everything is), its length and the letters PAR1.
+# The format has a checksum for each page, but none for the footer: it is put between the last page and the footer,
+# where no reader looks, after a mark by which files that have one are known.
+_MARK = b"mocksed footer"
+_CRC = struct.Struct("<I")
+_END = struct.Struct("<I4s")
+
+
+def _footer(file: BinaryIO) -> tuple[int, bytes]:
+    """Return where the footer of an open Parquet file begins, and all from there to the end of the file."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - _END.size, 0))
+    end = file.read()
+    length, letters = _END.unpack(end) if len(end) == _END.size else (0, b"")
+    start = size - _END.size - length
+    if letters != b"PAR1" or start < len(letters):
+        raise ValueError("it is no Parquet file, or its end is missing")
+    file.seek(start)
+    return start, file.read()
+
+
+def _seal(path: Path | str) -> None:
+    """Put the checksum of its footer into a Parquet file."""
+    with open(path, "r+b") as file:
+        start, footer = _footer(file)
+        file.seek(start)
+        file.write(_MARK + _CRC.pack(zlib.crc32(footer)) + footer)
+
+
+def _check_footer(path: Path | str) -> None:
+    """Stop with a ValueError unless the footer of a Parquet file is as it was written, where it has a checksum."""
+    with open(path, "rb") as file:
+        start, footer = _footer(file)
+        file.seek(max(start - _CRC.size - len(_MARK), 0))
+        mark, crc = file.read(len(_MARK)), file.read(_CRC.size)
+    if mark == _MARK and _CRC.unpack(crc)[0] != zlib.crc32(footer):
+        raise ValueError("it is damaged: its footer has another checksum")
+
+
+@contextmanager
+def open_table(path: Path | str) -> Iterator[pq.ParquetFile]:
+    """Yield an open Parquet file that the pipeline wrote: whatever is read of it, damage is noticed.
+
+    Raises
+    ------
+    UserError
+        If it is missing, truncated or damaged, also of what is found while it is read.
+
+    """
+    try:
+        _check_footer(path)
+        # with pre_buffer it holds all that it has read
+        with pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True) as file:
+            yield file
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from error
 
 
 def read_table(
@@ -168,18 +243,21 @@ def read_table(
         If it is missing, truncated or lacks a column.
 
     """
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            present = file.schema_arrow.names
-            missing = [name for name in columns or () if name not in present]
-            if missing:
-                raise UserError(f"{path} has no column '{missing[0]}'. Remove it and run again: it will be made anew.")
-            wanted = [*columns, *(name for name in optional if name in present)] if columns is not None else None
-            if where is None:
-                return file.read(wanted)
+    with open_table(path) as file:
+        wanted = None
+        if columns is not None:
+            check_columns(path, file, columns)
+            wanted = [*columns, *(name for name in optional if name in file.schema_arrow.names)]
+        if where is None:
+            return file.read(wanted)
         return pq.read_table(path, columns=wanted, filters=where, page_checksum_verification=True)  # imports pandas
-    except (OSError, pa.ArrowInvalid) as error:
-        raise _unreadable(path, error) from error
+
+
+def check_columns(path: Path | str, file: pq.ParquetFile, columns: Sequence[str]) -> None:
+    """Stop with a `UserError` if an open file lacks a column."""
+    for name in columns:
+        if name not in file.schema_arrow.names:
+            raise UserError(f"{path} has no column '{name}'. Remove it and run again: it will be made anew.")
 
 
 def read_arrays(path: Path | str, columns: Sequence[str], optional: Sequence[str] = ()) -> dict[str, NDArray]:
@@ -210,10 +288,8 @@ def _to_numpy(array: pa.Array) -> NDArray:
 
 def count_rows(path: Path | str) -> int:
     """Return the number of rows of a Parquet file that the pipeline wrote; errors as in `metadata`."""
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise _unreadable(path, error) from error
+    with open_table(path) as file:
+        return int(file.metadata.num_rows)
 
 
 def metadata(path: Path | str) -> dict[str, Any]:
@@ -225,15 +301,13 @@ def metadata(path: Path | str) -> dict[str, Any]:
         If it is missing or damaged.
 
     """
-    try:
-        stored = pq.read_schema(path).metadata or {}
-        return {key.decode(): json.loads(value) for key, value in stored.items() if key != b"ARROW:schema"}
-    except (OSError, pa.ArrowInvalid, ValueError) as error:
-        raise _unreadable(path, error) from error
+    with open_table(path) as file:
+        stored = file.schema_arrow.metadata or {}
+        return {key.decode(): json.loads(value) for key, value in stored.items()}
 
 
 def read_json(path: Path | str) -> Any:
-    """Read JSON that the pipeline wrote.
+    """Read JSON that the pipeline wrote, without its checksum.
 
     Raises
     ------
@@ -242,9 +316,20 @@ def read_json(path: Path | str) -> Any:
 
     """
     try:
-        return json.loads(Path(path).read_text())
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if isinstance(content, dict) and content.pop(_OF_CONTENT, None) != checksum(content):
+            raise ValueError("it is damaged: its content has another checksum")
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
+    return content
+
+
+_OF_CONTENT = "checksum"
+
+
+def checksum(content: object) -> int:
+    """Return the CRC-32 of values that JSON has, however they are laid out in a file."""
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
 
 
 def _unreadable(path: Path | str, error: Exception) -> UserError:
@@ -252,9 +337,15 @@ def _unreadable(path: Path | str, error: Exception) -> UserError:
 
 
 def write_json(path: Path | str, content: object) -> None:
-    """Write JSON with sorted keys, whole or not at all; NaN and infinity become null."""
+    """Write JSON with sorted keys, whole or not at all; NaN and infinity become null.
+
+    A mapping gets a checksum of what is in it, under the key ``checksum``.
+    """
+    content = plain(content)
+    if isinstance(content, dict):
+        content[_OF_CONTENT] = checksum(content)
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(plain(content), indent=2, sort_keys=True, allow_nan=False) + "\n")
+        temporary.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
 def plain(value: Any) -> Any:

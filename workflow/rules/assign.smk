@@ -17,6 +17,7 @@ rule assign:
         **resources_of("assign"),
     params:
         search={**SEARCH, "recipes": {kind: recipe_of(kind) for kind in KINDS}, "sps": cfg["sps"]},
+        shard=lambda wildcards: number_of(wildcards.shard),
     message:
         "parameters of the galaxies {wildcards.shard}"
     script:
@@ -45,7 +46,8 @@ rule catalog:
         photometry=cfg["photometry"],
         lines=cfg["spectra"]["lines"],
         wavelength=cfg["spectra"]["wavelength"],
-        about=ABOUT,
+        about=SEARCH["about"],
+        shard=lambda wildcards: number_of(wildcards.shard),
     message:
         "catalogue {wildcards.shard}"
     script:

@@ -9,6 +9,7 @@ from mocksed import launch, provenance, realisations, yamlfile
 from mocksed import resources as cost
 from mocksed.errors import UserError
 from mocksed.galaxies import given
+from mocksed.galaxies.files import made_of
 from mocksed.relations import ARGUMENTS, BEHIND_BALANCE, used
 from mocksed.search import KINDS
 from mocksed.search.metric import carries
@@ -41,7 +42,7 @@ TREE_SHARDS = {kind: [f"{i:04d}" for i in range(cost.tree_shards(cfg, kind))] fo
 REALISATIONS = realisations.indices(cfg["realisations"])
 
 # What files with galaxies say of the run, and what those of the parent do, which all realisations share.
-ABOUT = provenance.of_galaxies(cfg)
+ABOUT = provenance.of_galaxies(cfg, made_of(cfg))
 ABOUT_PARENT = provenance.of_run(cfg)
 
 # What the user's table gives beside redshift, mass and class.
@@ -118,8 +119,23 @@ SEARCH = {
     "relations": RELATIONS,
     "metric": METRIC,
     "given": GIVEN,
-    "about": ABOUT,
+    "limits": {key: cfg["galaxies"][cfg["galaxies"]["source"]][key] for key in ("redshift", "log_mstar")},
 }
+
+# What their files say beside that of the galaxies.
+SEARCH["about"] = {
+    **ABOUT,
+    "relations": SEARCH["relations"],
+    "search": {
+        **{key: SEARCH[key] for key in ("assignment", "neighbours", "metric", "given", "limits")},
+        "parent": {kind: {key: recipe_of(kind)[key] for key in ("n", "sampling", "uvj_box")} for kind in KINDS},
+    },
+}
+
+
+def number_of(shard):
+    """Return the number of a galaxy shard, and how many there are, as its files say it."""
+    return [int(shard), len(GALAXY_SHARDS)]
 
 
 def resources_of(rule):

@@ -68,6 +68,12 @@ rule compare:
             "drakos2021a": drakos2021a.DIAGNOSTIC_SETTINGS,
             "drakos2021b": drakos2021b.DIAGNOSTIC_SETTINGS,
         },
+        about={
+            "run": SEARCH["about"],
+            "drakos2021a": drakos2021a.SEARCH["about"],
+            "drakos2021b": drakos2021b.SEARCH["about"],
+        },
+        sps={"run": cfg["sps"], "drakos2021a": drakos2021a.cfg["sps"], "drakos2021b": drakos2021b.cfg["sps"]},
         plots=COMPARISON_PLOTS,
     message:
         "Comparing with the presets of 2021"

@@ -20,6 +20,9 @@ DIAGNOSTIC_SETTINGS = {
     "relations": RELATIONS,
 }
 
+# What the files that diagnostics read must say, see mocksed.diagnostics.check_inputs.
+OF_RUN = {"about": SEARCH["about"], "sps": cfg["sps"], "recipe": recipe_of("star_forming")}
+
 
 wildcard_constraints:
     diagnostic="|".join(PLOTS),
@@ -50,6 +53,7 @@ rule plot:
     params:
         diagnostic="{diagnostic}",
         settings=DIAGNOSTIC_SETTINGS,
+        run=OF_RUN,
         realisations=len(REALISATIONS),
     message:
         "Drawing {wildcards.diagnostic}"
@@ -80,6 +84,7 @@ rule summary:
         here=int(is_small("summary")),
     params:
         settings=DIAGNOSTIC_SETTINGS,
+        run=OF_RUN,
     message:
         "Writing the numbers behind the plots"
     script:

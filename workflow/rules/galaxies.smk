@@ -57,6 +57,7 @@ else:
             seed=cfg["seed"],
             about=ABOUT,
             realisations=REALISATIONS,
+            n_shards=len(GALAXY_SHARDS),
         message:
             "check and read {params.table[path]}"
         script:

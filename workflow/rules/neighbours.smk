@@ -50,7 +50,6 @@ rule balance:
             "recipes": {"star_forming": recipe_of("star_forming")},
         },
         trees={"star_forming": TREES["star_forming"]},
-        limits={key: cfg["galaxies"][cfg["galaxies"]["source"]][key] for key in ("redshift", "log_mstar")},
     message:
         "weights with which star-forming galaxies follow the relations"
     script:
@@ -79,6 +78,7 @@ rule neighbours:
     params:
         search={**SEARCH, "recipes": {kind: recipe_of(kind) for kind in KINDS}},
         trees=TREES,
+        shards=lambda wildcards: [number_of(of["shard"]) for of in in_job(wildcards, SHARDS)],
     message:
         f"neighbours of the galaxies {name_of_job('{wildcards.shard}')}"
     script:

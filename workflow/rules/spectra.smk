@@ -1,10 +1,10 @@
 # The spectra, from the catalogue alone: its metadata say how.
 rule spectra:
     input:
-        catalog=of_job(f"{R}/catalog/{{shard}}.parquet", {"shard": GALAXY_SHARDS}),
+        catalog=of_job(f"{R}/catalog/{{shard}}.parquet", SHARDS),
         ssp_table=SSP_TABLE,
     output:
-        of_job(f"{R}/spectra/{{shard}}.parquet", {"shard": GALAXY_SHARDS}),
+        of_job(f"{R}/spectra/{{shard}}.parquet", SHARDS),
     log:
         f"{LOGS}/spectra/{name_of_job('{shard}')}.log",
     benchmark:
@@ -12,6 +12,9 @@ rule spectra:
     threads: RANKS
     resources:
         **resources_of_ranks("spectra"),
+    params:
+        run={"about": SEARCH["about"], "sps": cfg["sps"], "wavelength": cfg["spectra"]["wavelength"]},
+        shards=lambda wildcards: [number_of(of["shard"]) for of in in_job(wildcards, SHARDS)],
     message:
         f"spectra {name_of_job('{wildcards.shard}')}"
     script:

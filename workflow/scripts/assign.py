@@ -7,4 +7,5 @@ with job(snakemake.log[0], snakemake.threads):
     files = snakemake.input
     parents = {"star_forming": list(files.star_forming), "quiescent": list(files.quiescent)}
     read = {"galaxies": files.galaxies, "neighbours": files.neighbours, "parents": parents}
-    stages.assign_shard({**snakemake.params.search, "config": snakemake.config}, read, snakemake.output[0])
+    params = {**snakemake.params.search, "config": snakemake.config}
+    stages.assign_shard(params, read, snakemake.params.shard, snakemake.output[0])

@@ -6,4 +6,4 @@ from mocksed.jobs import job
 with job(snakemake.log[0], snakemake.threads):
     params = snakemake.params
     search = {**params.search, "config": snakemake.config}
-    stages.make_balance(search, params.trees, snakemake.output[0], params.limits)
+    stages.make_balance(search, params.trees, snakemake.output[0])

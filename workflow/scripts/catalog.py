@@ -9,6 +9,8 @@ from mocksed.sps import engines
 
 with job(snakemake.log[0], snakemake.threads):
     params = snakemake.params
+    provenance.check(snakemake.input.galaxies, provenance.expected_of_galaxies(params.about, params.shard))
+    provenance.check(snakemake.input.assigned[0], provenance.expected_of_search(params.about, params.sps, params.shard))
     table = storage.read_table(snakemake.input.galaxies)
     optional = [name for name in (realisations.COLUMN, *given.COLUMNS) if name in table.column_names]
     galaxies = storage.to_arrays(table.select(["galaxy_id", "redshift", "log_mstar", "quiescent", *optional]))
@@ -34,4 +36,5 @@ with job(snakemake.log[0], snakemake.threads):
     about |= spectra.in_catalogue(params.sps, params.wavelength)
     about["lines"] = {name: engine.line_name[i] for name, i in lines.indices(params.lines, engine.line_name).items()}
     about["filters"] = {band.name: round(band.pivot, 2) for band in (*apparent, *rest_frame)}  # pivot wavelengths [A]
+    about |= {"uvj_box": params.uvj_box} | provenance.of_shard(*params.shard)
     storage.write_table(snakemake.output[0], columns | passed_through, params.about | about)

@@ -11,6 +11,7 @@ with job(snakemake.log[0]):
     runs = {}
     for variant, settings_of_run in params.settings.items():
         settings = diagnostics.Settings(**settings_of_run)
+        catalogue.check(files[variant], params.about[variant], params.sps[variant])
         galaxies = catalogue.read(files[variant], comparison.COLUMNS, settings.max_galaxies)
         sample = catalogue.Sample(galaxies, n_catalogue=catalogue.count_rows(files[variant]))
         measured = comparison.measure_plots(sample, settings)

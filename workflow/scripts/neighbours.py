@@ -2,8 +2,8 @@
 
 from mocksed.launch import Work, run
 
-files = zip(snakemake.input.galaxies, snakemake.output, strict=True)
-shards = [{"galaxies": galaxies, "output": path} for galaxies, path in files]
+files = zip(snakemake.input.galaxies, snakemake.params.shards, snakemake.output, strict=True)
+shards = [{"galaxies": galaxies, "shard": shard, "output": path} for galaxies, shard, path in files]
 balance = snakemake.input.balance
 common = {**snakemake.params.search, "trees": snakemake.params.trees, "balance": balance[0] if balance else None}
 common["config"] = snakemake.config

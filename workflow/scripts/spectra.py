@@ -2,6 +2,6 @@
 
 from mocksed.launch import Work, run
 
-files = zip(snakemake.input.catalog, snakemake.output, strict=True)
-shards = [{"catalog": catalog, "output": path} for catalog, path in files]
-run(Work("spectra", {}, shards), snakemake.log[0], snakemake.threads, snakemake.resources)
+files = zip(snakemake.input.catalog, snakemake.params.shards, snakemake.output, strict=True)
+shards = [{"catalog": catalog, "shard": shard, "output": path} for catalog, shard, path in files]
+run(Work("spectra", snakemake.params.run, shards), snakemake.log[0], snakemake.threads, snakemake.resources)

@@ -4,7 +4,7 @@ Each diagnostic is a module with ``COLUMNS`` and ``PARENT_COLUMNS`` (what it rea
 ``draw`` (a figure of these numbers).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,12 +12,22 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mocksed.diagnostics import ages, assignment, bins, mass_metallicity, muv, sfr_mass, triangle, uvj
-from mocksed.diagnostics.catalogue import Sample, count_rows, read
+from mocksed.diagnostics.catalogue import Sample, check, count_rows, read
 from mocksed.diagnostics.settings import Settings
 from mocksed.diagnostics.style import save
 from mocksed.realisations import COLUMN
 
-__all__ = ["DIAGNOSTICS", "Diagnostic", "Sample", "Settings", "needs_parent", "read_sample", "save", "summary"]
+__all__ = [
+    "DIAGNOSTICS",
+    "Diagnostic",
+    "Sample",
+    "Settings",
+    "check_inputs",
+    "needs_parent",
+    "read_sample",
+    "save",
+    "summary",
+]
 
 
 class Diagnostic(Protocol):
@@ -53,6 +63,32 @@ DIAGNOSTICS: dict[str, Diagnostic] = {
 def needs_parent(name: str) -> bool:
     """Return whether a diagnostic reads the parent catalogue."""
     return bool(DIAGNOSTICS[name].PARENT_COLUMNS)
+
+
+def check_inputs(
+    catalogue: Sequence[Path | str],
+    parent: Sequence[Path | str],
+    about: Mapping[str, Any],
+    sps: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+) -> None:
+    """Stop with a `UserError` unless the files that a diagnostic reads are those of a run.
+
+    Parameters
+    ----------
+    catalogue, parent : sequences of path
+        As for `read_sample`.
+    about, sps : mappings
+        As for `mocksed.provenance.expected_of_catalogue`.
+    recipe : mapping
+        The arguments of `mocksed.search.parent.recipe` of the star-forming parent.
+
+    """
+    check(catalogue, about, sps)
+    if parent:
+        from mocksed.search import parent as of_search  # with numba; few plots show the parent
+
+        of_search.open_all(parent, of_search.recipe(**recipe))
 
 
 def read_sample(

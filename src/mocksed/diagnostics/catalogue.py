@@ -1,16 +1,15 @@
 """Reading the galaxies of a catalogue, all of them or an even sample, in bounded memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mocksed import mapped, storage
-from mocksed.errors import UserError
+from mocksed import mapped, provenance, storage
 from mocksed.realisations import COLUMN
 
 Arrays = dict[str, NDArray]
@@ -51,6 +50,21 @@ def select(arrays: Arrays, rows: NDArray | slice) -> Arrays:
     return {name: values[rows] for name, values in arrays.items()}
 
 
+def check(paths: Sequence[Path | str], about: Mapping[str, Any], sps: Mapping[str, Any]) -> None:
+    """Stop with a `UserError` unless files are the catalogue of a run, in the order of its shards.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        The shards.
+    about, sps : mappings
+        As for `mocksed.provenance.expected_of_catalogue`.
+
+    """
+    for number, path in enumerate(paths):
+        provenance.check(path, provenance.expected_of_catalogue(about, sps, (number, len(paths))))
+
+
 def count_rows(paths: Sequence[Path | str]) -> int:
     """Return the number of rows of files, from their metadata alone.
 
@@ -60,7 +74,7 @@ def count_rows(paths: Sequence[Path | str]) -> int:
         If a file is missing or damaged.
 
     """
-    return sum(mapped.read(path).n_rows if _is_mapped(path) else _open(path).metadata.num_rows for path in paths)
+    return sum(mapped.read(path).n_rows if _is_mapped(path) else storage.count_rows(path) for path in paths)
 
 
 def read(paths: Sequence[Path | str], columns: Sequence[str], max_rows: int) -> Arrays:
@@ -152,20 +166,15 @@ def _batches(path: Path | str, columns: Sequence[str], first_row: int) -> Iterat
     if _is_mapped(path):
         yield from _mapped_batches(path, columns, first_row)
         return
-    file = _open(path)
-    stored = file.schema_arrow.names
-    for name in columns:
-        if name not in stored:
-            raise UserError(f"{path} has no column '{name}'. Remove it and run again: it will be made anew.")
-    wanted = list(dict.fromkeys([*columns, "galaxy_id"] if "galaxy_id" in stored else columns))
-    try:
+    with storage.open_table(path) as file:
+        storage.check_columns(path, file, columns)
+        has_ids = "galaxy_id" in file.schema_arrow.names
+        wanted = list(dict.fromkeys([*columns, "galaxy_id"] if has_ids else columns))
         for batch in file.iter_batches(storage.ROW_GROUP, columns=wanted):
             arrays = storage.to_arrays(pa.Table.from_batches([batch]))
-            ids = arrays["galaxy_id"] if "galaxy_id" in arrays else np.arange(first_row, first_row + len(batch))
+            ids = arrays["galaxy_id"] if has_ids else np.arange(first_row, first_row + len(batch))
             first_row += len(batch)
             yield {name: arrays[name] for name in columns}, ids
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(f"cannot read {path}: {error}. Remove it and run again: it will be made anew.") from error
 
 
 def _is_mapped(path: Path | str) -> bool:
@@ -182,10 +191,3 @@ def _mapped_batches(
         rows = slice(start, min(start + storage.ROW_GROUP, table.n_rows))
         batch = {name: values[rows].astype(np.float64) for name, values in arrays.items()}
         yield batch, first_row + np.arange(rows.start, rows.stop)
-
-
-def _open(path: Path | str) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path, pre_buffer=False)  # else it holds all that it has read
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(f"cannot read {path}: {error}. Remove it and run again: it will be made anew.") from error

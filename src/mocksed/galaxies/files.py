@@ -3,8 +3,14 @@
 import glob
 import os
 import re
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from mocksed.errors import UserError
+
+_END_BYTES = 1 << 16
 
 
 class Files(tuple[Path, ...]):
@@ -43,3 +49,43 @@ def files_of(path: Path | Files) -> list[Path]:
 
 def _natural(path: Path) -> list[str | int]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
+
+
+def made_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the galaxies of a configuration follow from, beside seed, cosmology and realisations.
+
+    Returns
+    -------
+    dict
+        ``source`` and what the config says of it. Of a table, instead of its path, which may change with the machine,
+        ``file``, its name, how many ``files`` it has, their ``bytes`` and a checksum of both ends of each, ``crc32``:
+        what tells one table from another without reading it.
+
+    Raises
+    ------
+    UserError
+        If the table cannot be read.
+
+    """
+    source = config["galaxies"]["source"]
+    said = dict(config["galaxies"][source])
+    if source == "table":
+        del said["given"]  # it concerns the search
+        said = _identity(files_of(table_path(said.pop("path")))) | said
+        if said["quiescent"]["from"] == "uvj":
+            said["uvj_box"] = config["quiescent"]["uvj_box"]
+    return {"source": source, source: said}
+
+
+def _identity(files: Sequence[Path]) -> dict[str, Any]:
+    size = crc = 0
+    for path in files:
+        try:
+            with open(path, "rb") as file:
+                crc = zlib.crc32(file.read(_END_BYTES), crc)
+                n = file.seek(0, os.SEEK_END)
+                file.seek(max(n - _END_BYTES, 0))
+                crc, size = zlib.crc32(file.read(), crc), size + n
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror}. Check galaxies.table.path.") from error
+    return {"file": files[0].name, "files": len(files), "bytes": size, "crc32": crc}

@@ -14,10 +14,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mocksed import rng, storage
+from mocksed import provenance, rng, storage
 from mocksed.galaxies.header import STANDARD, header_of, not_used
 from mocksed.galaxies.mass_functions import draw_quiescent, quiescent_fraction
 from mocksed.galaxies.readers import CHUNK_ROWS, open_table
@@ -96,9 +95,10 @@ def write_shards(
                 rows = _used_rows(table.read(read, chunk_rows), kept, spec, seed, about, bar.update)
                 dealt = stack.enter_context(_dealt(rows, len(outputs), Path(outputs[0]).parent))
             with progress(validation.n_used * len(realisations), "rows", "write") as bar:
-                for temporary, path in zip(temporaries, dealt, strict=True):
-                    first, *others = _in_realisations(_collect(path), realisations, spec, seed)
-                    with pq.ParquetWriter(temporary, first.schema, **storage.PARQUET) as writer:
+                for shard, (temporary, path) in enumerate(zip(temporaries, dealt, strict=True)):
+                    galaxies = storage.told(_collect(path), provenance.of_shard(shard, len(outputs)))
+                    first, *others = _in_realisations(galaxies, realisations, spec, seed)
+                    with storage.parquet_writer(temporary, first.schema) as writer:
                         for rows in (first, *others):
                             writer.write_table(rows, storage.ROW_GROUP)
                             bar.update(len(rows))

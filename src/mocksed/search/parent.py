@@ -380,7 +380,7 @@ def open_shards(paths: Sequence[Path | str], recipe: Recipe) -> Catalogue:
     tables = tuple(mapped.read(path) for path in paths)
     bounds = [tables[0].metadata.get("rows", [0])[0]]
     for table in tables:
-        check_recipe(table.path, table.metadata.get("recipe"), recipe)
+        check_recipe(table.path, table.metadata, recipe)
         rows = table.metadata.get("rows")
         if rows != [bounds[-1], bounds[-1] + table.n_rows]:
             raise UserError(
@@ -391,15 +391,33 @@ def open_shards(paths: Sequence[Path | str], recipe: Recipe) -> Catalogue:
     return Catalogue(tables, np.array(bounds))
 
 
-def check_recipe(path: Path | str, found: Recipe | None, expected: Recipe) -> None:
-    """Stop with a `UserError` if a file was made from a parent of another recipe than expected."""
-    if found is None:
+def open_all(paths: Sequence[Path | str], recipe: Recipe) -> Catalogue:
+    """Return the catalogue in all of its shards; errors as of `open_shards`, and if there are more."""
+    found = open_shards(paths, recipe)
+    if (found.bounds[0], found.bounds[-1]) != (0, recipe["n"]):
+        raise UserError(
+            f"{paths[0]} to {paths[-1]} hold the rows {found.bounds[0]} to {found.bounds[-1]} of {recipe['n']}: they "
+            f"are of another division into shards. Remove them and run again: they will be made anew."
+        )
+    return found
+
+
+def check_recipe(path: Path | str, about: Mapping[str, Any], expected: Recipe) -> None:
+    """Stop with a `UserError` if a file was made from a parent of another recipe than expected.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    about : mapping
+        What it says of itself, the ``recipe`` among it.
+    expected : mapping
+        See `recipe`.
+
+    """
+    if about.get("recipe") is None:
         raise UserError(f"{path} does not say from what it was made. {_REMOVE}")
-    for key, value in expected.items():
-        if found.get(key) != value:
-            raise UserError(
-                f"{path} was made with another configuration: {key} is {found.get(key)}, expected {value}. {_REMOVE}"
-            )
+    provenance.agree(path, about, expected, within="recipe")
 
 
 _REMOVE = "Remove it and run again: it will be made anew."

@@ -99,7 +99,7 @@ def read(leaves: Path | str, about: Path | str, metric: Metric, start: int, stop
     stored = storage.read_json(about)
     if not isinstance(stored, Mapping) or not {"rows", "metric", "crc32"} <= stored.keys():
         raise UserError(f"{about} does not describe a tree shard. {_REMOVE}")
-    parent.check_recipe(about, stored.get("recipe"), recipe)
+    parent.check_recipe(about, stored, recipe)
     for key, expected in {"metric": json.loads(json.dumps(asdict(metric))), "rows": [start, stop]}.items():
         if stored[key] != expected:
             raise UserError(f"{about} is of another search: {key} is {stored[key]}, expected {expected}. {_REMOVE}")

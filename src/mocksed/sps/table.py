@@ -1,7 +1,9 @@
 """The SSP table: what FSPS wrote, read once and shared read-only."""
 
 import json
-from collections.abc import Iterator
+import logging
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +12,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed import hdf5
+from mocksed import hdf5, provenance, storage
 from mocksed.errors import UserError
 from mocksed.storage import replacing
+
+log = logging.getLogger("mocksed")
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -52,6 +56,29 @@ _ARRAYS = (
     "dust_umin",
     "dust_emission",
 )
+_SINGLE = ("stellar", "neb_continuum", "neb_lines", "dust_emission")  # precision; all others are double
+_INCREASING = (
+    "wavelength",
+    "log_age",
+    "log_zmet",
+    "neb_log_zmet",
+    "neb_log_us",
+    "neb_log_age",
+    "dust_qpah",
+    "dust_umin",
+)
+_AXES: dict[str, tuple[str | int, ...]] = {
+    "stellar": ("log_zmet", "log_age", "wavelength"),
+    "mass": ("log_zmet", "log_age"),
+    "neb_continuum": ("neb_log_zmet", "neb_log_us", "neb_log_age", "wavelength"),
+    "neb_lines": ("neb_log_zmet", "neb_log_us", "neb_log_age", "line_wavelength"),
+    "line_sigma": ("line_wavelength",),
+    "dust_emission": ("dust_qpah", "dust_umin", 2, "wavelength"),
+}
+_CHECKSUMS = "crc32"  # attribute of the file
+
+SHIPPED = {"ssp_padova_kurucz_chabrier.h5": "4a0c4eefbe8bdc3cf94357781841520deea6f2ab322dda5373a9c6a0ef4c8196"}
+"""SHA-256 of the tables that come with mocksed, by name."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +176,7 @@ def write(path: Path | str, table: SSPTable) -> None:
     with replacing(path) as temporary, hdf5.created(temporary) as (file, _):
         file.attrs["format"] = FORMAT
         file.attrs["provenance"] = json.dumps(table.provenance, sort_keys=True)
+        file.attrs[_CHECKSUMS] = json.dumps(checksums(table), sort_keys=True)
         file["line_name"] = np.array(table.line_name, h5py.string_dtype())
         for name in _ARRAYS:
             data = getattr(table, name)
@@ -156,8 +184,21 @@ def write(path: Path | str, table: SSPTable) -> None:
             file.create_dataset(name, data=data, **packed)
 
 
+def checksums(table: SSPTable) -> dict[str, int]:
+    """Return the CRC-32 of each array of a table, of its line names and of its provenance, as its file has them."""
+    return {name: _checksum(getattr(table, name)) for name in (*_ARRAYS, "line_name", "provenance")}
+
+
+def _checksum(content: object) -> int:
+    if isinstance(content, np.ndarray):  # of numbers in the order of bytes that all machines of today have
+        return zlib.crc32(np.ascontiguousarray(content).data, zlib.crc32(repr(content.shape).encode()))
+    return storage.checksum(content)
+
+
 def read(path: Path | str) -> SSPTable:
     """Read a table.
+
+    A table of an earlier version of mocksed has no checksums, which the log says.
 
     Raises
     ------
@@ -166,24 +207,73 @@ def read(path: Path | str) -> SSPTable:
 
     """
     with _open(path) as file:
-        arrays = {name: file[name][()] for name in _ARRAYS}
-        line_name = tuple(file["line_name"].asstr()[()])
+        expected = _expected(file)
+        if not expected:
+            log.info("%s was made by an earlier mocksed and has no checksums: damage would not be noticed.", path)
+        arrays = {name: _array(file, name, expected) for name in _ARRAYS}
+        line_name = _line_names(file, expected)
         provenance = json.loads(file.attrs["provenance"])
+        _verify("provenance", provenance, expected)
+        for name, axes in _AXES.items():
+            shape = tuple(len(arrays[axis]) if isinstance(axis, str) else axis for axis in axes)
+            if arrays[name].shape != shape:
+                raise ValueError(f"'{name}' has the shape {arrays[name].shape}, expected {shape}")
+        if len(line_name) != len(arrays["line_wavelength"]):
+            raise ValueError(f"'line_name' has {len(line_name)} names of {len(arrays['line_wavelength'])} lines")
     for array in arrays.values():
         array.flags.writeable = False
     return SSPTable(**arrays, line_name=line_name, provenance=provenance)
 
 
+def _expected(file: h5py.File) -> dict[str, int]:
+    """Return the checksums that a file has, empty for one of an earlier version."""
+    return dict(json.loads(file.attrs[_CHECKSUMS])) if _CHECKSUMS in file.attrs else {}
+
+
+def _verify(name: str, content: object, expected: Mapping[str, int]) -> None:
+    if expected and _checksum(content) != expected[name]:
+        raise ValueError(f"it is damaged: '{name}' has another checksum")
+
+
+def _array(file: h5py.File, name: str, expected: Mapping[str, int]) -> NDArray:
+    """Return an array as it was written; nodes and wavelengths increase."""
+    array = file[name].astype(np.float32 if name in _SINGLE else np.float64)[()]
+    _verify(name, array, expected)
+    if not np.isfinite(array).all():
+        raise ValueError(f"'{name}' has values that are no finite numbers")
+    if name in _INCREASING and (wrong := np.flatnonzero(np.diff(array) <= 0.0)).size:
+        i = wrong[0]
+        raise ValueError(f"'{name}' does not increase: {array[i + 1]:g} follows on {array[i]:g}")
+    return np.asarray(array)
+
+
+def _line_names(file: h5py.File, expected: Mapping[str, int]) -> tuple[str, ...]:
+    names = tuple(file["line_name"].asstr()[()])
+    _verify("line_name", names, expected)
+    return names
+
+
 def read_wavelength(path: Path | str) -> Float64:
     """Return the wavelengths of a table [A] and read nothing else; errors as in `read`."""
     with _open(path) as file:
-        return np.asarray(file["wavelength"][()])
+        return _array(file, "wavelength", _expected(file))
 
 
 def read_lines(path: Path | str) -> tuple[tuple[str, ...], Float64]:
     """Return FSPS's names and the wavelengths [A] of the lines of a table alone; errors as in `read`."""
     with _open(path) as file:
-        return tuple(file["line_name"].asstr()[()]), np.asarray(file["line_wavelength"][()])
+        expected = _expected(file)
+        return _line_names(file, expected), _array(file, "line_wavelength", expected)
+
+
+def check_shipped(path: Path | str) -> None:
+    """Stop with a `UserError` if a file has the name of a table that comes with mocksed and is another one."""
+    name = Path(path).name
+    if name in SHIPPED and (found := provenance.sha256(path)) != SHIPPED[name]:
+        raise UserError(
+            f"{path} is not the SSP table that comes with mocksed under this name: its SHA-256 is {found}, expected "
+            f"{SHIPPED[name]}. Restore it (git checkout {path}), or give a table of your own another name."
+        )
 
 
 @contextmanager
