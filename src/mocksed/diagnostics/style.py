@@ -180,10 +180,11 @@ def note(axes: Axes, text: str, x: float = 0.04, y: float = 0.96) -> None:
 
 def legend_below(drawn: Figure) -> None:
     """Put one legend below the whole figure, with every entry of its axes once."""
-    columns = max(int(drawn.get_figwidth() // 2.6), 1)  # inches for the longest entries
     unique: dict[str, Artist] = {}  # the first of each
     for axes in drawn.axes:
         handles, labels = axes.get_legend_handles_labels()
         unique = dict(zip(map(str, labels), handles, strict=True)) | unique
     if unique:
+        widest = 0.6 + 0.07 * max(map(len, unique))  # inches
+        columns = max(int(drawn.get_figwidth() // max(widest, 2.6)), 1)
         drawn.legend(list(unique.values()), list(unique), loc="outside lower center", ncols=columns)
