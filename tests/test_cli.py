@@ -44,6 +44,19 @@ def test_check_reads_the_whole_ssp_table(in_root, tmp_path, capsys, root):
     assert f"has a problem:\n  sps.table: cannot read the SSP table {table}: " in capsys.readouterr().err
 
 
+def test_check_knows_the_ssp_table_that_is_shipped(in_root, tmp_path, capsys, root):
+    """A table of one's own is as good, under a name of its own."""
+    shipped, path = root / "resources/ssp_padova_kurucz_chabrier.h5", tmp_path / "mine.yaml"
+    for name, status in (("mine.h5", 0), (shipped.name, 1)):
+        table = tmp_path / name
+        table.write_bytes(shipped.read_bytes())
+        with h5py.File(table, "r+") as file:
+            file.attrs["mine"] = 1
+        path.write_text(f"run: test\nsps: {{table: {table}}}\n")
+        assert cli.main(["check", "--configfile", str(path)]) == status
+    assert f"sps.table: {table} is not the SSP table that comes with mocksed under this name" in capsys.readouterr().err
+
+
 # ------------------------------------------------------------------------------------------------ check of a table
 
 

@@ -100,3 +100,84 @@ def test_a_table_that_lacks_something_is_refused(path, tmp_path):
 def test_nobody_can_change_what_all_share(shipped):
     with pytest.raises(ValueError, match="read-only"):
         shipped.stellar[0, 0, 0] = 1.0
+
+
+@pytest.mark.parametrize("name", ["wavelength", "stellar", "neb_lines", "line_sigma"])
+def test_a_number_that_is_not_the_one_that_was_written_is_noticed(path, tmp_path, name):
+    """Also where the file is whole for HDF5."""
+    harmed = tmp_path / "harmed.h5"
+    harmed.write_bytes(path.read_bytes())
+    with h5py.File(harmed, "r+") as file:
+        values = file[name][()]
+        values.flat[5] *= 1.0001
+        file[name][...] = values
+    with pytest.raises(UserError, match=rf"harmed\.h5: it is damaged: '{name}' has another checksum\. Take the table"):
+        table.read(harmed)
+
+
+def test_names_and_provenance_that_are_not_those_that_were_written_are_noticed(path, tmp_path):
+    harmed = tmp_path / "harmed.h5"
+    for name in ("line_name", "provenance"):
+        harmed.write_bytes(path.read_bytes())
+        with h5py.File(harmed, "r+") as file:
+            if name == "line_name":
+                file[name][3] = "another"
+            else:
+                file.attrs[name] = file.attrs[name].replace("Padova", "MIST").replace("pdva", "mist")
+        with pytest.raises(UserError, match=rf"'{name}' has another checksum"):
+            table.read(harmed)
+    harmed.write_bytes(path.read_bytes())
+    with h5py.File(harmed, "r+") as file:
+        file["line_wavelength"][0] = 1.0
+    with pytest.raises(UserError, match="'line_wavelength' has another checksum"):
+        table.read_lines(harmed)
+
+
+def without_checksums(path, folder):
+    old = folder / "old.h5"
+    old.write_bytes(path.read_bytes())
+    with h5py.File(old, "r+") as file:
+        del file.attrs["crc32"]
+    return old
+
+
+def test_a_table_of_an_earlier_version_is_read_and_the_log_says_that_it_has_no_checksums(
+    path, shipped, tmp_path, caplog
+):
+    old = without_checksums(path, tmp_path)
+    with caplog.at_level("INFO", "mocksed"):
+        assert table.read(old).stellar.tobytes() == shipped.stellar.tobytes()
+    assert f"{old} was made by an earlier mocksed and has no checksums" in caplog.text
+    caplog.clear()
+    with caplog.at_level("INFO", "mocksed"):
+        table.read(path)
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "words"),
+    [
+        ("wavelength", lambda old: old[::-1], "'wavelength' does not increase: .* follows on"),
+        ("log_age", lambda old: np.r_[old[:5], old[4], old[6:]], "'log_age' does not increase"),
+        ("mass", lambda old: np.where(old > 0.9, np.nan, old), "'mass' has values that are no finite numbers"),
+        ("mass", lambda old: old[:, 1:], r"'mass' has the shape \(22, 93\), expected \(22, 94\)"),
+        ("line_name", lambda old: old[1:], "'line_name' has 165 names of 166 lines"),
+    ],
+)
+def test_a_table_without_checksums_is_at_least_consistent(path, tmp_path, name, values, words):
+    old = without_checksums(path, tmp_path)
+    with h5py.File(old, "r+") as file:
+        changed = values(file[name][()])
+        del file[name]
+        file[name] = changed
+    with pytest.raises(UserError, match=words):
+        table.read(old)
+
+
+def test_the_shipped_table_is_known(path, tmp_path):
+    table.check_shipped(path)
+    (tmp_path / "mine.h5").write_text("a table of one's own")
+    table.check_shipped(tmp_path / "mine.h5")
+    (tmp_path / path.name).write_text("another table")
+    with pytest.raises(UserError, match=r"is not the SSP table that comes with mocksed under this name.* another name"):
+        table.check_shipped(tmp_path / path.name)

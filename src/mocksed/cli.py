@@ -105,6 +105,7 @@ def check(args: argparse.Namespace) -> None:
 
             try:
                 table.read(path)
+                table.check_shipped(path)
             except UserError as error:
                 yield f"sps.table: {str(error).removesuffix('.')}"
 
