@@ -12,6 +12,9 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake $(if $(PROFILE),--profile $(PROFILE),--cores $(CORES)) --configfile $(CONFIG)
 LOCK := .snakemake/make-run.lock
+# Snakemake and pip want a folder for what they download, also where the home folder cannot be written.
+CACHE := $(shell d=$${XDG_CACHE_HOME:-$$HOME/.cache}; mkdir -p "$$d" 2>/dev/null; test -w "$$d" && echo "$$d")
+export XDG_CACHE_HOME := $(or $(CACHE),$(CURDIR)/.cache)
 SNAKEFILES := Snakefile $(wildcard workflow/*.smk workflow/rules/*.smk)
 
 .PHONY: run test bench lint format docs lock clean env
@@ -84,4 +87,5 @@ lock: env
 	  --generate-hashes -o requirements-bench.lock
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src workflow tests benchmarks -name __pycache__ -prune -exec rm -r {} + # compiled code is in them

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numba
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from mocksed import compiled
 from mocksed.errors import UserError
 
 log = logging.getLogger("mocksed")
@@ -41,12 +41,14 @@ def job(log_path: str | Path | None = None, threads: int | None = None, who: str
         handler.setFormatter(logging.Formatter(f"%(asctime)s {who}%(message)s", "%Y-%m-%d %H:%M:%S"))
     log.handlers = handlers
     log.setLevel(logging.INFO)
+    for note in compiled.notes:
+        log.warning(note)
     start = time.perf_counter()
     try:
         if threads is None:
             yield
         else:
-            numba.set_num_threads(min(threads, numba.get_num_threads()))
+            compiled.set_num_threads(min(threads, compiled.get_num_threads()))
             with threadpool_limits(threads):
                 yield
     except UserError as error:

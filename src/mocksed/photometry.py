@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from mocksed.compiled import njit, prange
 from mocksed.errors import UserError
 from mocksed.filters import Filter, unreachable
 from mocksed.sps.igm import LYMAN_ALPHA
@@ -200,7 +200,7 @@ def check_reach(filters: Sequence[Filter], wavelength: Array, redshift: Array | 
             raise UserError(f"{problem}.")
 
 
-@numba.njit(inline="always")
+@njit(inline="always")
 def _below(nodes, value):  # type: ignore[no-untyped-def]
     """Return the last node at or below ``value``, the first one if there is none."""
     i = nodes.below[min(max(int((value - nodes.x[0]) * nodes.cells_per_x), 0), len(nodes.below) - 1)]
@@ -209,7 +209,7 @@ def _below(nodes, value):  # type: ignore[no-untyped-def]
     return i
 
 
-@numba.njit(inline="always")
+@njit(inline="always")
 def _cell(position, steps):  # type: ignore[no-untyped-def]
     """Return the nodes around a position in the table of a filter, and its distance from the second, in steps."""
     k = np.uint64(min(np.int64(position), np.int64(steps - 1)))  # unsigned: never counts from the end
@@ -217,7 +217,7 @@ def _cell(position, steps):  # type: ignore[no-untyped-def]
     return k, next_, np.float64(next_) - position
 
 
-@numba.njit(cache=True, fastmath={"contract"})
+@njit(fastmath={"contract"})
 def _integrals(nodes, shift, bands, f, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` with the integral of `Bands` for filter ``f`` at the nodes of a spectrum shifted by ``shift`` in x.
 
@@ -237,7 +237,7 @@ def _integrals(nodes, shift, bands, f, out):  # type: ignore[no-untyped-def]
     return first, last
 
 
-@numba.njit(cache=True, fastmath={"contract"})
+@njit(fastmath={"contract"})
 def _redward_of_step(shift, bands, f):  # type: ignore[no-untyped-def]
     """Return the fraction of filter ``f`` redward of Lyman alpha and its integral; spectra are shifted as above."""
     start, step, redward = bands.start[f] - shift, bands.step[f], bands.redward[f]
@@ -254,11 +254,11 @@ def _redward_of_step(shift, bands, f):  # type: ignore[no-untyped-def]
     return end + v * (rise + bend * (1.0 - v)), redward[next_, 1] + step * v * mean
 
 
-@numba.njit(cache=True, parallel=True, fastmath={"contract"})
+@njit(parallel=True, fastmath={"contract"})
 def _mean_fluxes(nodes, spectra, shift, transmission, bands, out) -> None:  # type: ignore[no-untyped-def]
     n_wave, n_blue = spectra.shape[1], max(transmission.shape[1] - 1, 0)
     last_blue = n_blue - 1 if n_blue < n_wave else -1  # the step is between this node and the next; -1: there is none
-    for g in numba.prange(len(shift)):
+    for g in prange(len(shift)):
         seen, slope, integral = np.empty(n_wave), np.empty(n_wave - 1), np.empty(n_wave)
         for i in range(n_blue):
             seen[i] = np.float64(spectra[g, i]) * transmission[g, i]

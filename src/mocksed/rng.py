@@ -7,9 +7,10 @@ same as ``numpy.random.Philox``; numpy's cannot be evaluated for an array of cou
 
 from enum import IntEnum
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from mocksed.compiled import njit
 
 _M0, _M1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
 _W0, _W1 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
@@ -32,7 +33,7 @@ class Stage(IntEnum):
     GIVEN = 10
 
 
-@numba.njit(inline="always")
+@njit(inline="always")
 def _mulhilo(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
     """High and low 64 bits of the product of two 64-bit integers."""
     a_low, a_high, b_low, b_high = a & _LOW, a >> _32, b & _LOW, b >> _32
@@ -42,7 +43,7 @@ def _mulhilo(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
     return a_high * b_high + (middle >> _32) + (carry >> _32), a * b
 
 
-@numba.njit(cache=True)
+@njit()
 def _philox(
     keys: tuple[np.uint64, np.uint64], ids: NDArray, realisation: NDArray, first_block: int, out: NDArray
 ) -> None:

@@ -26,10 +26,10 @@ from dataclasses import dataclass, replace
 from math import atan, erfc, exp, sqrt, tanh
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from mocksed.compiled import njit, prange
 from mocksed.relations import Relations, Scatter, StudentT
 from mocksed.search.draw import NOTHING, Given
 from mocksed.search.given import is_given, known
@@ -252,19 +252,19 @@ def _law(scatter: Scatter) -> Array:
     return np.stack(np.broadcast_arrays(np.maximum(scatter.scale, _LEAST), *scatter.limits, heavy), axis=-1)
 
 
-@numba.njit(inline="always")
+@njit(inline="always")
 def _normal_cdf(x):  # type: ignore[no-untyped-def]
     return 0.5 * erfc(-x / sqrt(2.0))
 
 
-@numba.njit(inline="always")
+@njit(inline="always")
 def _student3_cdf(x):  # type: ignore[no-untyped-def]
     """Return the cumulative probability of Student's t with three degrees of freedom (Student 1908)."""
     y = x / sqrt(3.0)
     return 0.5 + (y / (1.0 + y * y) + atan(y)) / np.pi
 
 
-@numba.njit(inline="always")
+@njit(inline="always")
 def _cumulative(value, mean, law):  # type: ignore[no-untyped-def]
     """Return the cumulative probability of a value in a distribution that is cut to limits; see `_law`."""
     scale, low, high = law[0], law[1], law[2]
@@ -283,7 +283,7 @@ def _cumulative(value, mean, law):  # type: ignore[no-untyped-def]
     return u if sign > 0.0 else 1.0 - u
 
 
-@numba.njit(inline="always")
+@njit(inline="always")
 def _moments(u, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` with the first Legendre polynomials of 2 u - 1, of variance 1 where u is even."""
     t = 2.0 * u - 1.0
@@ -294,12 +294,12 @@ def _moments(u, out):  # type: ignore[no-untyped-def]
     out[3] = 3.0 * 0.125 * ((35.0 * t2 - 30.0) * t2 + 3.0)
 
 
-@numba.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _score(  # type: ignore[no-untyped-def]
     distance, log_sfr, muvs, betas, log_zmet, mean_log_sfr, mean_muv, mean_beta, own_beta, own_log_zmet, of_muvs, laws,
     fixed, coefficients, log_weight, statistics,
 ) -> None:  # fmt: skip
-    for g in numba.prange(len(mean_muv)):
+    for g in prange(len(mean_muv)):
         of_sfr, of_muv, of_beta, of_zmet = laws[g, 0], laws[g, 1], laws[g, 2], laws[g, 3]
         u, own, of_muv_alone = np.empty(4), np.empty(len(coefficients[g])), np.empty(N_MOMENTS)
         for c in range(log_weight.shape[1]):
@@ -337,9 +337,9 @@ def _score(  # type: ignore[no-untyped-def]
             log_weight[g, c] = total
 
 
-@numba.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _take(log_weight, uniform, taken) -> None:  # type: ignore[no-untyped-def]
-    for g in numba.prange(len(uniform)):
+    for g in prange(len(uniform)):
         highest, total = -np.inf, 0.0
         for c in range(log_weight.shape[1]):
             highest = max(highest, log_weight[g, c])

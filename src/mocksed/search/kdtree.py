@@ -22,9 +22,10 @@ import mmap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from mocksed.compiled import get_num_threads, njit, prange
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.uint32]
@@ -117,8 +118,8 @@ def order(points: NDArray[np.float32]) -> Rows:
     rows, key = np.arange(len(points), dtype=np.uint32), np.empty(len(points), np.float32)
     bounds = np.array([0, len(points)])
     while len(bounds) <= _PARTS and np.diff(bounds).max() > LEAF:
-        bounds = _split_parts(points, rows, key, bounds, numba.get_num_threads())
-    _order_parts(points, rows, key, bounds, numba.get_num_threads())
+        bounds = _split_parts(points, rows, key, bounds, get_num_threads())
+    _order_parts(points, rows, key, bounds, get_num_threads())
     return rows
 
 
@@ -236,7 +237,7 @@ class KDTree:
 
         """
         targets, age_max = np.ascontiguousarray(targets, np.float32), np.ascontiguousarray(age_max, np.float64)
-        _search(self.leaves, self._leaf_rows, *self._boxes, targets, age_max, *nearest, numba.get_num_threads())
+        _search(self.leaves, self._leaf_rows, *self._boxes, targets, age_max, *nearest, get_num_threads())
 
     def carried(self, place: NDArray[np.uint32]) -> NDArray[np.float32]:
         """Return coordinates, age and payload of points, shape (..., n_quantity + 1 + n_payload), by their places."""
@@ -286,16 +287,16 @@ def _read_only(array: NDArray) -> NDArray:
     return view
 
 
-@numba.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _all_finite(points):  # type: ignore[no-untyped-def]
     n_not_finite = 0
-    for row in numba.prange(len(points)):
+    for row in prange(len(points)):
         for q in range(points.shape[1]):
             n_not_finite += not np.isfinite(points[row, q])
     return n_not_finite == 0
 
 
-@numba.njit(cache=True)
+@njit()
 def _widest_axis(points, rows):  # type: ignore[no-untyped-def]
     n_quantity = points.shape[1]
     low, high = np.full(n_quantity, np.inf, np.float32), np.full(n_quantity, -np.inf, np.float32)
@@ -305,7 +306,7 @@ def _widest_axis(points, rows):  # type: ignore[no-untyped-def]
     return np.argmax(high - low)
 
 
-@numba.njit(cache=True)
+@njit()
 def _select(key, rows, n_low):  # type: ignore[no-untyped-def]
     """Bring the ``n_low`` lowest keys, and the rows that go with them, to the front (Hoare 1961)."""
     first, last = 0, len(key) - 1
@@ -331,7 +332,7 @@ def _select(key, rows, n_low):  # type: ignore[no-untyped-def]
             return
 
 
-@numba.njit(cache=True)
+@njit()
 def _split(points, rows, key):  # type: ignore[no-untyped-def]
     """Split points across the axis along which they reach furthest; return the size of the lower part.
 
@@ -347,11 +348,11 @@ def _split(points, rows, key):  # type: ignore[no-untyped-def]
     return n_low
 
 
-@numba.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _split_parts(points, rows, key, bounds, n_thread):  # type: ignore[no-untyped-def]
     """Split each part in two; return the bounds of all."""
     middle = bounds[:-1].copy()
-    for thread in numba.prange(n_thread):
+    for thread in prange(n_thread):
         for part in range(thread, len(middle), n_thread):
             start, stop = bounds[part], bounds[part + 1]
             if stop - start > LEAF:
@@ -359,10 +360,10 @@ def _split_parts(points, rows, key, bounds, n_thread):  # type: ignore[no-untype
     return np.unique(np.concatenate((bounds, middle)))
 
 
-@numba.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _order_parts(points, rows, key, bounds, n_thread):  # type: ignore[no-untyped-def]
     """Split each part until leaves are left."""
-    for thread in numba.prange(n_thread):
+    for thread in prange(n_thread):
         for part in range(thread, len(bounds) - 1, n_thread):
             stack = [(bounds[part], bounds[part + 1])]
             while len(stack) > 0:
@@ -373,10 +374,10 @@ def _order_parts(points, rows, key, bounds, n_thread):  # type: ignore[no-untype
                     stack.append((middle, stop))
 
 
-@numba.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _fill(leaves, leaf_rows, points, age, payload, rows, first):  # type: ignore[no-untyped-def]
     n_quantity = points.shape[1]
-    for leaf in numba.prange(len(leaves)):
+    for leaf in prange(len(leaves)):
         for i, row in enumerate(rows[leaf * LEAF : (leaf + 1) * LEAF]):
             for q in range(n_quantity):
                 leaves[leaf, q, i] = points[row, q]
@@ -386,19 +387,19 @@ def _fill(leaves, leaf_rows, points, age, payload, rows, first):  # type: ignore
                 leaves[leaf, n_quantity + 2 + q, i] = payload[row, q]
 
 
-@numba.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _carry(leaves, place, n_quantity, out):  # type: ignore[no-untyped-def]
-    for p in numba.prange(len(place)):
+    for p in prange(len(place)):
         leaf, i = place[p] // np.uint32(LEAF), place[p] % np.uint32(LEAF)
         for q in range(out.shape[1]):
             out[p, q] = leaves[leaf, q if q <= n_quantity else q + 1, i]
 
 
-@numba.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _bound_leaves(leaves, low, high, youngest):  # type: ignore[no-untyped-def]
     """Compute the boxes of the leaves; comparisons with NaN are false, so what fills the last leaf is left out."""
     n_quantity = low.shape[1]
-    for leaf in numba.prange(len(leaves)):
+    for leaf in prange(len(leaves)):
         group, child = leaf // FANOUT, leaf % FANOUT
         for q in range(n_quantity):
             lowest, highest = np.float32(np.inf), np.float32(-np.inf)
@@ -414,12 +415,12 @@ def _bound_leaves(leaves, low, high, youngest):  # type: ignore[no-untyped-def]
         youngest[group, child] = age
 
 
-@numba.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _bound_groups(low, high, youngest, start, level):  # type: ignore[no-untyped-def]
     """Compute the boxes of a level from those of the level below."""
     below, here, above = start[level - 1], start[level], start[level + 1]
     n_quantity = low.shape[1]
-    for group in numba.prange(here, above):
+    for group in prange(here, above):
         for child in range(min(FANOUT, here - below - (group - here) * FANOUT)):
             inside = below + (group - here) * FANOUT + child
             for q in range(n_quantity):
@@ -427,11 +428,11 @@ def _bound_groups(low, high, youngest, start, level):  # type: ignore[no-untyped
             youngest[group, child] = np.nanmin(youngest[inside])
 
 
-@numba.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _search(  # type: ignore[no-untyped-def]
     leaves, leaf_rows, low, high, youngest, start, targets, age_max, rows, distance, place, count, n_thread
 ) -> None:
-    for thread in numba.prange(n_thread):
+    for thread in prange(n_thread):
         # blocks of neighbours cost about the same: by turns, so that all threads have as much to do
         for block in range(thread, -(-len(targets) // _TARGETS), n_thread):
             first, last = block * _TARGETS, min((block + 1) * _TARGETS, len(targets))
@@ -441,7 +442,7 @@ def _search(  # type: ignore[no-untyped-def]
             )  # fmt: skip
 
 
-@numba.njit(cache=True)
+@njit()
 def _search_block(  # type: ignore[no-untyped-def]
     leaves, leaf_rows, low, high, youngest, start, targets, first, last, age_max, rows, distance, place, count
 ) -> None:
@@ -483,13 +484,13 @@ def _search_block(  # type: ignore[no-untyped-def]
         count[t] = n_found
 
 
-@numba.njit(inline="always")
+@njit(inline="always")
 def _reach(distance):  # type: ignore[no-untyped-def]
     """Return the square of how far points matter: several squares have the same root, none of those is left out."""
     return distance * distance * (1.0 + 1e-15)
 
 
-@numba.njit(inline="always")
+@njit(inline="always")
 def _box_separations(low, high, target, separation):  # type: ignore[no-untyped-def]
     """Compute the squared distance to the nearest corner, edge or side of each box, 0 inside."""
     separation[:] = 0.0
@@ -499,7 +500,7 @@ def _box_separations(low, high, target, separation):  # type: ignore[no-untyped-
             separation[child] += outside * outside
 
 
-@numba.njit(inline="always")
+@njit(inline="always")
 def _search_leaf(  # type: ignore[no-untyped-def]
     leaf, leaf_rows, first_place, target, age_max, separation, rows, distance, place, n_found, reach
 ):

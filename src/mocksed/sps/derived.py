@@ -12,11 +12,11 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from mocksed import filters, photometry
+from mocksed.compiled import njit, prange
 from mocksed.sps.dust import V_BAND, Curve, transmission
 from mocksed.sps.model import LIMITS
 from mocksed.sps.nebular import NebularTables, add_continuum, add_lines, bracket, draw_lines, line_profiles
@@ -239,11 +239,11 @@ def _refined(nodes: Array, step: float) -> Array:
     return np.concatenate([*parts, nodes[-1:]])
 
 
-@numba.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _gas_spectra(log_zmet, log_us, ages, n_photons, neb, out) -> None:  # type: ignore[no-untyped-def]
     """Fill ``out`` (n_us, len(ages), n_wave) with the gas lit by some ionising photons of single SSPs."""
     z, dz = bracket(neb.log_zmet, log_zmet)
-    for g in numba.prange(len(log_us)):
+    for g in prange(len(log_us)):
         u, du = bracket(neb.log_us, log_us[g])
         for row in range(len(ages)):
             photons = np.zeros(ages[row] + 1)
@@ -256,7 +256,7 @@ def _gas_spectra(log_zmet, log_us, ages, n_photons, neb, out) -> None:  # type: 
             draw_lines(luminosity, neb.profile_start, neb.profile, spectrum)
 
 
-@numba.njit(cache=True, parallel=True, fastmath={"contract"})
+@njit(parallel=True, fastmath={"contract"})
 def band_fluxes(  # type: ignore[no-untyped-def]
     order, starts, age, tau, log_zmet, log_us, dust2, dust_index, shines, history, zmet_nodes, ssp_mass, bands, dust,
     flux, intrinsic, mass,
@@ -282,7 +282,7 @@ def band_fluxes(  # type: ignore[no-untyped-def]
 
     """
     n_age, n_young, n_row, n = len(history.log_age), len(bands.row), bands.gas.shape[2], bands.stellar.shape[2]
-    for block in numba.prange(len(starts) - 1):
+    for block in prange(len(starts) - 1):
         weights, photons, total = np.empty(n_age), np.empty(n_row), np.empty(n, np.float32)
         through = np.empty(bands.first[-1], np.float32)
         for g in order[starts[block] : starts[block + 1]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mocksed.compiled import njit
 from mocksed.errors import UserError
 from mocksed.sps.model import Model
 from mocksed.sps.nebular import exp2
@@ -270,7 +270,7 @@ class Curve(NamedTuple):
         return self._replace(base=base, bump=bump, log_ratio=log_ratio)
 
 
-@numba.njit(cache=True, fastmath={"contract"})
+@njit(fastmath={"contract"})
 def transmission(dust2, dust_index, dust, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (n_wave, ) with what dust lets through, exp(-dust2 k), for a curve from `Curve.in_log2`."""
     depth, slope = _F(dust2), _F(dust_index)

@@ -10,12 +10,12 @@ from dataclasses import asdict
 from functools import cached_property
 from itertools import pairwise
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from mocksed import photometry
+from mocksed.compiled import njit, prange
 from mocksed.sps import derived, dust, nebular
 from mocksed.sps.derived import Derived
 from mocksed.sps.dust import Curve, transmission
@@ -221,11 +221,11 @@ def blocks(cell: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArr
     return order, np.concatenate([*starts, [len(cell)]]).astype(np.int64)
 
 
-@numba.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _surviving_mass(  # type: ignore[no-untyped-def]
     age, tau, log_zmet, history: History, zmet_nodes, ssp_mass, mass
 ) -> None:
-    for g in numba.prange(len(age)):
+    for g in prange(len(age)):
         weights = np.empty(len(history.log_age))
         used = ssp_weights(history, age[g], tau[g], weights)
         z, dz = bracket(zmet_nodes, log_zmet[g])
@@ -238,7 +238,7 @@ _BLOCK = 32  # galaxies whose spectra are made together
 _TILE = 256  # wavelengths at a time: the SSPs between two metallicities then fit into the second-level cache
 
 
-@numba.njit(cache=True, fastmath={"contract"})
+@njit(fastmath={"contract"})
 def _add_ssps(low, high, ages, weights, wavelengths, spectrum0, spectrum1):  # type: ignore[no-untyped-def]
     """Add to two spectra the SSPs (n_age, n_wave) of two metallicities, two ages at a time.
 
@@ -257,7 +257,7 @@ def _add_ssps(low, high, ages, weights, wavelengths, spectrum0, spectrum1):  # t
             s1[i] += q0 * r0[i] + q1 * r1[i] + q2 * r2[i] + q3 * r3[i]
 
 
-@numba.njit(inline="always")
+@njit(inline="always")
 def _shine(formed, used, z, dz, neb):  # type: ignore[no-untyped-def]
     """Return the ionising photons [1/s] of each young SSP of a galaxy, shape (n_used, )."""
     photons = np.empty(min(used, len(neb.node)))
@@ -266,13 +266,13 @@ def _shine(formed, used, z, dz, neb):  # type: ignore[no-untyped-def]
     return photons
 
 
-@numba.njit(cache=True, parallel=True, fastmath={"contract"})
+@njit(parallel=True, fastmath={"contract"})
 def _spectra(  # type: ignore[no-untyped-def]
     order, starts, age, tau, log_zmet, log_us, dust2, dust_index, shines, mass, history, zmet_nodes, stellar,
     n_ionising, neb, dust_log2, emission, d_nu, out,
 ) -> None:  # fmt: skip
     n_young, (_, n_age, n_wave) = len(neb.node), stellar.shape
-    for block in numba.prange(len(starts) - 1):
+    for block in prange(len(starts) - 1):
         members = order[starts[block] : starts[block + 1]]
         even = len(members) + len(members) % 2  # an odd number has a companion of weight zero
         spectra = np.zeros((even, n_wave), np.float32)
@@ -316,7 +316,7 @@ def _spectra(  # type: ignore[no-untyped-def]
                 _add_dust_emission(spectrum, mass[g], transmitted, emission, d_nu, attenuated)
 
 
-@numba.njit(cache=True, fastmath={"contract"})
+@njit(fastmath={"contract"})
 def _add_dust_emission(spectrum, mass, transmitted, emission, d_nu, attenuated):  # type: ignore[no-untyped-def]
     """Add to the attenuated spectrum what the dust emits: what it absorbs, its own emission included.
 
@@ -335,11 +335,11 @@ def _add_dust_emission(spectrum, mass, transmitted, emission, d_nu, attenuated):
         attenuated[i] += _F(luminosity) * emission[i] * transmitted[i]
 
 
-@numba.njit(cache=True, parallel=True, fastmath={"contract"})
+@njit(parallel=True, fastmath={"contract"})
 def _lines(  # type: ignore[no-untyped-def]
     age, tau, log_zmet, log_us, dust2, dust_index, history, zmet_nodes, neb, dust_left, dust_right, fraction, out
 ) -> None:
-    for g in numba.prange(len(age)):
+    for g in prange(len(age)):
         formed, left, right = np.empty(len(history.log_age)), np.empty_like(out[g]), np.empty_like(out[g])
         used = ssp_weights(history, age[g], tau[g], formed)
         z, dz = bracket(zmet_nodes, log_zmet[g])

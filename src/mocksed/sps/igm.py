@@ -6,9 +6,10 @@ are taken once for all galaxies.
 
 from collections.abc import Callable
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from mocksed.compiled import njit, prange
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -87,9 +88,9 @@ def madau1995(wavelength: ArrayLike, redshift: ArrayLike) -> Float32:
     return out
 
 
-@numba.njit(cache=True, parallel=True, fastmath={"contract"})
+@njit(parallel=True, fastmath={"contract"})
 def _madau1995(z1: Float64, forest: Float64, metals: Float64, n_continuum: int, out: Float32) -> None:
-    for g in numba.prange(len(z1)):
+    for g in prange(len(z1)):
         if z1[g] <= 1.0:
             out[g] = np.float32(1.0)
             continue
@@ -165,13 +166,13 @@ def inoue2014(wavelength: ArrayLike, redshift: ArrayLike) -> Float32:
     return out
 
 
-@numba.njit(cache=True, parallel=True, fastmath={"contract"})
+@njit(parallel=True, fastmath={"contract"})
 def _inoue2014(z1: Float64, u: Float64, u_powers: Float64, line: Float64, cumulative: Float64, out: Float32) -> None:
     """Fill ``out`` (n, n_wave) for wavelengths ``u`` (n_wave, ) over the Lyman limit and their powers.
 
     ``cumulative`` (5, n_line + 1) sums the coefficients of the lines, from the red, for each of the first powers.
     """
-    for g in numba.prange(len(z1)):
+    for g in prange(len(z1)):
         y = z1[g]
         if y <= 1.0:
             out[g] = np.float32(1.0)

@@ -7,10 +7,10 @@ luminosities and drawn as Gaussians afterwards, so that no line is interpolated 
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from mocksed.compiled import njit
 from mocksed.sps.table import LIGHT, SSPTable
 
 _LOG2_10, _LN2 = np.log2(10.0), np.log(2.0)
@@ -23,7 +23,7 @@ _ONE, _HALF, _LOWEST = _F(1.0), _F(0.5), _F(-126.0)
 _SHIFT, _BIAS = np.int32(23), np.int32(127)
 
 
-@numba.njit(inline="always")
+@njit(inline="always")
 def exp2(x: np.float32) -> np.float32:
     """Return 2^x to 1e-7 in single precision, 0 below 2^-126; unlike the library's, LLVM vectorises it."""
     whole = np.floor(x + _HALF)
@@ -104,14 +104,14 @@ def line_profiles(
     return start, profile.astype(np.float32)
 
 
-@numba.njit(inline="always")
+@njit(inline="always")
 def bracket(nodes, value):  # type: ignore[no-untyped-def]
     """Return the node below ``value`` and the fraction of the way to the next one, without extrapolation."""
     i = min(max(np.searchsorted(nodes, value, side="right") - 1, 0), len(nodes) - 2)
     return i, min(max((value - nodes[i]) / (nodes[i + 1] - nodes[i]), 0.0), 1.0)
 
 
-@numba.njit(cache=True, fastmath={"contract"})
+@njit(fastmath={"contract"})
 def at_nodes(
     table: NDArray[np.float32], z: int, dz: np.float32, u: int, du: np.float32, out: NDArray[np.float32]
 ) -> None:
@@ -123,7 +123,7 @@ def at_nodes(
                 + d * table[z + 1, u + 1, k, i]  # fmt: skip
 
 
-@numba.njit(cache=True, fastmath={"contract"})
+@njit(fastmath={"contract"})
 def add_emission(
     log2_photons: float, nodes: NDArray[np.float32], node: int, fraction: np.float32, out: NDArray[np.float32]
 ) -> None:
@@ -134,7 +134,7 @@ def add_emission(
         out[i] += exp2(offset + (_ONE - fraction) * low[i] + fraction * high[i])
 
 
-@numba.njit(cache=True, fastmath={"contract"})
+@njit(fastmath={"contract"})
 def add_continuum(
     photons: NDArray[np.float64], neb: NebularTables, z: int, dz: np.float32, u: int, du: np.float32,
     out: NDArray[np.float32],
@@ -181,7 +181,7 @@ def add_continuum(
         low, high = high, low
 
 
-@numba.njit(cache=True, fastmath={"contract"})
+@njit(fastmath={"contract"})
 def add_lines(
     photons: NDArray[np.float64], neb: NebularTables, z: int, dz: np.float32, u: int, du: np.float32,
     out: NDArray[np.float32],
@@ -194,7 +194,7 @@ def add_lines(
             add_emission(np.log2(photons[age]), nodes, neb.node[age], neb.fraction[age], out)
 
 
-@numba.njit(cache=True, fastmath={"contract"})
+@njit(fastmath={"contract"})
 def draw_lines(
     luminosity: NDArray[np.float32], start: NDArray[np.int64], profile: NDArray[np.float32], out: NDArray[np.float32]
 ) -> None:

@@ -10,9 +10,10 @@ as (tau / age)^2.
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from mocksed.compiled import njit, vectorize
 
 Array = NDArray[np.float64]
 
@@ -76,7 +77,7 @@ def history(name: str, log_age: Array) -> History:
     )
 
 
-@numba.njit(inline="always")
+@njit(inline="always")
 def _exp(x):  # type: ignore[no-untyped-def]
     """Return e^x to 1e-14 for -700 < x < 700; unlike the library's, LLVM vectorises it."""
     k = np.floor(x * _LOG2_E + 0.5)
@@ -87,14 +88,14 @@ def _exp(x):  # type: ignore[no-untyped-def]
     return series * np.int64((np.int64(k) + 1023) << 52).view(np.float64)
 
 
-@numba.njit(inline="always")
+@njit(inline="always")
 def _rate(history, age, per_tau, lookback):  # type: ignore[no-untyped-def]
     """Return the SFR at a lookback time, in arbitrary units."""
     began = age - lookback
     return (began if history.power else 1.0) * _exp(max(-began * per_tau, -700.0))
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+@njit(error_model="numpy", fastmath={"contract"})
 def ssp_weights(history: History, age: float, tau: float, out: Array) -> int:
     """Fill ``out`` (n_age, ) with the mass formed in each SSP by a history of an age; it sums to 1.
 
@@ -170,7 +171,7 @@ def ssp_weights(history: History, age: float, tau: float, out: Array) -> int:
     return used
 
 
-@numba.vectorize(["float64(float64, float64)"], cache=True)
+@vectorize(["float64(float64, float64)"])
 def psi_n(age: float, tau: float) -> float:  # type: ignore[misc]
     """Return the SFR at ``age`` per mass formed until then [1/Gyr] of a delayed-tau history (both in Gyr).
 
@@ -206,7 +207,7 @@ def sfr_per_mass_formed(history: str, age: ArrayLike, tau: ArrayLike) -> Array:
     return _PSI[history](age, tau)
 
 
-@numba.njit(cache=True)
+@njit()
 def survival(weights: NDArray[np.float64], used: int, low: NDArray[np.float64], high: NDArray[np.float64],
              fraction: float) -> float:  # fmt: skip
     """Return the surviving mass of weighted SSPs between two metallicities (FSPS's ``stellar_mass``)."""
