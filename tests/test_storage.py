@@ -264,3 +264,15 @@ def test_a_job_that_was_given_up_cannot_replace_the_file_of_its_successor(tmp_pa
         slow.__exit__(None, None, None)
     assert [path.name for path in tmp_path.iterdir()] == ["0000.parquet"]
     assert (tmp_path / "0000.parquet").read_text() == "successor"
+
+
+def test_the_loser_of_two_writers_is_told_so(tmp_path):
+    def write():
+        with storage.replacing(tmp_path / "a.json") as temporary:
+            temporary.write_text("mine")
+            storage.write_json(tmp_path / "a.json", "of another job")
+
+    with pytest.raises(UserError, match=r"cannot write .*a\.json: another job .* only one run at a time"):
+        write()
+    assert storage.read_json(tmp_path / "a.json") == "of another job"
+    assert len(list(tmp_path.iterdir())) == 1

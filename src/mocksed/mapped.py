@@ -10,16 +10,15 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed import __version__
+from mocksed import __version__, hdf5
 from mocksed.columns import column
 from mocksed.errors import UserError
 from mocksed.storage import replacing
@@ -54,7 +53,7 @@ def writing(
         If the folder cannot be written or the disk is full.
 
     """
-    with replacing(path) as temporary, _created(temporary) as file:
+    with replacing(path) as temporary, hdf5.created(temporary) as (file, check):
         datasets = {name: file.create_dataset(name, (n_rows,), np.float32) for name in names}
         checksums = dict.fromkeys(names, 0)
         written = 0
@@ -66,6 +65,7 @@ def writing(
                 values = np.ascontiguousarray(rows[name], np.float32)
                 dataset[written:stop] = values
                 checksums[name] = zlib.crc32(values.data, checksums[name])
+            check()
             written = stop
 
         yield append
@@ -77,22 +77,6 @@ def writing(
             dataset.attrs["crc32"] = checksums[name]
         for key, value in {"mocksed_version": __version__, **(metadata or {})}.items():
             file.attrs[key] = json.dumps(value)
-
-
-@contextmanager
-def _created(path: Path) -> Iterator[h5py.File]:
-    """Yield a new file; that it cannot be closed, on a full disk, is an OSError and hides no earlier one."""
-    file = h5py.File(path, "w")
-    try:
-        yield file
-    except BaseException:
-        with suppress(RuntimeError):
-            file.close()
-        raise
-    try:
-        file.close()
-    except RuntimeError as error:
-        raise OSError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -163,7 +147,7 @@ def read(path: Path | str) -> Table:
 
     """
     try:
-        with h5py.File(path, "r") as file:
+        with hdf5.opened(path) as file:
             n_rows = {dataset.shape for dataset in file.values()}
             if len(n_rows) != 1:
                 raise ValueError("it is no table of columns of one length")

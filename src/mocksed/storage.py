@@ -39,7 +39,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
     Raises
     ------
     UserError
-        If the folder cannot be written or the disk is full.
+        If the folder cannot be written, the disk is full, or another job writes the same file.
 
     """
     path = Path(path)
@@ -57,6 +57,11 @@ def replacing(path: Path | str) -> Iterator[Path]:
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and temporary is not None:
+            raise UserError(
+                f"cannot write {path}: another job began to write it and removed what this one had written. Let "
+                "only one run at a time be at work on a folder of results."
+            ) from error
         raise UserError(
             f"cannot write {path}: {error.strerror or error}. Check the disk and its free space."
         ) from error

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from mocksed import hdf5
 from mocksed.errors import UserError
 from mocksed.storage import replacing
 
@@ -145,7 +146,7 @@ def ionising_photons(wavelength: Float64, l_nu: NDArray) -> Float64:
 
 def write(path: Path | str, table: SSPTable) -> None:
     """Write the table to an HDF5 file, whole or not at all."""
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path) as temporary, hdf5.created(temporary) as (file, _):
         file.attrs["format"] = FORMAT
         file.attrs["provenance"] = json.dumps(table.provenance, sort_keys=True)
         file["line_name"] = np.array(table.line_name, h5py.string_dtype())
@@ -189,7 +190,7 @@ def read_lines(path: Path | str) -> tuple[tuple[str, ...], Float64]:
 def _open(path: Path | str) -> Iterator[h5py.File]:
     """Yield the open file of a table; what is wrong with it is a `UserError`."""
     try:
-        with h5py.File(path, "r") as file:
+        with hdf5.opened(path) as file:
             _check_format(path, file.attrs.get("format"))
             yield file
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pyarrow as pa
 
+from mocksed import hdf5
 from mocksed.errors import UserError
 from mocksed.galaxies.readers.arrays import array_table, to_arrow, unusable
 from mocksed.galaxies.readers.interface import READ_ERRORS, Table, astropy_units, stated
@@ -19,7 +20,7 @@ _ASTROPY_META = ".__table_column_meta__"  # how the name of what astropy writes 
 @contextmanager
 def open_hdf5(path: Path, dataset: str | int | None) -> Iterator[Table]:
     """Open a group of columns or a table; where there is but one thing, at any depth, it is that."""
-    with h5py.File(path, "r") as file:
+    with hdf5.opened(path) as file:
         if dataset is not None and str(dataset) not in file:
             raise UserError(f"{path} has no '{dataset}': it has {', '.join(file)}. Set galaxies.table.dataset.")
         node = file[str(dataset)] if dataset is not None else file
