@@ -1,0 +1,113 @@
+"""The Makefile with tools that only say how they were called."""
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+Make = Callable[..., subprocess.CompletedProcess]
+LOCK = ".snakemake/make-run.lock"
+
+
+@pytest.fixture
+def make(root: Path, tmp_path: Path) -> Make:
+    """Return what runs make in a folder whose environment is installed, with the commands in ``bin`` before others."""
+    for path in (root / "Makefile", root / "pyproject.toml", *root.glob("requirements*.lock")):
+        shutil.copy(path, tmp_path)
+    (tmp_path / "config").mkdir()
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$@" >> called\n')
+    python.chmod(0o755)
+    (tmp_path / ".venv" / ".installed").write_text(f"{tmp_path}/.venv\n")
+    (tmp_path / "bin").mkdir()
+
+    def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        (tmp_path / "called").unlink(missing_ok=True)
+        mine = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", **environment}
+        return subprocess.run(["make", *arguments], cwd=tmp_path, env=mine, capture_output=True, text=True, check=False)
+
+    return make
+
+
+def called(folder: Path) -> list[str]:
+    """Return what Python was called with."""
+    return (folder / "called").read_text().splitlines()
+
+
+RUN = ["-m snakemake --cores all --configfile config/config.yaml --rerun-incomplete"]
+UNLOCK = ["-m snakemake --cores all --configfile config/config.yaml --unlock"]
+
+
+def test_a_run_after_one_that_was_killed_is_unlocked(make: Make, tmp_path: Path) -> None:
+    assert make("run").returncode == 0
+    assert [line for line in called(tmp_path) if "report" not in line] == [
+        "-m mocksed.cli check --configfile config/config.yaml",
+        *RUN,
+    ]
+    (tmp_path / LOCK).write_text("running\n")
+    assert make("run").returncode == 0
+    assert called(tmp_path)[1:3] == UNLOCK + RUN
+
+
+def test_a_run_beside_another_waits_until_that_has_ended(make: Make, tmp_path: Path) -> None:
+    (tmp_path / ".snakemake").mkdir()
+    with open(tmp_path / LOCK, "w") as lock, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waits = pool.submit(make, "run")
+        with pytest.raises(TimeoutError):
+            waits.result(1.0)
+        lock.close()
+        assert "waiting for another run" in waits.result().stderr
+    assert called(tmp_path)[1:2] == RUN
+
+
+def test_a_disk_without_locks_is_said_and_no_lock_of_another_run_is_cleared(make: Make, tmp_path: Path) -> None:
+    flock = tmp_path / "bin" / "flock"
+    flock.write_text("#!/bin/sh\necho 'flock: 9: No locks available' >&2; exit 71\n")
+    flock.chmod(0o755)
+    (tmp_path / ".snakemake").mkdir()
+    (tmp_path / LOCK).write_text("running\n")
+    done = make("run")
+    assert done.returncode == 0
+    assert "cannot lock a file on this disk: start one run at a time" in done.stderr
+    assert "waiting" not in done.stderr
+    assert called(tmp_path)[1:2] == RUN
+
+
+def test_a_home_that_cannot_be_written_is_not_needed(make: Make, tmp_path: Path) -> None:
+    (tmp_path / ".venv" / "bin" / "python").write_text('#!/bin/sh\necho "$XDG_CACHE_HOME" >> called\n')
+    for environment, cache in (
+        ({"HOME": "/proc/nohome", "XDG_CACHE_HOME": ""}, tmp_path / ".cache"),
+        ({"HOME": "/proc/nohome", "XDG_CACHE_HOME": str(tmp_path)}, tmp_path),
+        ({"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": ""}, tmp_path / "home" / ".cache"),
+    ):
+        make("docs", **environment)
+        assert called(tmp_path) == [str(cache)]
+
+
+def test_an_environment_that_was_copied_with_its_folder_is_made_anew(make: Make, tmp_path: Path) -> None:
+    assert make("--dry-run", "env").stdout == "make: Nothing to be done for 'env'.\n"
+    (tmp_path / ".venv" / ".installed").write_text("/elsewhere/.venv\n")
+    assert "python3 -m venv --clear .venv\n" in make("--dry-run", "env").stdout
+
+
+def test_all_that_is_installed_has_a_checksum(make: Make, tmp_path: Path, root: Path) -> None:
+    (tmp_path / ".venv" / ".installed").unlink()
+    said = make("--dry-run", "env", ".venv/.bench").stdout
+    installs = re.findall(r"pip install .*?(?= \|\|| &&|[);]|\n|$)", said)
+    assert len(installs) == 7
+    for install in installs:
+        assert "--require-hashes -r requirements" in install or "--no-deps --no-build-isolation --no-index" in install
+    for lock in root.glob("requirements*.lock"):
+        pins = re.findall(r"^[a-z].*", lock.read_text(), re.MULTILINE)
+        assert pins
+        assert all(re.search(r"==\S+ .*\\$", pin) for pin in pins)  # the checksums follow
+    locked = (root / "requirements.lock").read_text()
+    assert all(f"\n{name}==" in locked for name in ("editables", "hatchling"))
