@@ -16,6 +16,7 @@ from mocksed.photometry import FAINTEST
 from mocksed.relations import Relations
 from mocksed.search import KINDS, parent
 from mocksed.search.metric import METRICS
+from mocksed.search.sampling import PRESETS
 from mocksed.sps import igm
 from mocksed.sps.engine import Engine
 from mocksed.sps.model import Model
@@ -484,7 +485,7 @@ def test_spectra_are_those_of_the_whole_galaxy(built, engine):
 def test_parent_points_and_galaxies_agree(engine, kind):
     """A galaxy that takes the parameters of a parent point, its mass included, looks like it."""
     quiescent = kind == "quiescent"
-    sampling = {**parent.PRESETS[kind]["default"], "dust_index": {"uniform": (-1.2, 0.4)}}
+    sampling = {**PRESETS[kind]["default"], "dust_index": {"uniform": (-1.2, 0.4)}}
     drawn = parent.sample(np.arange(50), sampling, quiescent=quiescent, seed=1, cosmo=COSMO, relations=Relations())
     points = parent.evaluate(drawn, engine, quiescent=quiescent)
     own = {"galaxy_id": np.arange(50), "quiescent": np.full(50, quiescent)}

@@ -605,10 +605,16 @@ def test_the_reference_leaves_no_cell_empty(schema):
 
 
 @pytest.mark.parametrize(
-    ("change", "key"), [({"neighbours": {"k": "5"}}, "k"), ({"neighbours": {"allowed_ages_only": "false"}}, "allowed")]
+    ("change", "key"),
+    [
+        ({"neighbours": {"k": "5"}}, "neighbours.k"),
+        ({"neighbours": {"allowed_ages_only": "false"}}, "neighbours.allowed_ages_only"),
+        ({"galaxies": {"shards": "3"}}, "galaxies.shards"),
+        ({"spectra": {"wavelength": ["1000", "5000"]}}, r"spectra.wavelength\[1\]"),
+    ],
 )
 def test_what_snakemake_hands_on_as_text_is_explained(schema, change, key):
-    with pytest.raises(UserError, match=rf"neighbours\.{key}.*it is text.*write it in a config file"):
+    with pytest.raises(UserError, match=rf"{key}.*it is text.*write it in a config file"):
         config.load({"run": "test"} | change, schema)
 
 

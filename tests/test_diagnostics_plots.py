@@ -394,6 +394,21 @@ def test_drawing_leaves_the_settings_of_matplotlib_alone(large: Sample) -> None:
     assert dict(matplotlib.rcParams) == before
 
 
+def test_plots_do_not_depend_on_the_users_matplotlibrc(large: Sample, tmp_path: Path) -> None:
+    """That asks for LaTeX, say, which nodes of a cluster do not have."""
+
+    def drawn(name: str) -> bytes:
+        figure = muv.draw(large, muv.measure(large, SETTINGS), SETTINGS)
+        diagnostics.save(figure, tmp_path / f"{name}.png", tmp_path / f"{name}.pdf")
+        return (tmp_path / f"{name}.png").read_bytes()
+
+    own = {"text.usetex": True, "axes.grid": True, "font.family": "serif", "savefig.transparent": True}
+    expected = drawn("default")
+    with matplotlib.rc_context(own):
+        assert drawn("own") == expected
+        assert all(matplotlib.rcParams[key] == value for key, value in own.items() if key != "font.family")
+
+
 def test_files_are_the_same_bytes_every_time_and_say_what_they_were_made_from(large: Sample, tmp_path: Path) -> None:
     about = {"run": "demo", "ssp_table": {"sha256": "0123"}}
     for run in ("a", "b"):
@@ -456,3 +471,13 @@ def test_plots_name_the_relations(large: Sample) -> None:
         drawn = DIAGNOSTICS[name].draw(large, DIAGNOSTICS[name].measure(large, settings), settings)
         (legend,) = drawn.legends
         assert sorted(text.get_text() for text in legend.get_texts() if "relation" in text.get_text()) == labels
+
+
+def test_the_name_of_a_users_relation_is_no_formula(large: Sample, tmp_path: Path) -> None:
+    table = tmp_path / "own$_{x$.csv"
+    table.write_text("redshift,log_mstar,mean,scatter\n0,8,0,0.3\n0,12,2,0.3\n12,8,2,0.3\n12,12,4,0.3\n")
+    settings = Settings(relations={"log_sfr_star_forming": str(table)})
+    figure = sfr_mass.draw(large, sfr_mass.measure(large, settings), settings)
+    diagnostics.save(figure, tmp_path / "a.png", tmp_path / "a.pdf")
+    (legend,) = figure.legends
+    assert any(text.get_text().endswith(r"own\$_{x\$.csv") for text in legend.get_texts())

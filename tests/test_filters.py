@@ -65,6 +65,22 @@ def test_an_unknown_filter_is_named():
         load("jwst_f115x")
 
 
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("euclid_vis", "Euclid-VIS"),
+        ("lsst_r", "lsst2023-r or lsst2016-r or lsst_baseline_r"),
+        ("LSST y", "lsst2023-y or lsst2016-y or lsst_baseline_y"),
+        ("Roman_F106", "roman_wfi_f106"),
+        ("twomass", "twomass_J"),
+    ],
+)
+def test_the_same_band_of_the_same_survey_is_suggested(name, known):
+    with pytest.raises(UserError) as error:
+        load(name)
+    assert f"'{name}' is not known, did you mean {known}?" in str(error.value)
+
+
 # The user's own
 
 

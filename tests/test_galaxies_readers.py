@@ -477,6 +477,15 @@ def test_a_pattern_that_is_the_name_of_a_file_is_that_file(tmp_path):
     assert files_of(Files([tmp_path / "t1.csv", tmp_path / "u.csv"])) == [tmp_path / "t1.csv", tmp_path / "u.csv"]
 
 
+def test_an_hdf5_group_within_itself_is_named(tmp_path):
+    with h5py.File(tmp_path / "t.hdf5", "w") as file:
+        file.create_group("a")["b"] = file.create_group("b")
+        file["b/a"] = file["a"]
+        del file["b"]
+    with pytest.raises(UserError, match=r"t\.hdf5: '/a.*' is a group within itself\. Set galaxies\.table\.dataset"):
+        read(tmp_path / "t.hdf5")
+
+
 def test_files_that_do_not_fit_each_other(tmp_path):
     def refuses(match, number=2, **change):
         path = write_parts(tmp_path, **{f"part_{number}": change})

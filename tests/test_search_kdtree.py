@@ -13,6 +13,7 @@ from mocksed.relations import Relations
 from mocksed.search import draw, kdtree, parent
 from mocksed.search.kdtree import KDTree, Nearest, find
 from mocksed.search.metric import METRICS
+from mocksed.search.sampling import PRESETS
 
 COSMO = Cosmology()
 K = 10
@@ -22,7 +23,7 @@ ALL = [pytest.param(preset[kind], id=f"{name} {kind}") for name, preset in METRI
 
 @pytest.fixture(scope="module")
 def points(engine):
-    sampling = {**parent.PRESETS["star_forming"]["default"], "dust_index": {"constant": 0.0}}
+    sampling = {**PRESETS["star_forming"]["default"], "dust_index": {"constant": 0.0}}
     ids = np.arange(20_000)
     drawn = parent.sample(ids, sampling, quiescent=False, seed=1, cosmo=COSMO, relations=Relations())
     return {name: values.astype(np.float32) for name, values in parent.evaluate(drawn, engine, quiescent=False).items()}

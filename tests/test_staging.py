@@ -91,6 +91,68 @@ def test_a_full_disk_is_said_and_the_file_read_in_place(path, scratch, monkeypat
     assert copies(scratch) == []
 
 
+def test_a_copy_that_was_changed_is_made_anew(path, scratch, caplog):
+    copy = staging.local(path, str(scratch))
+    about = copy.stat()
+    copy.write_bytes(copy.read_bytes()[:-1] + b"!")
+    os.utime(copy, ns=(about.st_atime_ns, about.st_mtime_ns))
+    with caplog.at_level(logging.WARNING):
+        assert staging.local(path, str(scratch)).read_bytes() == path.read_bytes()
+    assert f"{copy} is damaged and is copied anew" in caplog.text
+    assert copies(scratch) == [copy]
+
+
+def test_a_copy_that_is_not_the_file_is_not_used(path, scratch, monkeypatch, caplog):
+    monkeypatch.setattr(shutil, "copyfile", lambda source, target: target.write_bytes(b"another" * 1000))
+    with caplog.at_level(logging.WARNING):
+        assert staging.local(path, str(scratch)) == path
+    assert "another checksum than the file" in caplog.text
+    assert copies(scratch) == []
+
+
+def test_nobody_else_can_write_the_copies(path, scratch, tmp_path):
+    folder = staging.local(path, str(scratch)).parent
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o770)
+    with pytest.raises(UserError, match=r"neighbours\.scratch: .*mode 0700\. Remove it"):
+        staging.local(path, str(scratch))
+
+    shutil.rmtree(folder)
+    victim = tmp_path / "victim"
+    victim.mkdir(mode=0o700)
+    folder.symlink_to(victim)
+    with pytest.raises(UserError, match=r"is a link.*mode 0700"):
+        staging.local(path, str(scratch))
+    assert list(victim.iterdir()) == []
+
+    folder.unlink()
+    scratch.chmod(0o777)
+    with pytest.raises(UserError, match=r"all users can rename what is in .*scratch\. Set its sticky bit"):
+        staging.local(path, str(scratch))
+    scratch.chmod(0o1777)
+    assert staging.local(path, str(scratch)).parent == folder
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to another user")
+def test_a_folder_of_another_user_is_refused(path, scratch):
+    folder = staging.local(path, str(scratch)).parent
+    os.chown(folder, 12345, 12345)
+    with pytest.raises(UserError, match="belongs to another user"):
+        staging.local(path, str(scratch))
+
+
+def test_a_lock_that_is_a_link_empties_no_file(path, scratch, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    copy = staging.local(path, str(scratch))
+    (lock,) = copy.parent.glob("*.lock")
+    lock.unlink()
+    lock.symlink_to(victim)
+    with pytest.raises(UserError, match=r"neighbours\.scratch: cannot use"):
+        staging.local(path, str(scratch))
+    assert victim.read_text() == "mine"
+
+
 def test_what_cannot_be_used_is_named(path, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"neighbours\.scratch: cannot make .*file/mocksed-"):

@@ -15,8 +15,15 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_users_table_runs(root, tmp_path):
-    workflow = Workflow(root, tmp_path, parent={"shards": 1}, **survey(tmp_path / "survey.parquet"))
-    workflow.succeed("results/tiny/spectra/0000.parquet", "results/tiny/plots/muv.png")
+    script = "</script><script>alert(1)</script>"
+    path = tmp_path / "survey.parquet"
+    config = survey(path, **{f"log_sfr{script}": np.ones(200)}, z=None, **{f"z{script}": np.linspace(0.1, 6.0, 200)})
+    config["galaxies"]["table"]["columns"]["redshift"] = f"z{script}"
+    workflow = Workflow(root, tmp_path, parent={"shards": 1}, **config)
+    targets = ("results/tiny/spectra/0000.parquet", "results/tiny/plots/muv.png")
+    workflow.succeed(*targets)
+    workflow.succeed(*targets, "--report", "results/tiny/report.html")
+    assert "alert(1)" not in workflow.path("report.html").read_text()
     catalogue = workflow.whole("catalog").sort_by("galaxy_id")
     assert catalogue["galaxy_id"].to_pylist() == list(range(1000, 1200))
     assert catalogue["note"].to_pylist()[3] == "object 3"

@@ -230,7 +230,7 @@ def _fill(value: Any, node: Node) -> Any:
         return filled
     if isinstance(value, list):
         return [_fill(item, node.get("items", {})) for item in value]
-    if isinstance(value, float) and any("integer" in _types(option) for option in (node, *node.get("oneOf", ()))):
+    if isinstance(value, float) and "integer" in _types(node):
         return int(value)  # 1.0e+6 is the only way to write 1e6 in YAML
     return value
 
@@ -352,8 +352,10 @@ def _message(where: str, problems: list[str]) -> str:
 
 
 def _types(node: Node) -> list[str]:
+    """Return the types that a value may have."""
     kind = node.get("type", [])
-    return kind if isinstance(kind, list) else [kind]
+    own = kind if isinstance(kind, list) else [kind]
+    return [*own, *(kind for option in node.get("oneOf", ()) for kind in _types(option))]
 
 
 def _words(node: Node) -> str:

@@ -6,8 +6,10 @@ for which every job and every look at a config would wait.
 
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -129,6 +131,19 @@ def available() -> Mapping[str, Path]:
     }
 
 
+def _of_survey(name: str, known: Iterable[str]) -> str:
+    """Return ", did you mean X or Y?" with the same band of the same survey, e.g. lsst2016-r for lsst_r, or nothing."""
+
+    def survey_and_band(name: str) -> tuple[str, str]:
+        words = re.split("[-_ ]", name.lower())
+        return words[0].rstrip("0123456789"), words[-1]
+
+    wanted = survey_and_band(name)
+    same = [other for other in known if survey_and_band(other) == wanted]
+    close = get_close_matches(name, same, n=3, cutoff=0.0)
+    return f", did you mean {' or '.join(close)}?" if close else ""
+
+
 def _data_folder(package: str) -> Path:
     """Return the folder of a package's filters, without importing it."""
     spec = find_spec(package)
@@ -149,8 +164,9 @@ def load(name: str) -> Filter:
     """
     known = available()
     if name not in known:
+        near = _of_survey(name, known) or suggestion(name, known)
         raise UserError(
-            f"filter '{name}' is not known{suggestion(name, known)}; expected one of the {len(known)} filters of "
+            f"filter '{name}' is not known{near}; expected one of the {len(known)} filters of "
             "astro-sedpy and speclite, which `mocksed filters` lists."
         )
     path = known[name]

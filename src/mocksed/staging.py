@@ -1,7 +1,8 @@
 """Copies of read-only files on the local disk of a node, where the disk of the results is slow.
 
 A copy is made once for all jobs of a node and is left there for those that follow; whoever comes removes what is of an
-older version of the file, and what nobody has used for a day.
+older version of the file, and what nobody has used for a day. Copies are in a folder that nobody else can write, and
+their checksums are in their names.
 """
 
 import fcntl
@@ -9,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,6 +19,7 @@ from typing import Any
 
 from mocksed.errors import UserError
 from mocksed.jobs import log
+from mocksed.mapped import checksum
 from mocksed.storage import replacing
 
 _KEPT = 86_400.0  # seconds after its last use
@@ -46,7 +49,7 @@ def local(path: Path | str, scratch: str | None) -> Path:
     Raises
     ------
     UserError
-        If the file is missing, or the folder cannot be used.
+        If the file is missing, or the folder cannot be used or is not safe from other users.
 
     """
     path = Path(path)
@@ -58,11 +61,13 @@ def local(path: Path | str, scratch: str | None) -> Path:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}. Run again: it will be made anew.") from error
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
-    copy = folder / f"{name}-{size}-{mtime}{path.suffix}"
+    of_version = f"{name}-{size}-{mtime}"
     with _lock(folder / f"{name}.lock"):
-        if copy.exists():
-            os.utime(copy)
-            return copy
+        for copy in folder.glob(f"{of_version}-*{path.suffix}"):
+            if copy.name == f"{of_version}-{checksum(copy):08x}{path.suffix}":
+                os.utime(copy)
+                return copy
+            log.warning("%s is damaged and is copied anew.", copy)
         _remove_old(folder, name)
         free = shutil.disk_usage(folder).free
         if free < size:
@@ -71,9 +76,13 @@ def local(path: Path | str, scratch: str | None) -> Path:
             )
             return path
         start = time.perf_counter()
+        crc = checksum(path)
+        copy = folder / f"{of_version}-{crc:08x}{path.suffix}"
         try:
             with replacing(copy) as temporary:
                 shutil.copyfile(path, temporary)
+                if checksum(temporary) != crc:
+                    raise OSError("the copy has another checksum than the file")
         except UserError as error:
             log.warning("%s is read in place: %s", path, error)
             return path
@@ -82,7 +91,7 @@ def local(path: Path | str, scratch: str | None) -> Path:
 
 
 def _folder(scratch: str) -> Path:
-    """Return the folder of this user below ``scratch``."""
+    """Return the folder of this user below ``scratch``, which nobody else can write, replace or have made."""
     expanded = os.path.expanduser(os.path.expandvars(scratch))
     if unknown := re.search(r"\$\{?\w+\}?", expanded):
         raise UserError(
@@ -96,6 +105,17 @@ def _folder(scratch: str) -> Path:
         raise UserError(
             f"neighbours.scratch: cannot make {folder}: {error.strerror}. Name a folder that every node has, or null."
         ) from error
+    about, above = folder.lstat(), folder.parent.stat()
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o077:
+        raise UserError(
+            f"neighbours.scratch: {folder} is a link, belongs to another user or can be read or written by others; "
+            "expected a folder of mode 0700. Remove it, or name another scratch."
+        )
+    if above.st_mode & stat.S_IWOTH and not above.st_mode & stat.S_ISVTX:
+        raise UserError(
+            f"neighbours.scratch: all users can rename what is in {folder.parent}. Set its sticky bit (chmod +t), or "
+            "name a folder that is yours."
+        )
     return folder
 
 
@@ -103,7 +123,7 @@ def _folder(scratch: str) -> Path:
 def _lock(path: Path) -> Iterator[None]:
     """Hold a lock; it ends with the process, however that ends."""
     try:
-        with open(path, "w") as file:
+        with open(path, "w", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600)) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
     except OSError as error:

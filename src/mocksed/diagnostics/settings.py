@@ -50,9 +50,11 @@ class Settings:
         if column == "log_sfr":
             column = "log_sfr_quiescent" if quiescent else "log_sfr_star_forming"
         if column == "muv" and self.asked.of_dust is not None:
-            return f"mean SFR, dust of {self.asked.of_dust.label}"
-        relation: Relation = getattr(self.asked, column)
-        return relation.label
+            name = f"mean SFR, dust of {self.asked.of_dust.label}"
+        else:
+            relation: Relation = getattr(self.asked, column)
+            name = relation.label
+        return name.replace("$", r"\$")  # a user's file is no formula
 
     def __post_init__(self) -> None:
         if len(self.redshift_bins) < 2 or np.any(np.diff(self.redshift_bins) <= 0):

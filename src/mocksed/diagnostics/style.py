@@ -67,11 +67,13 @@ R = TypeVar("R")
 
 
 def styled(function: Callable[P, R]) -> Callable[P, R]:
-    """Run a function with the style of the project, leaving matplotlib's global settings as they were."""
+    """Run a function with the style of the project alone, leaving matplotlib's global settings as they were."""
 
     @wraps(function)
     def inner(*args: P.args, **kwargs: P.kwargs) -> R:
-        with mpl.rc_context(_RC):
+        with mpl.rc_context():
+            mpl.rcdefaults()  # without the user's own matplotlibrc, which may ask for LaTeX
+            mpl.rcParams.update(_RC)
             return function(*args, **kwargs)
 
     return inner

@@ -24,10 +24,13 @@ def open_hdf5(path: Path, dataset: str | int | None) -> Iterator[Table]:
         if dataset is not None and str(dataset) not in file:
             raise UserError(f"{path} has no '{dataset}': it has {', '.join(file)}. Set galaxies.table.dataset.")
         node = file[str(dataset)] if dataset is not None else file
+        seen = [node]
         while isinstance(node, h5py.Group) and len(inside := _beside_meta(node)) == 1:  # the only thing inside is meant
             if not _may_be_table(only := node[inside[0]]):
                 break
-            node = only
+            if only in seen:
+                raise UserError(f"{path}: '{only.name}' is a group within itself. Set galaxies.table.dataset.")
+            seen.append(node := only)
         yield _group(path, node) if isinstance(node, h5py.Group) else _compound(path, node)
 
 
