@@ -27,7 +27,8 @@ def test_a_balance_is_read_as_it_was_written(stored):
 
 @pytest.mark.parametrize("name", OF)
 def test_a_balance_of_another_run_is_named(stored, name):
-    with pytest.raises(UserError, match=rf"balance\.json was made with another configuration: {name} is .*run again"):
+    words = rf"balance\.json was made with another configuration: {name}\.other is null, expected 1\. .*run again"
+    with pytest.raises(UserError, match=words):
         stages.read_balance(str(stored[0]), OF | {name: {"other": 1}})
 
 
