@@ -363,7 +363,7 @@ def test_some_of_the_shards(shards, recipe):
         ({"sampling": "drakos2021b"}, "sampling"),
         ({"sps": {"table": TABLE, "sfh": "tau"}}, "sps_model"),
         ({"cosmology": {"H0": 70.0, "Om0": 0.3}}, "cosmology"),
-        ({"uvj_box": dict(WILLIAMS2009)}, "uvj_box is None"),
+        ({"uvj_box": dict(WILLIAMS2009)}, "uvj_box is null"),
     ],
 )
 def test_a_parent_of_another_config_is_named(shards, root, monkeypatch, changes, word):
