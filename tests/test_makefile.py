@@ -31,6 +31,8 @@ def make(root: Path, tmp_path: Path) -> Make:
     def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
         (tmp_path / "called").unlink(missing_ok=True)
         mine = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", **environment}
+        for name in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS"):  # of the make that runs the tests
+            mine.pop(name, None)
         return subprocess.run(["make", *arguments], cwd=tmp_path, env=mine, capture_output=True, text=True, check=False)
 
     return make
