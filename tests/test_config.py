@@ -778,3 +778,12 @@ def test_a_relation_may_be_a_table(project, schema):
     relations = Relations.from_config(loaded["relations"])
     assert float(relations.muv.mean(9.0, 1.0)) == -15.0
     assert relations.beta.name == "cullen2023"
+
+
+@pytest.mark.parametrize("text", ["z</script><script>alert(1)", "<!-- z"])
+def test_text_that_would_end_a_script_of_the_report_is_refused(schema, text):
+    table = {"path": "survey.fits", "columns": {"redshift": text}}
+    with pytest.raises(UserError, match=r"galaxies\.table\.columns\.redshift: .* not allowed.*Rename it"):
+        config.load({"run": "x", "galaxies": {"source": "table", "table": table}}, schema, to_plan=True)
+    with pytest.raises(UserError, match=r"photometry\.filter_files.*this name is not allowed"):
+        config.load({"run": "x", "photometry": {"filter_files": {text: "curve.dat"}}}, schema)

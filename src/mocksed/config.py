@@ -72,6 +72,8 @@ _PATTERN_WORDS = {
 }
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 """What no file, column or argument of a command can be called: NUL, and surrogates, which UTF-8 does not have."""
+_NO_MARKUP = re.compile("</|<!--")
+"""What would end the script of Snakemake's HTML report, which has parameters of jobs in it as they are."""
 _SINGULAR = {
     "integer": "an integer",
     "number": "a number",
@@ -265,6 +267,12 @@ def _never_allowed(value: Any, path: KeyPath = ()) -> Iterator[str]:
         yield f"{_dotted(path)}: {value} is not allowed; expected a finite number"
     if isinstance(value, str) and _NO_TEXT.search(value):
         yield f"{_dotted(path)}: {_show(value)} is not allowed; expected text without NUL and lone surrogates"
+    if isinstance(value, str) and _NO_MARKUP.search(value):
+        yield f"{_dotted(path)}: {_show(value)} is not allowed; expected text without '</' and '<!--'. Rename it"
+    if isinstance(value, dict):
+        for key in value:
+            if _NO_MARKUP.search(key):
+                yield f"{_dotted((*path, key))}: this name is not allowed; expected one without '</' and '<!--'"
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
         yield from _never_allowed(item, (*path, key))
