@@ -27,7 +27,9 @@ def created(path: Path | str) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
 
     """
     with _Target(path, "w+") as target:
-        file = h5py.File(target, "w")
+        # The layout of HDF5 1.10 has checksums of what the file says of itself, where damage can crash a process. It
+        # packs arrays closely; in memory that is mapped they are to be aligned.
+        file = h5py.File(target, "w", libver=("v110", "v110"), alignment_threshold=1, alignment_interval=8)
         try:
             try:
                 yield file, target.check

@@ -240,7 +240,7 @@ class Neighbours:
                 for kind, own in _of_classes(galaxies).items()
             }
         columns = realisations.keys(galaxies) | _together(galaxies["quiescent"], found)
-        storage.write_table(shard["output"], columns, about | self._sources | of_shard)
+        storage.write_table(shard["output"], columns, self._sources | about | of_shard)
 
 
 def _galaxies(path: str) -> dict[str, NDArray]:
@@ -307,8 +307,8 @@ def assign_shard(params: Params, files: Mapping[str, Any], shard: Sequence[int],
     del classes["quiescent"]["log_us"]  # they have no gas
     kept = {name: values for name, values in found.items() if name.startswith("prop_")}
     columns = realisations.keys(galaxies) | kept | _together(galaxies["quiescent"], classes)
-    about_all = provenance.of_file(files["neighbours"]) | provenance.of_shard(*shard)
-    storage.write_table(output, columns, about | about_all)
+    behind = provenance.of_file(files["neighbours"])
+    storage.write_table(output, columns, behind | about | provenance.of_shard(*shard))
 
 
 class Spectra:

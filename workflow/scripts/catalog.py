@@ -37,4 +37,4 @@ with job(snakemake.log[0], snakemake.threads):
     about["lines"] = {name: engine.line_name[i] for name, i in lines.indices(params.lines, engine.line_name).items()}
     about["filters"] = {band.name: round(band.pivot, 2) for band in (*apparent, *rest_frame)}  # pivot wavelengths [A]
     about |= {"uvj_box": params.uvj_box} | provenance.of_shard(*params.shard)
-    storage.write_table(snakemake.output[0], columns | passed_through, params.about | about)
+    storage.write_table(snakemake.output[0], columns | passed_through, about | params.about)
