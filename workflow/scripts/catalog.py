@@ -12,8 +12,8 @@ with job(snakemake.log[0], snakemake.threads):
     provenance.check(snakemake.input.galaxies, provenance.expected_of_galaxies(params.about, params.shard))
     provenance.check(snakemake.input.assigned[0], provenance.expected_of_search(params.about, params.sps, params.shard))
     table = storage.read_table(snakemake.input.galaxies)
-    optional = [name for name in (realisations.COLUMN, *given.COLUMNS) if name in table.column_names]
-    galaxies = storage.to_arrays(table.select(["galaxy_id", "redshift", "log_mstar", "quiescent", *optional]))
+    known = ("galaxy_id", realisations.COLUMN, "redshift", "log_mstar", "quiescent", *given.COLUMNS)
+    galaxies = storage.to_arrays(table.select([name for name in known if name in table.column_names]))
     assigned = storage.to_arrays(storage.read_table(snakemake.input.assigned[0]))
     engine, cosmo = engines.of(params.sps), Cosmology(**params.about["cosmology"])
     columns = galaxies | catalog.build(
