@@ -73,6 +73,29 @@ def test_no_code_that_was_compiled_from_another_source_is_used(package: Path, ru
     assert run() == ["1.5", "9.0", "1"]
 
 
+def test_a_change_of_what_is_not_imported_leaves_compiled_code_in_use(package: Path, run: Run) -> None:
+    run()
+    (package / "elsewhere.py").write_text("from mocksed import caller")
+    assert run()[2] == "1"
+
+
+@pytest.mark.parametrize("name", ["mocksed.search.choice", "mocksed.photometry", "mocksed.jobs"])
+def test_sources_are_all_that_a_module_imports(root: Path, name: str) -> None:
+    say = f"import {name}, sys; print(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'mocksed'))"
+    done = subprocess.run([sys.executable, "-c", say], capture_output=True, text=True, check=True)
+    package = Path(compiled.__file__).parent
+    seen = {
+        str(path) for path in compiled.sources(package.parent.joinpath(*name.split(".")).with_suffix(".py"), package)
+    }
+    loaded = set(done.stdout.split())
+    folders = {
+        str(package.joinpath(*part, "__init__.py")) for part in ((), ("search",), ("sps",))
+    }  # run, not imported from
+    assert loaded - folders <= seen
+    assert len(loaded) > 3
+    assert str(package / "cli.py") not in seen
+
+
 def test_all_compiled_functions_use_this_cache(root: Path) -> None:
     users = [path.name for path in (root / "src").rglob("*.py") if "import numba" in path.read_text()]
     assert users == ["compiled.py"]
@@ -118,7 +141,7 @@ def test_folders_of_other_sources_are_removed_a_day_after_their_last_use(tmp_pat
     names = []
     for text in ("old", "used", "new"):
         (source / "module.py").write_text(text)
-        made = compiled.folder(source, [parent])
+        made = compiled.folder(source / "module.py", source, [parent])
         assert made is not None
         names.append(made.name)
         (made / "function.nbc").touch()
@@ -128,5 +151,5 @@ def test_folders_of_other_sources_are_removed_a_day_after_their_last_use(tmp_pat
     for path in parent.iterdir():
         os.utime(path, (long_ago, long_ago))
     (source / "module.py").write_text("used")
-    compiled.folder(source, [parent])
+    compiled.folder(source / "module.py", source, [parent])
     assert {path.name for path in parent.iterdir()} == {names[1], "mocksed-of-somebody"}

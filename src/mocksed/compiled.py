@@ -1,8 +1,9 @@
-"""Compiled functions: numba's decorators, with a cache that knows all of mocksed's source.
+"""Compiled functions: numba's decorators, with a cache that knows the whole source of what it keeps.
 
 numba keeps compiled functions by the source of their own file. What they call is compiled into them, so that a change
-of another file would leave the old code in use, with its old numbers. Here the folder of the cache has a checksum of
-the whole source in its name: no source ever meets code that was compiled from another.
+of another file would leave the old code in use, with its old numbers. Here the folder of the cache has a checksum in
+its name, of the module and of all of mocksed that it imports, directly or not: no source ever meets code that was
+compiled from another, and a change elsewhere leaves the code in use.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +29,51 @@ if not re.fullmatch(r"\s*\+?0*[1-9][0-9]*\s*", _THREADS):  # numba's import woul
 import numba  # noqa: E402
 from numba import get_num_threads, prange, set_num_threads  # noqa: E402
 
-__all__ = ["folder", "get_num_threads", "njit", "notes", "prange", "set_num_threads", "vectorize"]
+__all__ = ["folder", "get_num_threads", "njit", "notes", "prange", "set_num_threads", "sources", "vectorize"]
 
 _KEPT = 86_400.0  # seconds that code of another source is kept after its last use: a job may be at it
 
 
-def _checksum(package: Path) -> str:
-    """Return a checksum of all Python files below a folder, with their names."""
+_IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|.*)|import[ \t]+(.*))$", re.MULTILINE)
+
+
+@cache
+def _imported(path: Path, package: Path) -> frozenset[Path]:
+    """Return the files of a package that a file of it imports anywhere; a pattern is five times quicker than `ast`."""
+    files = set()
+    for module, names, modules in _IMPORT.findall(path.read_text(encoding="utf-8")):
+        dotted = [module, *(f"{module}.{name}" for name in re.findall(r"\w+", names))] if module else modules.split(",")
+        for name in dotted:
+            inside = package.parent.joinpath(*name.split()[0].split("."))
+            files |= {file for file in (inside.with_suffix(".py"), inside / "__init__.py") if file.is_file()}
+    return frozenset(files)
+
+
+def sources(path: Path, package: Path) -> set[Path]:
+    """Return the files of a package that a module of it consists of: its own, and those that it imports, and so on.
+
+    Parameters
+    ----------
+    path : path
+        File of the module.
+    package : path
+        Folder of the package; what is imported by relative names is not seen.
+
+    """
+    found: set[Path] = set()
+    ahead = [path]
+    while ahead:
+        file = ahead.pop()
+        if file not in found:
+            found.add(file)
+            ahead.extend(_imported(file, package))
+    return found
+
+
+def _checksum(package: Path, files: Iterable[Path]) -> str:
+    """Return a checksum of files of a package, with their names."""
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted(files):
         source = path.read_bytes()
         digest.update(f"{path.relative_to(package)}\0{len(source)}\0".encode())
         digest.update(source)
@@ -51,15 +89,15 @@ def _parents(package: Path) -> Iterator[Path]:
         yield Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "mocksed")
 
 
-def folder(package: Path, parents: Iterable[Path]) -> Path | None:
-    """Return the folder for the compiled code of a package, made now unless it is there.
+def folder(module: Path, package: Path, parents: Iterable[Path]) -> Path | None:
+    """Return the folder for the compiled code of a module, made now unless it is there.
 
     Folders of other sources that nobody has used for a day are removed.
 
     Parameters
     ----------
-    package : path
-        Folder of the source.
+    module, package : path
+        File of the module, folder of the package that it belongs to.
     parents : iterable of path
         Where the folder may be; the first that can be written is taken.
 
@@ -69,7 +107,7 @@ def folder(package: Path, parents: Iterable[Path]) -> Path | None:
         None if none can be written.
 
     """
-    name = f"mocksed-{_checksum(package)}"
+    name = f"mocksed-{_checksum(package, sources(module, package))}"
     for parent in parents:
         try:
             (parent / name).mkdir(parents=True, exist_ok=True)
@@ -87,8 +125,16 @@ def folder(package: Path, parents: Iterable[Path]) -> Path | None:
     return None
 
 
-_FOLDER = folder(Path(__file__).parent, _parents(Path(__file__).parent))
-if _FOLDER is None:
+_PACKAGE = Path(__file__).parent
+
+
+@cache
+def _folder_of(module: str) -> Path | None:
+    """Return the folder for the compiled code of a file of this package."""
+    return folder(Path(module), _PACKAGE, _parents(_PACKAGE))
+
+
+if _folder_of(__file__) is None:
     notes.append(
         "Functions are compiled anew in each job, which takes some 10 s: neither the folder of mocksed nor the home "
         "folder can be written. To keep them, set NUMBA_CACHE_DIR to a folder of yours."
@@ -96,12 +142,13 @@ if _FOLDER is None:
 
 
 @contextmanager
-def _cache() -> Iterator[bool]:
-    """Have numba use our folder for functions that are decorated now, and for no one else's."""
+def _cache_of(function: Callable) -> Iterator[bool]:
+    """Have numba use our folder for a function that is decorated now, and for no one else's."""
     config: Any = numba.config
-    before, config.CACHE_DIR = config.CACHE_DIR, str(_FOLDER or "")
+    kept = _folder_of(function.__code__.co_filename)
+    before, config.CACHE_DIR = config.CACHE_DIR, str(kept or "")
     try:
-        yield _FOLDER is not None
+        yield kept is not None
     finally:
         config.CACHE_DIR = before
 
@@ -110,8 +157,8 @@ def njit(**options: Any) -> Callable[[Callable], Any]:
     """Return the decorator `numba.njit` with these options and our cache."""
 
     def decorated(function: Callable) -> Any:
-        with _cache() as cache:
-            return numba.njit(cache=cache, **options)(function)
+        with _cache_of(function) as kept:
+            return numba.njit(cache=kept, **options)(function)
 
     return decorated
 
@@ -120,7 +167,7 @@ def vectorize(signatures: list[str]) -> Callable[[Callable], Any]:
     """Return the decorator `numba.vectorize` for these signatures with our cache."""
 
     def decorated(function: Callable) -> Any:
-        with _cache() as cache:
-            return numba.vectorize(signatures, cache=cache)(function)
+        with _cache_of(function) as kept:
+            return numba.vectorize(signatures, cache=kept)(function)
 
     return decorated
