@@ -72,6 +72,17 @@ def test_redshift_distribution():
     assert kstest(sample()["redshift"][:100_000], lambda x: np.interp(x, z, cdf / cdf[-1])).pvalue > 1e-3
 
 
+def test_redshifts_between_the_outermost_nodes():
+    """The hats of the first and the last node have one half only; a fiftieth of the range is between two nodes."""
+    n, limits = 40_000, (3.0, 3.1)
+    redshift = cone(redshift=limits, n_galaxies=n).draw(0, n)["redshift"]
+    step = 0.002
+    for inside in (redshift[redshift < limits[0] + step] - limits[0], limits[1] - redshift[redshift > limits[1] - step]):
+        assert abs(len(inside) - n / 50) < 5.0 * np.sqrt(n / 50)  # of a density that changes by 3 %
+        assert kstest(inside / step, "uniform").pvalue > 1e-3
+        assert inside.min() > 0.0
+
+
 def test_mass_distribution_in_a_narrow_redshift_range():
     galaxies = cone(redshift=(0.99, 1.01), n_galaxies=20_000).draw(0, 20_000)
     m = np.linspace(8.0, 12.5, 2001)

@@ -47,6 +47,14 @@ def test_neither_sharding_nor_order_matters():
     assert_array_equal(uniforms(7, Stage.PROPOSAL, ids[::3], 6), whole[::3])
 
 
+def test_a_stage_keeps_its_number():
+    """Another number would give other galaxies; a new stage takes one that was never used."""
+    assert {name: stage.value for name, stage in Stage.__members__.items()} == {
+        "LIGHTCONE": 1, "PARENT_STAR_FORMING": 2, "PARENT_QUIESCENT": 3, "PROPOSAL": 4, "QUIESCENT": 5, "CLASS": 6,
+        "DIAGNOSTICS": 7, "SHARDS": 8, "ASSIGNMENT": 9, "GIVEN": 10,
+    }  # fmt: skip
+
+
 def test_seeds_stages_and_ids_have_streams_of_their_own():
     ids = np.arange(1000)
     streams = [uniforms(seed, stage, ids, 4) for seed in (0, 1) for stage in Stage]

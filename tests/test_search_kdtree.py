@@ -244,9 +244,19 @@ def test_coordinates_equal_in_all_points_end_the_splitting():
     assert not nearest.distance.any()
 
 
-@pytest.mark.parametrize("n", [1, 40, 3000])
-def test_the_youngest_point(n):
+@pytest.mark.parametrize("n", [20, 3000])
+def test_an_age_that_is_the_limit_is_allowed(n):
     rng = np.random.default_rng(n)
+    points, age = rng.normal(size=(n, 2)).astype(np.float32), np.full(n, 0.3, np.float32)
+    age[7] = 0.25
+    tree = KDTree.of(points, age)
+    for limit, n_found in ((np.nextafter(0.25, 0.0), 0), (0.25, 1), (float(age[0]), K)):
+        assert find([tree], points[:3], K, np.full(3, limit)).n_found.tolist() == [n_found] * 3
+
+
+@pytest.mark.parametrize(("n", "seed"), [(1, 0), (40, 1), *((3000, seed) for seed in range(8))])
+def test_the_youngest_point(n, seed):
+    rng = np.random.default_rng(seed)
     points, age = rng.normal(size=(n, 2)).astype(np.float32), rng.uniform(1.0, 2.0, n).astype(np.float32)
     lowest = age.min()
     again = rng.integers(0, n, 3)

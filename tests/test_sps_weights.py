@@ -30,7 +30,7 @@ def weights(age, tau, log_age=LOG_AGE, name="delayed_tau"):
 
 
 def by_adaptive_quadrature(age, tau, node, name, log_age):
-    """Integrate the history against the hat function of one node; below the youngest node it is 1."""
+    """Integrate the history against the hat function of one node; below the youngest and beyond the oldest it is 1."""
     nodes = 10.0 ** (log_age - 9.0)
 
     def integrand(lookback):
@@ -38,7 +38,7 @@ def by_adaptive_quadrature(age, tau, node, name, log_age):
         return SFR[name](age - lookback, age, tau) * hat
 
     low = 0.0 if node == 0 else nodes[node - 1]
-    edges = [low, nodes[node], nodes[min(node + 1, len(nodes) - 1)]]
+    edges = [low, nodes[node], nodes[node + 1] if node + 1 < len(nodes) else age]
     pieces = [(a, min(b, age)) for a, b in itertools.pairwise(edges) if a < age and b > a]
     total = quad(SFR[name], 0.0, age, args=(age, tau), epsabs=0, epsrel=1e-12, limit=500)[0]
     return sum(quad(integrand, a, b, epsabs=0, epsrel=1e-11, limit=200)[0] for a, b in pieces) / total
@@ -53,6 +53,16 @@ def test_weights_are_the_integrals_over_the_hat_functions(age, tau, step, name):
     for node in np.array([0, 10, 30, 51, 69, 81, 87]) // step:
         expected = by_adaptive_quadrature(age, tau, node, name, log_age)
         assert found[node] == pytest.approx(expected, rel=1e-8, abs=1e-14)
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_the_oldest_ssp_stands_for_what_is_older(name):
+    log_age = LOG_AGE[LOG_AGE < 9.51]
+    found = weights(13.0, 5.0, log_age, name)
+    for node in (len(log_age) - 3, len(log_age) - 2, len(log_age) - 1):
+        expected = by_adaptive_quadrature(13.0, 5.0, node, name, log_age)
+        assert found[node] == pytest.approx(expected, rel=1e-8)
+    assert found[-1] > 0.5
 
 
 def test_weights_agree_with_the_closed_form_of_fsps():
@@ -113,6 +123,10 @@ def test_the_sfr_of_arrays_has_their_shape():
         assert np.shape(sfr_per_mass_formed(name, np.ones(3), np.full(3, 2.0))) == (3,)
 
 
-def test_survival_is_the_weighted_mean_between_two_metallicities():
-    low, high = np.array([1.0, 0.8, 0.6]), np.array([1.0, 0.6, 0.2])
-    assert survival(np.array([0.5, 0.25, 0.25]), 3, low, high, 0.5) == pytest.approx(0.5 + 0.25 * 0.7 + 0.25 * 0.4)
+@pytest.mark.parametrize(
+    ("fraction", "expected"), [(0.0, [1.0, 0.8, 0.6]), (0.25, [1.0, 0.75, 0.5]), (1.0, [1.0, 0.6, 0.2])]
+)
+def test_survival_is_the_weighted_mean_between_two_metallicities(fraction, expected):
+    low, high, weight = np.array([1.0, 0.8, 0.6]), np.array([1.0, 0.6, 0.2]), np.array([0.5, 0.2, 0.3])
+    assert survival(weight, 3, low, high, fraction) == pytest.approx(weight @ expected)
+    assert survival(weight, 2, low, high, fraction) == pytest.approx(weight[:2] @ expected[:2])

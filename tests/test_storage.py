@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from mocksed import __version__, storage
+from mocksed import __version__, mapped, storage
 from mocksed.columns import COLUMNS
 from mocksed.errors import UserError
 
@@ -51,6 +51,47 @@ def current_umask():
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+@pytest.fixture
+def synced(monkeypatch):
+    """Return what was told the disk to be kept, in order: the content of files, and the names that they got."""
+    done, replace = [], os.replace
+
+    def fsync(descriptor):
+        with open(f"/proc/self/fd/{descriptor}", "rb") as file:
+            done.append(file.read())
+
+    def rename(source, target):
+        done.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", rename)
+    return done
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, synced):
+    """Otherwise it could be empty after a power failure, with the name of a whole one."""
+
+    def by_hand(path):
+        with storage.replacing(path) as temporary:
+            temporary.write_text("whole")
+
+    def hdf5(path):
+        with mapped.writing(path, ["age"], 3) as append:
+            append({"age": np.ones(3)})
+
+    writers = {
+        "a.txt": by_hand,
+        "a.h5": hdf5,
+        "a.json": lambda path: storage.write_json(path, {"a": 1}),
+        "a.parquet": lambda path: storage.write_table(path, {"galaxy_id": np.arange(3)}),
+    }
+    for name, write in writers.items():
+        write(tmp_path / name)
+        assert synced == [(tmp_path / name).read_bytes(), tmp_path / name]
+        synced.clear()
 
 
 def test_nan_becomes_null_and_nan_again(tmp_path):

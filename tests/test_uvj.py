@@ -12,6 +12,14 @@ def test_sides_of_the_box() -> None:
     assert in_box(uv, vj).tolist() == [True, False, True, False, True, False, False]
 
 
+def test_the_border_is_outside() -> None:
+    box = {"uv_min": 1.25, "vj_max": 1.5, "slope": 1.0, "intercept": 0.5}
+    uv, vj = np.array([1.25, 2.5, 1.75]), np.array([0.5, 1.5, 1.25])
+    assert not in_box(uv, vj, box).any()
+    assert depth(uv, vj, box).tolist() == [0.0, 0.0, 0.0]
+    assert in_box(np.nextafter(uv, 9.0), np.nextafter(vj, -9.0), box).all()
+
+
 def test_missing_colours_are_outside() -> None:
     assert not in_box([np.nan, 2.0], [0.5, np.nan]).any()
 

@@ -145,12 +145,13 @@ def ssp_weights(history: History, age: float, tau: float, out: Array) -> int:
             out[i + 1] += older[i] * formed[i]
     used = stop + 1
     # wide intervals, and the one in which the history began; the oldest SSP stands for what is older
-    for i in range(stop, n - 1):
+    for i in range(stop, n):
         low = log_age[i]
         if low >= log_end:
             break
-        high = min(log_age[i + 1], log_end) if i < n - 2 else log_end
-        width = log_age[i + 1] - low
+        oldest = i == n - 1
+        width = np.inf if oldest else log_age[i + 1] - low
+        high = log_end if oldest else min(log_age[i + 1], log_end)
         span = 10.0 ** (high - 9.0) - 10.0 ** (low - 9.0)
         pieces = int(max(np.ceil(span * per_tau), np.ceil((high - low) / _MAX_LOG_STEP)))
         step = (high - low) / pieces
@@ -161,8 +162,9 @@ def ssp_weights(history: History, age: float, tau: float, out: Array) -> int:
                 mass = _WEIGHTS[g] * step * _LN10 * lookback * _rate(history, age, per_tau, lookback)
                 right = min((s - low) / width, 1.0)
                 out[i] += (1.0 - right) * mass
-                out[i + 1] += right * mass
-        used = i + 2
+                if not oldest:
+                    out[i + 1] += right * mass
+        used = min(i + 2, n)
     total = 0.0
     for i in range(used):
         total += out[i]
