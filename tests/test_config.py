@@ -1,6 +1,9 @@
 import copy
+import importlib
+import inspect
 import json
 import os
+import pkgutil
 from dataclasses import asdict, fields
 from functools import reduce
 from pathlib import Path
@@ -11,9 +14,16 @@ import numpy as np
 import pytest
 import yaml
 
+import mocksed
 from mocksed import config
+from mocksed.cosmology import Cosmology
+from mocksed.diagnostics.settings import Settings
 from mocksed.errors import UserError
+from mocksed.galaxies import lightcone
+from mocksed.galaxies.lightcone import LightCone
+from mocksed.galaxies.spec import TableSpec
 from mocksed.relations import Relations
+from mocksed.relations.published import OH12_SOLAR
 from mocksed.sps import igm
 from mocksed.sps import table as ssp_table
 from mocksed.sps.model import DUST_TYPE, LIMITS, SFH, Model
@@ -618,11 +628,71 @@ def test_what_snakemake_hands_on_as_text_is_explained(schema, change, key):
         config.load({"run": "test"} | change, schema)
 
 
+OWN = {
+    "Model.dust_type",  # of somebody who asks for no slope
+    "Check.min_count",  # of galaxies of a whole sample
+    *(f"{owner}.{name}" for owner in ("Relation", "relation") for name in ("redshift", "log_mstar")),  # no limits
+    *("LightCone.draw.realisations", "write_shards.realisations"),  # indices, of which the schema has the number
+    "Settings.relation_name.quiescent",
+}
+"""Defaults of the library that are not those of the key of the same name."""
+
+
+def defaults_of_the_library():
+    """Yield the defaults of the arguments of functions and classes, with their names."""
+    for found in pkgutil.walk_packages(mocksed.__path__, "mocksed."):
+        if found.name == "mocksed.mpi":  # its import starts MPI
+            continue
+        for owner in vars(importlib.import_module(found.name)).values():
+            if getattr(owner, "__module__", None) != found.name:
+                continue
+            for function in filter(inspect.isfunction, vars(owner).values() if inspect.isclass(owner) else [owner]):
+                for name, parameter in inspect.signature(function).parameters.items():
+                    if parameter.default is not parameter.empty:
+                        yield f"{function.__qualname__}.{name}".replace("__init__.", ""), parameter.default
+
+
+def test_what_schema_and_library_both_hold_is_the_same(schema):
+    defaults = config.load({"run": "test"}, schema)
+    of_key = {}
+
+    def collect(section):
+        for key, value in section.items():
+            of_key.setdefault(key, []).append(value)
+            if isinstance(value, dict):
+                collect(value)
+
+    collect(defaults)
+    compared = set()
+    for name, value in defaults_of_the_library():
+        key = name.rpartition(".")[2]
+        is_a_default = isinstance(value, (bool, int, float, str, tuple)) and value not in ("", ())
+        if is_a_default and key in of_key and name not in OWN:
+            assert (list(value) if isinstance(value, tuple) else value) in of_key[key], name
+            compared.add(name.rpartition(".")[0])
+    assert compared >= {"Cosmology", "TableSpec", "LightCone", "Settings", "Search", "Model", "of_run", "population"}
+
+
 def test_defaults_of_the_schema_are_those_of_the_library(schema):
-    """The schema repeats what the literature gives: the scatter of the relations and the UVJ box."""
     defaults = config.load({"run": "test"}, schema)
     assert Relations.from_config(defaults["relations"]) == Relations()
     assert defaults["quiescent"]["uvj_box"] == dict(WILLIAMS2009)
+    assert Cosmology(**defaults["cosmology"]) == Cosmology()
+
+    def hashable(section):
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in section.items()}
+
+    assert Settings(**hashable(defaults["diagnostics"])) == Settings()
+    cone = hashable(defaults["galaxies"]["lightcone"])
+    cone |= {"area_deg2": cone.pop("area"), "seed": defaults["seed"]}
+    own = {name: argument.default for name, argument in inspect.signature(LightCone).parameters.items()}
+    assert cone == {key: own[key] for key in cone}
+    table = defaults["galaxies"]["table"]
+    assert table["oh12_solar"] == OH12_SOLAR
+    assert (table["redshift"], table["log_mstar"]) == (list(lightcone.REDSHIFTS), list(lightcone.LOG_MSTARS))
+    spec = TableSpec.from_config(table | {"path": "a.csv"}, defaults["quiescent"]["uvj_box"])
+    assert spec == TableSpec(Path("a.csv"), columns=spec.columns)
+    assert spec.roles() == TableSpec(Path("a.csv")).roles()
 
 
 def test_the_options_of_the_stellar_population_model_are_those_of_the_library(schema):
