@@ -12,7 +12,7 @@ from hypothesis import settings
 from mocksed.sps import table
 from mocksed.sps.engine import Engine
 from mocksed.sps.model import SLOPED, Model
-from tests import slurm_cluster
+from tests import processes, slurm_cluster
 from tests.runs import Workflow
 
 # the first call of a compiled function takes long, and the suite should say the same each time
@@ -80,6 +80,18 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         raise pytest.UsageError("there are no tests against FSPS, and MOCKSED_REQUIRE_FSPS is 1")
     if SLURM_REQUIRED and not any(item.get_closest_marker("slurm") for item in session.items):
         raise pytest.UsageError("there are no tests on SLURM, and MOCKSED_REQUIRE_SLURM is 1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    """Fail at the end of all if something that a test started is still at work, and end it."""
+    mark = processes.mark()
+    yield
+    if left := processes.left(mark):
+        said = "\n".join(f"{process.pid} {' '.join(process.cmdline())}" for process in left)
+        for process in left:
+            process.kill()
+        pytest.fail(f"tests left processes:\n{said}", pytrace=False)
 
 
 @pytest.fixture

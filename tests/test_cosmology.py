@@ -20,13 +20,18 @@ Z = np.array([0.01, 0.1, 1.0, 3.0, 8.0, 12.0, 20.0])
 COSMOLOGIES = [(67.66, 0.3111), (70.0, 0.3), (50.0, 0.99), (100.0, 0.01)]
 
 
+ROUNDING = 1e-14 * (1.0 + 10.0 / Z)
+"""Rounding of numbers that follow from the difference of two conformal times, which for z << 1 are almost equal: at
+z = 0.01 and Om0 = 0.01 distances are off by 3e-13 here and in astropy, to either side, and volumes by twice as much."""
+
+
 def close(function, method, unit):
     """Compare with astropy's closed forms, and with its integrals, whose own error is a few 1e-9."""
-    for theirs, more, rtol in ((FlatLambdaCDM, {}, 1e-12), (FlatwCDM, {"w0": -1.0}, 1e-8)):
+    for theirs, more, rtol in ((FlatLambdaCDM, {}, ROUNDING), (FlatwCDM, {"w0": -1.0}, 1e-8)):
         for h0, om0 in COSMOLOGIES:
             expected = getattr(theirs(H0=h0, Om0=om0, **more), method)(Z).to_value(unit)
             found = function(Cosmology(h0, om0), Z)
-            assert_allclose(found, expected, rtol=rtol, err_msg=f"{theirs.__name__} {h0} {om0}")
+            assert np.all(np.abs(found / expected - 1.0) < rtol), (theirs.__name__, h0, om0)
 
 
 def test_age_of_the_universe():

@@ -113,3 +113,12 @@ def test_all_that_is_installed_has_a_checksum(make: Make, tmp_path: Path, root: 
         assert all(re.search(r"==\S+ .*\\$", pin) for pin in pins)  # the checksums follow
     locked = (root / "requirements.lock").read_text()
     assert all(f"\n{name}==" in locked for name in ("editables", "hatchling"))
+
+
+def test_tools_are_run_as_modules(root: Path) -> None:
+    """Their scripts name the Python of the folder in which they were installed."""
+    script = re.compile(r'(?<!"-m", )"(snakemake|pytest|ruff|mypy|snakefmt|uv)", "-|\.venv/bin/(?!python)\w+')
+    files = [root / "Makefile", root / ".ci/run"]
+    files += [path for folder in ("tests", "benchmarks", "workflow", "src") for path in (root / folder).rglob("*.py")]
+    for path in files:
+        assert not script.search(path.read_text()), path

@@ -25,6 +25,7 @@ from tests import slurm_cluster
 from tests.runs import PATIENCE_S, cloned, merge, same
 
 CONFIG = "config/test/tiny.yaml"
+SNAKEMAKE = (sys.executable, "-m", "snakemake")
 TOO_LITTLE = ["parent:mem_mb=400*attempt", "assign:runtime=attempt"]
 """Requests that grow: of memory which Snakemake and the SSP table exceed, of a minute that a job is made to exceed."""
 
@@ -223,7 +224,7 @@ def troubled(cluster, copy) -> Run:
     """A run to which happens what a cluster has in store."""
     profile = ["--profile", "slurm", "--configfile", CONFIG]
     spectra = [f"results/tiny/spectra/{shard}.parquet" for shard in ("0000", "0001")]
-    run = Run(copy("troubled"), "snakemake", *spectra, *profile, "--set-resources", *TOO_LITTLE)
+    run = Run(copy("troubled"), *SNAKEMAKE, *spectra, *profile, "--set-resources", *TOO_LITTLE)
     try:
         slurm_cluster.ask("scancel", next(iter(run.wait_for(lambda: slurm_cluster.running("lightcone")))))
         run.wait_for(lambda: script_of("assign", "0000")).suspend()
@@ -322,7 +323,7 @@ def test_a_killed_snakemake_is_taken_over_from(cluster, copy, tiny):
 def test_a_bare_restart_is_told_of_the_lock_and_unlocked_by_one_command(cluster, copy):
     folder = copy("locked")
     target = ["results/tiny/parent/quiescent/0000.h5"]
-    command = ["snakemake", *target, "--profile", "slurm", "--configfile", CONFIG]
+    command = [*SNAKEMAKE, *target, "--profile", "slurm", "--configfile", CONFIG]
     first = Run(folder, *command)
     first.wait_for(lambda: script_of("parent", "0000")).suspend()
     first.kill()
@@ -343,7 +344,7 @@ def test_what_a_cancelled_job_removes_is_made_again(cluster, copy):
     folder = copy("removed")
     made, wanted = (f"results/tiny/{stage}/0001.parquet" for stage in ("galaxies", "neighbours"))
     command = ["--profile", "slurm", "--configfile", CONFIG]
-    first = Run(folder, "snakemake", made, *command)
+    first = Run(folder, *SNAKEMAKE, made, *command)
     script = first.wait_for(lambda: script_of("lightcone", "0001"))
     snakemake = next(parent for parent in script.parents() if "snakemake" in parent.cmdline())
     logs = folder / "logs/slurm/rule_lightcone/0001"
@@ -352,8 +353,8 @@ def test_what_a_cancelled_job_removes_is_made_again(cluster, copy):
     first.kill()
     assert (folder / made).exists()
     assert slurm_cluster.running("lightcone")
-    Run(folder, "snakemake", made, *command, "--unlock").succeed()
-    second = Run(folder, "snakemake", wanted, *command)
+    Run(folder, *SNAKEMAKE, made, *command, "--unlock").succeed()
+    second = Run(folder, *SNAKEMAKE, wanted, *command)
     second.wait_for(lambda: "are cancelled" in second.said())
     said = second.succeed()
     assert (folder / wanted).exists()
@@ -362,7 +363,7 @@ def test_what_a_cancelled_job_removes_is_made_again(cluster, copy):
 
 @pytest.mark.slow
 def test_the_profile_plans_and_draws_without_a_cluster(root):
-    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--configfile", CONFIG]
+    command = [*SNAKEMAKE, "--profile", "slurm", "--configfile", CONFIG]
     listed = subprocess.run([*command, "-n", "--forceall"], cwd=root, capture_output=True, text=True, check=True)
     assert "neighbours" in listed.stdout
     graph = subprocess.run(

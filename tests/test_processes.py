@@ -1,0 +1,12 @@
+import subprocess
+
+from tests import processes
+
+
+def test_a_process_that_was_left_is_found_though_its_parent_has_ended(monkeypatch):
+    monkeypatch.setenv(processes._NAME, "")  # restored at the end
+    mark = processes.mark()
+    subprocess.run(["sh", "-c", "sleep 60 > /dev/null 2>&1 &"], check=True)
+    (found,) = [process for process in processes.left(mark, 0.1) if process.cmdline() == ["sleep", "60"]]
+    found.kill()
+    assert found not in processes.left(mark)
