@@ -6,7 +6,6 @@ description are written; messages and the reference in config/README.md are made
 
 import copy
 import glob
-import json
 import math
 import os
 import re
@@ -20,7 +19,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from mocksed import relations, resources, yamlfile
+from mocksed import jsontext, relations, resources, yamlfile
 from mocksed.cosmology import AGE_MARGIN
 from mocksed.errors import UserError, suggestion
 from mocksed.galaxies import spec as table_spec
@@ -343,8 +342,7 @@ def _dotted(path: Sequence[str | int]) -> str:
 
 
 def _show(value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 80 else f"{text[:76]} ..."
+    return jsontext.shown(value, 80)
 
 
 def _message(where: str, problems: list[str]) -> str:
@@ -370,7 +368,7 @@ def _words(node: Node) -> str:
     if "oneOf" in node:
         return ", or ".join(_words(option) for option in node["oneOf"])
     if "const" in node:
-        return json.dumps(node["const"]).strip('"')
+        return jsontext.dumps(node["const"]).strip('"')
     if "enum" in node:
         return f"one of {', '.join('null' if item is None else str(item) for item in node['enum'])}"
     if "pattern" in node:
@@ -759,7 +757,7 @@ def _docs_table(properties: dict[str, Node], path: str = "") -> str:
     return _table(
         "key",
         (
-            (prefix + key, _words(node), f"`{json.dumps(node['default'])}`" if "default" in node else "required", node)
+            (prefix + key, _words(node), _code(node["default"]) if "default" in node else "required", node)
             for key, node in leaves.items()
         ),
         with_default=True,
@@ -773,9 +771,13 @@ def _docs_presets(root: Node) -> str:
     for path in dict.fromkeys(path for values in presets.values() for path in values):
         node = reduce(lambda node, key: node["properties"][key], path.split("."), root)
         values = [node["default"], *(values.get(path, node["default"]) for values in presets.values())]
-        lines.append(" | ".join([f"`{path}`", *(f"`{json.dumps(value)}`" for value in values)]))
+        lines.append(" | ".join([f"`{path}`", *map(_code, values)]))
     intro = "What a `preset` sets; keys that the config has win.\n"
     return f"## Presets\n\n{intro}\n" + "".join(f"| {line} |\n" for line in lines)
+
+
+def _code(default: Any) -> str:
+    return f"`{jsontext.dumps(default)}`"
 
 
 def _table(first: str, rows: Iterable[tuple[str, str, str, Node]], with_default: bool = False) -> str:

@@ -3,7 +3,6 @@
 Nothing here needs MPI: a run without ranks works on machines that have none.
 """
 
-import json
 import os
 import shlex
 import shutil
@@ -16,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mocksed import jsontext
 from mocksed.errors import UserError
 
 EXPECTED = "MOCKSED_RANKS"
@@ -135,7 +135,7 @@ def _on_ranks(work: Work, log_path: Path, threads: int, ranks: int, launcher: st
     What they say goes to standard error and to the log, which therefore has one writer.
     """
     file = log_path.with_suffix(".json")
-    file.write_text(json.dumps(asdict(work) | {"threads": threads}))
+    file.write_text(jsontext.dumps(asdict(work) | {"threads": threads}))
     started = command(launcher, ranks, file)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     process = subprocess.Popen(

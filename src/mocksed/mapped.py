@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed import __version__, hdf5, storage
+from mocksed import __version__, hdf5, jsontext, storage
 from mocksed.columns import column
 from mocksed.errors import UserError
 from mocksed.storage import replacing
@@ -78,7 +78,8 @@ def writing(
             if known := column(name):
                 dataset.attrs["unit"], dataset.attrs["description"] = known.unit, known.description
             dataset.attrs["crc32"] = checksums[name]
-        about = {key: json.dumps(value) for key, value in {"mocksed_version": __version__, **(metadata or {})}.items()}
+        said = {"mocksed_version": __version__, **(metadata or {})}
+        about = {key: jsontext.dumps(value) for key, value in said.items()}
         file.attrs.update(about)
         file.attrs[_OF_HEADER] = storage.checksum([n_rows, checksums, about])
 

@@ -10,7 +10,6 @@ not depend on its memory.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mocksed import __version__, realisations, storage
+from mocksed import __version__, jsontext, realisations, storage
 from mocksed.errors import UserError
 from mocksed.sps.model import Model
 
@@ -144,8 +143,8 @@ def agree(path: Path | str, said: Mapping[str, Any], expected: Mapping[str, Any]
         if differs := _difference(key, value, wanted):
             where, is_, should_be = differs
             raise UserError(
-                f"{path} was made with another configuration: {where} is {_shown(is_)}, expected {_shown(should_be)}. "
-                "Remove it and run again: it will be made anew."
+                f"{path} was made with another configuration: {where} is {jsontext.shown(is_)}, expected "
+                f"{jsontext.shown(should_be)}. Remove it and run again: it will be made anew."
             )
 
 
@@ -156,15 +155,6 @@ def _difference(key: str, found: Any, expected: Any) -> tuple[str, Any, Any] | N
         inside = (_difference(f"{key}.{name}", found.get(name), expected.get(name)) for name in names)
         return next(filter(None, inside), None)
     return None if found == expected else (key, found, expected)
-
-
-def _shown(value: Any) -> str:
-    """Return a value as a config has it, cut to a length that can be read."""
-    text = json.dumps(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-
-
-_LONGEST = 120
 
 
 def of_engine(engine: Engine | ReferenceEngine, sps: Mapping[str, Any]) -> dict[str, Any]:

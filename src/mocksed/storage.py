@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mocksed import __version__
+from mocksed import __version__, jsontext
 from mocksed.columns import column
 from mocksed.errors import UserError
 
@@ -105,14 +105,14 @@ def to_table(columns: Mapping[str, object], metadata: Mapping[str, object] | Non
         about = {"unit": known.unit, "description": known.description} if known else None
         arrays.append(array)
         fields.append(pa.field(name, array.type, metadata=about))
-    about_file = {"mocksed_version": json.dumps(__version__)}
-    about_file |= {key: json.dumps(value) for key, value in (metadata or {}).items()}
+    about_file = {"mocksed_version": jsontext.dumps(__version__)}
+    about_file |= {key: jsontext.dumps(value) for key, value in (metadata or {}).items()}
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=about_file))
 
 
 def told(table: pa.Table, metadata: Mapping[str, object]) -> pa.Table:
     """Return a table with further metadata."""
-    more = {key.encode(): json.dumps(value).encode() for key, value in metadata.items()}
+    more = {key.encode(): jsontext.dumps(value).encode() for key, value in metadata.items()}
     return table.replace_schema_metadata({**(table.schema.metadata or {}), **more})
 
 
@@ -329,7 +329,7 @@ _OF_CONTENT = "checksum"
 
 def checksum(content: object) -> int:
     """Return the CRC-32 of values that JSON has, however they are laid out in a file."""
-    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
+    return zlib.crc32(jsontext.dumps(content, sort_keys=True).encode())
 
 
 def _unreadable(path: Path | str, error: Exception) -> UserError:
@@ -345,7 +345,7 @@ def write_json(path: Path | str, content: object) -> None:
     if isinstance(content, dict):
         content[_OF_CONTENT] = checksum(content)
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+        temporary.write_text(jsontext.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def plain(value: Any) -> Any:

@@ -1,6 +1,5 @@
 """How every plot looks and how it is saved: sizes, colours, labels with units."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
@@ -14,7 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mocksed import storage
+from mocksed import jsontext, storage
 
 # Okabe & Ito (2008), distinct for all common forms of colour vision
 STAR_FORMING = "#0072B2"
@@ -103,7 +102,7 @@ def save(drawn: Figure, png: Path | str, pdf: Path | str, about: Mapping[str, An
         If a file cannot be written.
 
     """
-    said = json.dumps(about, sort_keys=True) if about else None
+    said = jsontext.dumps(about, sort_keys=True) if about else None
     with storage.replacing(png) as temporary:
         drawn.savefig(temporary, dpi=150, metadata={"Software": None, "Description": said})
     with storage.replacing(pdf) as temporary:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mocksed import jsontext
 from mocksed.errors import UserError
 from mocksed.galaxies.files import Files, files_of, table_path
 
@@ -43,7 +44,7 @@ def of_config(config: Mapping[str, Any]) -> Count:
         return _of_table(path, table["format"], table["dataset"], tuple(file.stat().st_mtime_ns for file in files))
     if n := galaxies["lightcone"]["n_galaxies"]:
         return Count(int(n), "as the config says")
-    drawn = _of_lightcone(json.dumps([galaxies["lightcone"], config["cosmology"], config["seed"]]))
+    drawn = _of_lightcone(jsontext.dumps([galaxies["lightcone"], config["cosmology"], config["seed"]]))
     return Count(drawn, f"drawn for {galaxies['lightcone']['area']:g} deg^2")
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed import mapped, provenance
+from mocksed import jsontext, mapped, provenance
 from mocksed import relations as rel
 from mocksed.cosmology import AGE_MARGIN, Cosmology, age_max, t_univ
 from mocksed.errors import UserError
@@ -225,7 +225,7 @@ def recipe(
         "sps_model": asdict(model),
         "ssp_table_sha256": provenance.sha256(sps["table"]),
     }
-    return json.loads(json.dumps(result))  # type: ignore[no-any-return]
+    return json.loads(jsontext.dumps(result))  # type: ignore[no-any-return]
 
 
 def write(

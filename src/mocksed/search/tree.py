@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from mocksed import mapped, storage
+from mocksed import jsontext, mapped, storage
 from mocksed.errors import UserError
 from mocksed.jobs import Progress
 from mocksed.search import kdtree, parent
@@ -100,7 +100,7 @@ def read(leaves: Path | str, about: Path | str, metric: Metric, start: int, stop
     if not isinstance(stored, Mapping) or not {"rows", "metric", "crc32"} <= stored.keys():
         raise UserError(f"{about} does not describe a tree shard. {_REMOVE}")
     parent.check_recipe(about, stored, recipe)
-    for key, expected in {"metric": json.loads(json.dumps(asdict(metric))), "rows": [start, stop]}.items():
+    for key, expected in {"metric": json.loads(jsontext.dumps(asdict(metric))), "rows": [start, stop]}.items():
         if stored[key] != expected:
             raise UserError(f"{about} is of another search: {key} is {stored[key]}, expected {expected}. {_REMOVE}")
     try:

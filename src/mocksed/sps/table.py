@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed import hdf5, provenance, storage
+from mocksed import hdf5, jsontext, provenance, storage
 from mocksed.errors import UserError
 from mocksed.storage import replacing
 
@@ -175,8 +175,8 @@ def write(path: Path | str, table: SSPTable) -> None:
     """Write the table to an HDF5 file, whole or not at all."""
     with replacing(path) as temporary, hdf5.created(temporary) as (file, _):
         file.attrs["format"] = FORMAT
-        file.attrs["provenance"] = json.dumps(table.provenance, sort_keys=True)
-        file.attrs[_CHECKSUMS] = json.dumps(checksums(table), sort_keys=True)
+        file.attrs["provenance"] = jsontext.dumps(table.provenance, sort_keys=True)
+        file.attrs[_CHECKSUMS] = jsontext.dumps(checksums(table), sort_keys=True)
         file["line_name"] = np.array(table.line_name, h5py.string_dtype())
         for name in _ARRAYS:
             data = getattr(table, name)
