@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mocksed import realisations
+from mocksed.columns import MORPHOLOGY
 from mocksed.errors import UserError
 from mocksed.galaxies import count, given
 from mocksed.search import KINDS
@@ -81,7 +82,7 @@ _LAWS: dict[str, Law] = {
     "compare": Law(340, 11.0, row_bytes=560, row_us=22.0, row_disk=0),
     "ssp_table": Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0),
 }
-_PER_COLUMN = Law(0, 0, row_bytes=12, row_us=0.3, row_disk=3.7)  # of magnitudes or lines that the catalogue has
+_PER_COLUMN = Law(0, 0, row_bytes=12, row_us=0.3, row_disk=3.7)  # of magnitudes, lines or shapes that the catalogue has
 _MOVED = Law(150, 1.5, row_bytes=250, row_us=35.0, row_disk=9)  # of galaxies onto what their table gives
 _READ_US = 0.2  # of each row of the catalogue and of the parent, of which plots take samples
 _PER_WAVELENGTH = 3.6  # bytes on disk, compressed
@@ -298,7 +299,7 @@ def _law(rule: str, config: Mapping[str, Any], one_tree: bool = False) -> Law:
     """Return the law of a rule.
 
     That of a search depends on the points of the trees that are searched one after the other, by default as many as
-    `tree_shards` says, that of the catalogue on the magnitudes and lines that it has.
+    `tree_shards` says, that of the catalogue on the magnitudes, lines and shapes that it has.
     """
     law = _LAWS[rule]
     if rule == "neighbours":
@@ -311,6 +312,7 @@ def _law(rule: str, config: Mapping[str, Any], one_tree: bool = False) -> Law:
         return law
     lines, photometry = config["spectra"]["lines"], config["photometry"]
     n = (_ALL_LINES if lines == "all" else len(lines)) + len(photometry["filters"]) + len(photometry["rest_frame"])
+    n += len(MORPHOLOGY) if config["morphology"]["write"] else 0
     return Law(*(base + n * more for base, more in zip(law, _PER_COLUMN, strict=True)))
 
 
