@@ -117,6 +117,38 @@ def line_column(line: str) -> str:
     return f"line_{line}"
 
 
+@dataclass(frozen=True)
+class FluxUnit:
+    """A unit of fluxes: how astropy calls it, and the flux of AB magnitude 0 in it."""
+
+    unit: str
+    of_magnitude_0: float
+
+
+_AB_0_JY = 10.0**3.56  # 48.6 / 2.5 = 19.44, and 1 Jy = 1e-23 erg/s/cm2/Hz
+
+FLUX_UNITS = {
+    "uJy": FluxUnit("uJy", _AB_0_JY * 1e6),
+    "nJy": FluxUnit("nJy", _AB_0_JY * 1e9),
+    "maggies": FluxUnit("mgy", 1.0),
+}
+"""Units in which fluxes of a survey can be, by their names in the config."""
+
+
+def survey_column(name: str, flux_unit: str) -> Column | None:
+    """Return what is known of a column of the stage ``survey``, whose fluxes are in a unit."""
+    for prefix, (type_, unit, description) in {
+        "flux_err_": (_f4, flux_unit, "standard error of the flux in {}"),
+        "flux_": (_f4, flux_unit, "flux in {} with noise, may be negative"),
+        "snr_": (_f4, "", "signal-to-noise ratio in {}"),
+        "detected_": (_b, "", "whether the signal-to-noise ratio in {} is at or above the threshold"),
+        "limit_": (_f4, flux_unit, "flux in {} that is 5 times its error in the aperture of the galaxy"),
+    }.items():
+        if name.startswith(prefix):
+            return Column(type_, unit, description.format(name.removeprefix(prefix)))
+    return COLUMNS.get(name)
+
+
 def column(name: str) -> Column | None:
     """Return what is known of a column, None for one that passed through from the user's table."""
     if name.startswith("mag_"):
