@@ -23,6 +23,7 @@ rule all:
     input:
         shards_of("catalog"),
         shards_of("spectra") if cfg["spectra"]["write"] else [],
+        shards_of("survey") if SURVEY else [],
         expand(f"{R}/plots/{{diagnostic}}.{{format}}", diagnostic=PLOTS, format=["png", "pdf"]),
         f"{R}/summary.json",
 

@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     of_lines.add_argument(
         "--configfile", type=Path, metavar="F", help="a config with another SSP table than the default"
     )
+    add_command(commands, "surveys", list_surveys, "print the surveys that are known by name", configfile=False)
     add_command(commands, "relations", list_relations, "print the scaling relations by name, as Markdown", False)
     add_spectra(commands)
     add_command(
@@ -180,6 +181,18 @@ def list_lines(args: argparse.Namespace) -> None:
     print(f"{'line':16s} {'vacuum [A]':>11s}  name in FSPS")
     for name, centre in zip(names, wavelength, strict=True):
         print(f"{lines.slug(name):16s} {centre:11.2f}  {name}")
+
+
+def list_surveys(args: argparse.Namespace) -> None:
+    """Print the surveys whose depths are known."""
+    from mocksed.survey import stage
+    from mocksed.survey.bands import presets
+
+    sigma_sys = config.load({"run": "surveys"}, args.schema)["survey"]["sigma_sys"]
+    for preset in presets().values():
+        print(f"{preset.name}: {preset.is_}\n  {preset.source}, {preset.url}")
+        for name, limit in stage.limits(preset.bands, {"unit": "uJy", "sigma_sys": sigma_sys}).items():
+            print(f"  {name:20s} {limit['mag']:6.2f}")
 
 
 def list_relations(args: argparse.Namespace) -> None:

@@ -66,6 +66,12 @@ COLUMNS: dict[str, Column] = {
     "mass_fraction": Column(_f8, "", "surviving stellar mass per stellar mass formed, remnants included"),
     "distance": Column(_f8, "", "distance between what was drawn and what came out, in the metric of the run"),
     "flags": Column(_i4, "", "bits, see mocksed.columns.Flag"),
+    # sizes and shapes
+    "re_circ": Column(_f4, "kpc", "circularised half-light radius, that along the major axis times sqrt(axis_ratio)"),
+    "re_maj": Column(_f4, "arcsec", "half-light radius along the major axis; null at redshift 0"),
+    "sersic_n": Column(_f4, "", "Sersic index"),
+    "axis_ratio": Column(_f4, "", "minor over major axis"),
+    "position_angle": Column(_f4, "deg", "position angle of the major axis, from north to east"),
     # neighbours
     "parent_row": Column(_i8, "", "row of the parent catalogue of its class that the galaxy takes"),
     "parent_found": Column(_b, "", "whether any parent point was young enough"),
@@ -75,6 +81,9 @@ COLUMNS: dict[str, Column] = {
     "spectrum": Column(pa.list_(_f4), "Lsun/Hz", "rest-frame L_nu of the galaxy (Lsun = 3.839e33 erg/s)"),
 }
 """Every named column; those of magnitudes and emission lines are made by `magnitude_column` and the like."""
+
+MORPHOLOGY = ("re_circ", "re_maj", "sersic_n", "axis_ratio", "position_angle")
+"""Columns of sizes and shapes; those that the user's table has pass through."""
 
 GIVEN = ("log_sfr", "log_zmet", "log_us", "muv", "beta", "dust2", "age")
 """Quantities that a user's table may give, in columns ``given_<name>`` and ``given_<name>_error`` (`given_column`)."""
@@ -106,6 +115,38 @@ def rest_frame_column(filter_name: str) -> str:
 def line_column(line: str) -> str:
     """Return the name of the column with the luminosity of an emission line (`mocksed.lines.slug`)."""
     return f"line_{line}"
+
+
+@dataclass(frozen=True)
+class FluxUnit:
+    """A unit of fluxes: how astropy calls it, and the flux of AB magnitude 0 in it."""
+
+    unit: str
+    of_magnitude_0: float
+
+
+_AB_0_JY = 10.0**3.56  # 48.6 / 2.5 = 19.44, and 1 Jy = 1e-23 erg/s/cm2/Hz
+
+FLUX_UNITS = {
+    "uJy": FluxUnit("uJy", _AB_0_JY * 1e6),
+    "nJy": FluxUnit("nJy", _AB_0_JY * 1e9),
+    "maggies": FluxUnit("mgy", 1.0),
+}
+"""Units in which fluxes of a survey can be, by their names in the config."""
+
+
+def survey_column(name: str, flux_unit: str) -> Column | None:
+    """Return what is known of a column of the stage ``survey``, whose fluxes are in a unit."""
+    for prefix, (type_, unit, description) in {
+        "flux_err_": (_f4, flux_unit, "standard error of the flux in {}"),
+        "flux_": (_f4, flux_unit, "flux in {} with noise, may be negative"),
+        "snr_": (_f4, "", "signal-to-noise ratio in {}"),
+        "detected_": (_b, "", "whether the signal-to-noise ratio in {} is at or above the threshold"),
+        "limit_": (_f4, flux_unit, "flux in {} that is 5 times its error in the aperture of the galaxy"),
+    }.items():
+        if name.startswith(prefix):
+            return Column(type_, unit, description.format(name.removeprefix(prefix)))
+    return COLUMNS.get(name)
 
 
 def column(name: str) -> Column | None:
@@ -156,5 +197,5 @@ FLAG_DESCRIPTIONS = {
     Flag.AGE_NOT_MET: "given age not met",
 }
 
-RESERVED = frozenset(COLUMNS) - {"galaxy_id", "redshift", "log_mstar", "quiescent", "ra", "dec"}
+RESERVED = frozenset(COLUMNS) - {"galaxy_id", "redshift", "log_mstar", "quiescent", "ra", "dec", *MORPHOLOGY}
 """Names that a user's pass-through column may not carry (nor any starting with one of `PREFIXES`)."""

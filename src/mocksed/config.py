@@ -494,6 +494,13 @@ def _wavelength(config: dict[str, Any]) -> Any:
         return None  # _check_ssp_table says so
 
 
+def _check_survey(config: dict[str, Any]) -> Iterator[str]:
+    if any(config["survey"][key] for key in ("presets", "depths", "fwhm", "gamma")):
+        from mocksed.survey import bands  # most configs do without
+
+        yield from bands.problems(config)
+
+
 def _check_lines(config: dict[str, Any]) -> Iterator[str]:
     names, table = _get(config, "spectra.lines"), _get(config, "sps.table")
     if not names or names == "all" or _get(config, "sps.engine") != "table" or not os.path.isfile(table):
@@ -704,6 +711,7 @@ _CHECKS = (
     _check_redshift_bins,
     _check_filters,
     _check_lines,
+    _check_survey,
     _check_table,
     _check_ssp_table,
     _check_results,

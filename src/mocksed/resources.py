@@ -15,10 +15,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mocksed import realisations
+from mocksed.columns import MORPHOLOGY
 from mocksed.errors import UserError
 from mocksed.galaxies import count, given
 from mocksed.search import KINDS
 from mocksed.search.nodes import SFR_OFFSETS, grid
+from mocksed.survey import bands
 
 SNAKEMAKE_MB = 420
 """Memory of the processes around a script in a job on a cluster [MB]: two Snakemakes, one that SLURM starts and one
@@ -76,12 +78,14 @@ _LAWS: dict[str, Law] = {
     "assign": Law(275, 2.4, row_bytes=200, row_us=2.2, row_disk=70, point_bytes=20),
     "catalog": Law(400, 3.6, row_bytes=570, row_us=44.0, row_disk=205),
     "spectra": Law(430, 2.6, row_bytes=100, row_us=65.0, row_disk=0),
+    "survey": Law(170, 1.2, row_bytes=60, row_us=0.1, row_disk=5),
     "plot": Law(380, 7.0, row_bytes=290, row_us=1.0, row_disk=0, point_bytes=45),
     "summary": Law(300, 3.8, row_bytes=640, row_us=4.0, row_disk=0, point_bytes=45),
     "compare": Law(340, 11.0, row_bytes=560, row_us=22.0, row_disk=0),
     "ssp_table": Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0),
 }
-_PER_COLUMN = Law(0, 0, row_bytes=12, row_us=0.3, row_disk=3.7)  # of magnitudes or lines that the catalogue has
+_PER_BAND = Law(0, 0, row_bytes=40, row_us=0.4, row_disk=12)  # of the survey
+_PER_COLUMN = Law(0, 0, row_bytes=12, row_us=0.3, row_disk=3.7)  # of magnitudes, lines or shapes that the catalogue has
 _MOVED = Law(150, 1.5, row_bytes=250, row_us=35.0, row_disk=9)  # of galaxies onto what their table gives
 _READ_US = 0.2  # of each row of the catalogue and of the parent, of which plots take samples
 _PER_WAVELENGTH = 3.6  # bytes on disk, compressed
@@ -279,7 +283,9 @@ def _jobs(config: Mapping[str, Any]) -> dict[str, int]:
     jobs = dict.fromkeys(_of_a_shard(config), config["galaxies"]["shards"])
     jobs |= {"parent": 2 * config["parent"]["shards"], "tree": sum(tree_shards(config, kind) for kind in KINDS)}
     jobs |= {"input_table": 1, "balance": 1, "plot": _PLOTS, "summary": 1}
-    left_out = {"lightcone", "input_table", "balance", "spectra", "compare", "ssp_table"} - set(_of_a_shard(config))
+    left_out = {"lightcone", "input_table", "balance", "spectra", "survey", "compare", "ssp_table"} - set(
+        _of_a_shard(config)
+    )
     if config["galaxies"]["source"] == "table":
         left_out.remove("input_table")
     if config["assignment"]["method"] == "choose":
@@ -291,14 +297,15 @@ def _of_a_shard(config: Mapping[str, Any]) -> list[str]:
     """Return the rules that have a job for each shard of galaxies."""
     first = ["lightcone"] if config["galaxies"]["source"] == "lightcone" else []
     last = ["spectra"] if config["spectra"]["write"] else []
-    return [*first, "neighbours", "assign", "catalog", *last]
+    seen = ["survey"] if bands.is_asked_for(config) else []
+    return [*first, "neighbours", "assign", "catalog", *last, *seen]
 
 
 def _law(rule: str, config: Mapping[str, Any], one_tree: bool = False) -> Law:
     """Return the law of a rule.
 
     That of a search depends on the points of the trees that are searched one after the other, by default as many as
-    `tree_shards` says, that of the catalogue on the magnitudes and lines that it has.
+    `tree_shards` says, that of the catalogue on the magnitudes, lines and shapes that it has.
     """
     law = _LAWS[rule]
     if rule == "neighbours":
@@ -307,10 +314,14 @@ def _law(rule: str, config: Mapping[str, Any], one_tree: bool = False) -> Law:
         return law._replace(row_us=law.row_us + trees * search_us(n / trees))
     if rule == "assign" and given.of_config(config["galaxies"]):
         return Law(*(base + more for base, more in zip(law, _MOVED, strict=True)))
+    if rule == "survey":
+        n = len(bands.of_config(config))
+        return Law(*(base + n * more for base, more in zip(law, _PER_BAND, strict=True)))
     if rule != "catalog":
         return law
     lines, photometry = config["spectra"]["lines"], config["photometry"]
     n = (_ALL_LINES if lines == "all" else len(lines)) + len(photometry["filters"]) + len(photometry["rest_frame"])
+    n += len(MORPHOLOGY) if config["morphology"]["write"] else 0
     return Law(*(base + n * more for base, more in zip(law, _PER_COLUMN, strict=True)))
 
 

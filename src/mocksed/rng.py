@@ -31,6 +31,8 @@ class Stage(IntEnum):
     SHARDS = 8
     ASSIGNMENT = 9
     GIVEN = 10
+    MORPHOLOGY = 11
+    SURVEY = 12
 
 
 @njit(inline="always")

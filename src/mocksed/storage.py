@@ -11,7 +11,7 @@ import os
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mocksed import __version__, jsontext
-from mocksed.columns import column
+from mocksed.columns import Column, column
 from mocksed.errors import UserError
 
 ROW_GROUP = 65_536
@@ -86,7 +86,11 @@ def _umask() -> int:
     return mask
 
 
-def to_table(columns: Mapping[str, object], metadata: Mapping[str, object] | None = None) -> pa.Table:
+def to_table(
+    columns: Mapping[str, object],
+    metadata: Mapping[str, object] | None = None,
+    describe: Callable[[str], Column | None] = column,
+) -> pa.Table:
     """Return an Arrow table of arrays whose fields carry unit and description.
 
     Parameters
@@ -96,11 +100,13 @@ def to_table(columns: Mapping[str, object], metadata: Mapping[str, object] | Non
         column becomes null: missing is null, never a magic number.
     metadata : mapping of str to object, optional
         Stored in the schema, each value as JSON.
+    describe : callable
+        What is known of a column by its name: for files whose columns are not those of the catalogue.
 
     """
     arrays, fields = [], []
     for name, values in columns.items():
-        known = column(name)
+        known = describe(name)
         array = _to_arrow(values, known.type if known else None)
         about = {"unit": known.unit, "description": known.description} if known else None
         arrays.append(array)

@@ -45,6 +45,7 @@ rule catalog:
         sps=cfg["sps"],
         photometry=cfg["photometry"],
         lines=cfg["spectra"]["lines"],
+        morphology=cfg["morphology"],
         wavelength=cfg["spectra"]["wavelength"],
         about=SEARCH["about"],
         shard=lambda wildcards: number_of(wildcards.shard),

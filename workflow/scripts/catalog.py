@@ -1,6 +1,7 @@
 """Compute the galaxies' derived quantities, magnitudes and emission lines."""
 
-from mocksed import catalog, filters, lines, provenance, realisations, spectra, storage
+from mocksed import catalog, filters, lines, morphology, provenance, realisations, spectra, storage
+from mocksed.columns import MORPHOLOGY
 from mocksed.cosmology import Cosmology
 from mocksed.jobs import job, progress
 from mocksed.search import KINDS, given
@@ -31,10 +32,14 @@ with job(snakemake.log[0], snakemake.threads):
         columns |= catalog.magnitudes(
             columns, apparent, rest_frame, engine=engine, cosmo=cosmo, igm_model=params.sps["igm"], progress=bar
         )
+    if params.morphology["write"]:
+        of_table = storage.to_arrays(table.select([name for name in MORPHOLOGY if name in table.column_names]))
+        columns |= morphology.shapes(columns, of_table, seed=params.about["seed"], cosmo=cosmo)
     passed_through = {name: table[name] for name in table.column_names if name not in columns}
     about = provenance.of_file(snakemake.input.assigned[0]) | provenance.of_engine(engine, params.sps)
     about |= spectra.in_catalogue(params.sps, params.wavelength)
     about["lines"] = {name: engine.line_name[i] for name, i in lines.indices(params.lines, engine.line_name).items()}
     about["filters"] = {band.name: round(band.pivot, 2) for band in (*apparent, *rest_frame)}  # pivot wavelengths [A]
+    about |= {"morphology": params.morphology} if params.morphology["write"] else {}
     about |= {"uvj_box": params.uvj_box} | provenance.of_shard(*params.shard)
     storage.write_table(snakemake.output[0], columns | passed_through, about | params.about)

@@ -1,0 +1,1 @@
+"""What a survey sees of the galaxies of a catalogue: fluxes with noise, and whether they are detected."""

@@ -1,0 +1,199 @@
+"""The filters of a survey and how deep it sees in each: presets, which are data (presets.yaml), and the user's own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mocksed import yamlfile
+from mocksed.errors import suggestion
+
+PRESETS = Path(__file__).with_name("presets.yaml")
+
+ALL_SKY = 0.04
+"""gamma of noise that is that of the background alone, as from space."""
+
+_DEPTHS = (10.0, 40.0)  # that make sense [AB mag]
+_REFERENCE_S = 30.0  # exposure that c_m is for
+
+
+@dataclass(frozen=True)
+class Band:
+    """A filter of a survey.
+
+    Attributes
+    ----------
+    name : str
+        The filter.
+    depth : float
+        Magnitude of a point source that has a signal-to-noise ratio of 5 in one visit [AB mag].
+    visits : float
+        How many visits are stacked.
+    gamma : float
+        Of `mocksed.survey.noise.flux_error`: what the noise of a faint source takes of that of one at the depth.
+    fwhm : float, optional
+        Of the PSF in the images [arcsec]; only apertures need it.
+
+    """
+
+    name: str
+    depth: float
+    visits: float = 1.0
+    gamma: float = ALL_SKY
+    fwhm: float | None = None
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A survey with a name: what it is, and where the numbers come from."""
+
+    name: str
+    is_: str
+    source: str
+    url: str
+    bands: tuple[Band, ...]
+
+
+@cache
+def presets() -> dict[str, Preset]:
+    """Return the surveys that are known by name."""
+    return {
+        name: Preset(
+            name, content["is"], content["source"], content["url"],
+            tuple(_band(filter_, own, content.get("years", 1.0)) for filter_, own in content["bands"].items()),
+        )
+        for name, content in yamlfile.read(PRESETS).items()
+    }  # fmt: skip
+
+
+def _band(name: str, own: Mapping[str, float], years: float) -> Band:
+    depth = own["depth"] if "depth" in own else depth_of_visit(**{key: own[key] for key in _OF_VISIT})
+    fwhm = own.get("fwhm")
+    if fwhm is not None:
+        fwhm *= own.get("airmass", 1.0) ** 0.6
+    return Band(name, depth, years * own.get("visits", 1.0), own.get("gamma", ALL_SKY), fwhm)
+
+
+_OF_VISIT = ("exposure", "airmass", "fwhm", "sky", "dark_sky", "extinction", "c_m", "dc_m_inf")
+
+
+def depth_of_visit(
+    *, exposure: float, airmass: float, fwhm: float, sky: float, dark_sky: float, extinction: float, c_m: float,
+    dc_m_inf: float,
+) -> float:  # fmt: skip
+    """Return the 5 sigma depth for point sources of a visit from the ground [AB mag].
+
+    Ivezic et al. (2019), eq. 6, with the correction for read noise of Bianco et al. (2022), eqs 2 and 3.
+
+    Parameters
+    ----------
+    exposure : float
+        [s].
+    airmass : float
+        1 or more.
+    fwhm : float
+        Seeing at the zenith [arcsec].
+    sky, dark_sky : float
+        Brightness of the sky, as it is and where ``c_m`` is for [mag / arcsec^2].
+    extinction : float
+        At the zenith [mag].
+    c_m, dc_m_inf : float
+        What the telescope, camera and filter are worth, and how much more it is in a long exposure [mag].
+
+    """
+    tau = exposure / _REFERENCE_S * 10.0 ** (-0.4 * (sky - dark_sky))
+    read_noise = dc_m_inf - 1.25 * math.log10(1.0 + (10.0 ** (0.8 * dc_m_inf) - 1.0) / tau)
+    seeing, time = 2.5 * math.log10(0.7 / fwhm), 1.25 * math.log10(exposure / _REFERENCE_S)
+    return c_m + 0.5 * (sky - 21.0) + seeing + time - extinction * (airmass - 1.0) + read_noise
+
+
+def of_config(config: Mapping[str, Any]) -> list[Band]:
+    """Return the bands that a complete, valid config asks for, in the order of ``photometry.filters``.
+
+    Depths of the config take the place of those of presets, as depths of the whole survey.
+    """
+    survey = config["survey"]
+    found: dict[str, Band] = {}
+    for name in survey["presets"]:
+        found |= {band.name: band for band in presets()[name].bands}
+    for name, depth in survey["depths"].items():
+        known = found.get(name, Band(name, depth))
+        found[name] = Band(name, depth, 1.0, known.gamma, known.fwhm)
+    changed = {
+        name: Band(**{**asdict(band), **{key: survey[key][name] for key in ("gamma", "fwhm") if name in survey[key]}})
+        for name, band in found.items()
+    }
+    return [changed[name] for name in config["photometry"]["filters"] if name in changed]
+
+
+def is_asked_for(config: Mapping[str, Any]) -> bool:
+    """Return whether a complete config asks for what a survey sees."""
+    return bool(config["survey"]["presets"] or config["survey"]["depths"])
+
+
+def sources(config: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Return what a file says of the presets that a config names: what each is, and its source."""
+    named = (presets()[name] for name in config["survey"]["presets"])
+    return {preset.name: {"is": preset.is_, "source": preset.source, "url": preset.url} for preset in named}
+
+
+def problems(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a complete config's ``survey``, each with its key."""
+    survey, filters = config["survey"], config["photometry"]["filters"]
+    known = [name for name in survey["presets"] if name in presets()]
+    for name in survey["presets"]:
+        if name not in presets():
+            yield (
+                f"survey.presets: '{name}' is not known{suggestion(name, presets())}; expected some of "
+                f"{', '.join(presets())} (`mocksed surveys` says what they are), or your own survey.depths"
+            )
+        elif not any(band.name in filters for band in presets()[name].bands):
+            names = ", ".join(band.name for band in presets()[name].bands)
+            yield f"survey.presets: none of the filters of {name} is in photometry.filters; expected some of {names}"
+    in_presets: dict[str, list[str]] = {}
+    for name in known:
+        for band in presets()[name].bands:
+            in_presets.setdefault(band.name, []).append(name)
+    several = {name: of for name, of in in_presets.items() if len(of) > 1 and name not in survey["depths"]}
+    for name, of in several.items():
+        yield f"survey.presets: {' and '.join(of)} both have a depth of {name}; name one of them, or set survey.depths"
+    for name, depth in survey["depths"].items():
+        if name not in filters:
+            yield (
+                f"survey.depths.{name}: the catalogue has no such filter{suggestion(name, filters)}; expected one of "
+                "photometry.filters, or add it there"
+            )
+        if not _DEPTHS[0] <= depth <= _DEPTHS[1]:
+            yield (
+                f"survey.depths.{name}: {depth:g} is not allowed; expected the AB magnitude of a point source at 5 "
+                f"sigma, from {_DEPTHS[0]:g} to {_DEPTHS[1]:g}"
+            )
+    for key in ("gamma", "fwhm"):
+        for name in survey[key]:
+            if name not in survey["depths"] and name not in in_presets:
+                yield f"survey.{key}.{name}: not used; expected a filter of survey.presets or survey.depths"
+    if not several and len(known) == len(survey["presets"]):
+        yield from _problems_of_apertures(config, of_config(config))
+
+
+def _problems_of_apertures(config: Mapping[str, Any], bands: Sequence[Band]) -> Iterator[str]:
+    survey = config["survey"]
+    if survey["aperture"] == "point" or not is_asked_for(config):
+        return
+    if not config["morphology"]["write"]:
+        yield (
+            f"survey.aperture: {survey['aperture']} is not allowed without the sizes of the galaxies; set "
+            "morphology.write to true (columns of the table are kept), or expected point"
+        )
+    if lacking := [band.name for band in bands if band.fwhm is None]:
+        yield (
+            f"survey.fwhm: missing for {', '.join(lacking)}; survey.aperture {survey['aperture']} needs the width of "
+            "their PSF [arcsec]"
+        )
+    low, high = survey["gaap_diameter"]
+    if not 0.0 < low < high:
+        yield f"survey.gaap_diameter: {[low, high]} is not allowed; expected the smaller one first, above 0"
