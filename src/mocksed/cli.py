@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mocksed import __version__, config, launch, measured, planning
+from mocksed import __version__, columns, config, launch, measured, planning
 from mocksed.errors import UserError
 
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     of_lines.add_argument(
         "--configfile", type=Path, metavar="F", help="a config with another SSP table than the default"
     )
+    add_command(commands, "columns", list_columns, "print the columns of the catalogue, as Markdown", configfile=False)
     add_command(commands, "relations", list_relations, "print the scaling relations by name, as Markdown", False)
     add_spectra(commands)
     add_command(
@@ -180,6 +181,11 @@ def list_lines(args: argparse.Namespace) -> None:
     print(f"{'line':16s} {'vacuum [A]':>11s}  name in FSPS")
     for name, centre in zip(names, wavelength, strict=True):
         print(f"{lines.slug(name):16s} {centre:11.2f}  {name}")
+
+
+def list_columns(args: argparse.Namespace) -> None:
+    """Print the columns of the catalogue."""
+    print(columns.markdown(), end="")
 
 
 def list_relations(args: argparse.Namespace) -> None:
