@@ -65,6 +65,8 @@ format: env
 
 docs: env
 	$(MOCKSED) config-docs > config/README.md
+	$(MOCKSED) columns > docs/columns.md
+	$(MOCKSED) relations > docs/relations.md
 
 env: .venv/.installed
 

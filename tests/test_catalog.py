@@ -282,7 +282,7 @@ def test_lines_are_those_of_the_whole_galaxy_and_gas(built, engine):
     parameters = (built[name][shining] for name in parent.FSPS)
     expected = engine.lines(*parameters) * formed[shining, None]
     for name, fsps in zip(found, ("Ba-alpha 6563", "[O III] 5007", "C II 157.636um"), strict=True):
-        assert found[name].dtype == np.float32
+        assert found[name].dtype == np.float64
         assert_array_equal(np.isnan(found[name]), built["quiescent"])
         assert_allclose(found[name][shining], expected[:, engine.line_name.index(fsps)], rtol=1e-6)
 

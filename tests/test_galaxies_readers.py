@@ -330,7 +330,7 @@ def test_units_that_files_state(tmp_path):
                 assert (found.unit("m"), found.unit("z"), found.unit("none")) == (found.units["m"], "", "")
     storage.write_table(tmp_path / "of_mocksed.parquet", {"log_sfr": np.ones(1), "mine": np.ones(1)})
     with open_table(tmp_path / "of_mocksed.parquet") as found:
-        assert found.units == {"log_sfr": "log10(Msun/yr)"}
+        assert found.units == {"log_sfr": "dex(Msun/yr)"}
     with h5py.File(tmp_path / "attributes.hdf5", "w") as file:
         file["m"], file["v"], file["z"] = np.ones(2), np.ones((2, 3)), np.ones(2)
         file["m"].attrs["unit"], file["v"].attrs["units"], file["z"].attrs["units"] = "Msun", np.bytes_("km/s"), 3

@@ -164,7 +164,7 @@ def test_fields_carry_unit_and_description(tmp_path):
     assert stored.field("mag_jwst_f277w").metadata[b"unit"] == b"mag(AB)"
     assert stored.field("line_halpha_6563").metadata[b"unit"] == b"Lsun"
     assert b"halpha_6563" in stored.field("line_halpha_6563").metadata[b"description"]
-    assert stored.field("line_halpha_6563").type == pa.float32()
+    assert stored.field("line_halpha_6563").type == pa.float64()
     assert not stored.field("mine").metadata
     assert storage.metadata(path) == {"mocksed_version": __version__, "wavelength": [1.0, 2.0]}
 

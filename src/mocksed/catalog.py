@@ -216,7 +216,7 @@ def line_luminosities(
     *,
     engine: Engine | ReferenceEngine,
     progress: Progress | None = None,
-) -> dict[str, NDArray[np.float32]]:
+) -> dict[str, Array]:
     """Return the luminosities of emission lines [Lsun] of the whole galaxy, dust included, one column for each line.
 
     Parameters
@@ -243,7 +243,7 @@ def line_luminosities(
     """
     wanted = indices(lines, engine.line_name)
     index = list(wanted.values())
-    luminosity = np.full((len(wanted), len(columns["quiescent"])), np.nan, np.float32)
+    luminosity = np.full((len(wanted), len(columns["quiescent"])), np.nan)
     formed = _formed(columns)
     shining = np.flatnonzero(~columns["quiescent"])
     for start in range(0, len(shining) if wanted else 0, BLOCK):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mocksed import __version__, config, launch, measured, planning
+from mocksed import __version__, columns, config, launch, measured, planning
 from mocksed.errors import UserError
 
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
@@ -47,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
         "--configfile", type=Path, metavar="F", help="a config with another SSP table than the default"
     )
     add_command(commands, "surveys", list_surveys, "print the surveys that are known by name", configfile=False)
+    add_command(commands, "columns", list_columns, "print the columns of the catalogue, as Markdown", configfile=False)
     add_command(commands, "relations", list_relations, "print the scaling relations by name, as Markdown", False)
     add_spectra(commands)
     add_command(
@@ -193,6 +194,11 @@ def list_surveys(args: argparse.Namespace) -> None:
         print(f"{preset.name}: {preset.is_}\n  {preset.source}, {preset.url}")
         for name, limit in stage.limits(preset.bands, {"unit": "uJy", "sigma_sys": sigma_sys}).items():
             print(f"  {name:20s} {limit['mag']:6.2f}")
+
+
+def list_columns(args: argparse.Namespace) -> None:
+    """Print the columns of the catalogue."""
+    print(columns.markdown(), end="")
 
 
 def list_relations(args: argparse.Namespace) -> None:

@@ -7,29 +7,45 @@ import pyarrow as pa
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a Parquet file; unit and description travel in its field metadata."""
+    """A column of a Parquet file; unit and description travel in its metadata.
+
+    Attributes
+    ----------
+    type : pyarrow.DataType
+        Type of its values.
+    unit : str
+        As `astropy.units.Unit` takes it; empty without one. Logarithms to base 10 are in dex.
+    description : str
+        What it is.
+    ucd : str
+        Its Unified Content Descriptor of the IVOA, by which TOPCAT knows positions and identifiers; often none.
+
+    """
 
     type: pa.DataType
     unit: str
     description: str
+    ucd: str = ""
 
 
 _f8, _f4, _i8, _i4, _i2, _b = pa.float64(), pa.float32(), pa.int64(), pa.int32(), pa.int16(), pa.bool_()
 
 COLUMNS: dict[str, Column] = {
     # galaxies: the input
-    "galaxy_id": Column(_i8, "", "identifier of the galaxy, unique in the run"),
+    "galaxy_id": Column(_i8, "", "identifier of the galaxy, unique in the run", "meta.id;meta.main"),
     "realisation": Column(_i2, "", "index of the realisation, in runs of others than realisation 0"),
-    "redshift": Column(_f8, "", "redshift"),
-    "log_mstar": Column(_f8, "log10(Msun)", "surviving stellar mass, remnants included"),
+    "redshift": Column(_f8, "", "redshift", "src.redshift"),
+    "log_mstar": Column(_f8, "dex(Msun)", "surviving stellar mass, remnants included", "phys.mass"),
     "quiescent": Column(_b, "", "quiescent (true) or star-forming (false)"),
-    "ra": Column(_f8, "deg", "right ascension (ICRS)"),
-    "dec": Column(_f8, "deg", "declination (ICRS)"),
-    "original_id": Column(pa.string(), "", "identifier in the user's table, where it is text or above 2**63 - 1"),
+    "ra": Column(_f8, "deg", "right ascension (ICRS)", "pos.eq.ra;meta.main"),
+    "dec": Column(_f8, "deg", "declination (ICRS)", "pos.eq.dec;meta.main"),
+    "original_id": Column(
+        pa.string(), "", "identifier in the user's table, where it is text or above 2**63 - 1", "meta.id"
+    ),
     # what the user's table gives
-    "given_log_sfr": Column(_f8, "log10(Msun/yr)", "star-formation rate that the table gives"),
+    "given_log_sfr": Column(_f8, "dex(Msun/yr)", "star-formation rate that the table gives"),
     "given_log_sfr_error": Column(_f8, "dex", "its standard error"),
-    "given_log_zmet": Column(_f8, "log10(Zsun)", "metallicity of stars and gas that the table gives"),
+    "given_log_zmet": Column(_f8, "dex", "metallicity of stars and gas [Z/Zsun] that the table gives"),
     "given_log_zmet_error": Column(_f8, "dex", "its standard error"),
     "given_log_us": Column(_f8, "", "log10 of the ionisation parameter that the table gives"),
     "given_log_us_error": Column(_f8, "dex", "its standard error"),
@@ -42,30 +58,32 @@ COLUMNS: dict[str, Column] = {
     "given_age": Column(_f8, "Gyr", "time since the start of star formation that the table gives"),
     "given_age_error": Column(_f8, "Gyr", "its standard error"),
     # drawn from the relations
-    "prop_log_sfr": Column(_f8, "log10(Msun/yr)", "star-formation rate drawn from its relation"),
-    "prop_log_zmet": Column(_f8, "log10(Zsun)", "metallicity of stars and gas drawn from its relation"),
+    "prop_log_sfr": Column(_f8, "dex(Msun/yr)", "star-formation rate drawn from its relation"),
+    "prop_log_zmet": Column(_f8, "dex", "metallicity of stars and gas [Z/Zsun] drawn from its relation"),
     "prop_log_us": Column(_f8, "", "log10 of the ionisation parameter drawn from its relation"),
     "prop_muv": Column(_f8, "mag(AB)", "UV absolute magnitude drawn from its relation; null where it decides a choice"),
     "prop_beta": Column(_f8, "", "UV slope drawn from its relation"),
     "prop_dust2": Column(_f8, "", "optical depth of the diffuse dust at 5500 A that the user's table asks for"),
     "prop_age": Column(_f8, "Gyr", "time since the start of star formation that the user's table asks for"),
     # FSPS parameters
-    "age": Column(_f8, "Gyr", "time since the start of star formation (FSPS tage)"),
+    "age": Column(_f8, "Gyr", "time since the start of star formation (FSPS tage)", "time.age"),
     "tau": Column(_f8, "Gyr", "e-folding time of the delayed-tau star-formation history"),
     "dust2": Column(_f8, "", "optical depth of the diffuse dust at 5500 A"),
     "dust_index": Column(_f8, "", "slope of the attenuation curve (FSPS dust_index); 0 for a curve that has none"),
-    "log_zmet": Column(_f8, "log10(Zsun)", "metallicity of stars and gas (FSPS logzsol and gas_logz)"),
+    "log_zmet": Column(_f8, "dex", "metallicity of stars and gas [Z/Zsun] (FSPS logzsol and gas_logz)", "phys.abund.Z"),
     "log_us": Column(_f8, "", "log10 of the ionisation parameter (FSPS gas_logu)"),
     # resulting
-    "log_sfr": Column(_f8, "log10(Msun/yr)", "star-formation rate of the assigned history at the age"),
-    "muv": Column(_f8, "mag(AB)", "absolute magnitude, mean f_nu over rest-frame 1450-1550 A, with dust"),
-    "muv_intrinsic": Column(_f8, "mag(AB)", "the same without dust"),
+    "log_sfr": Column(_f8, "dex(Msun/yr)", "star-formation rate of the assigned history at the age", "phys.SFR"),
+    "muv": Column(
+        _f8, "mag(AB)", "absolute magnitude, mean f_nu over rest-frame 1450-1550 A, with dust", "phys.magAbs;em.UV"
+    ),
+    "muv_intrinsic": Column(_f8, "mag(AB)", "the same without dust", "phys.magAbs;em.UV"),
     "beta": Column(_f8, "", "UV slope, 4.43 (F125W - F160W) - 2 of the galaxy placed at z = 7"),
     "uv": Column(_f8, "mag(AB)", "rest-frame Bessell U - V"),
     "vj": Column(_f8, "mag(AB)", "rest-frame Bessell V - 2MASS J"),
     "mass_fraction": Column(_f8, "", "surviving stellar mass per stellar mass formed, remnants included"),
     "distance": Column(_f8, "", "distance between what was drawn and what came out, in the metric of the run"),
-    "flags": Column(_i4, "", "bits, see mocksed.columns.Flag"),
+    "flags": Column(_i4, "", "bits that say what could not be had (mocksed.columns.Flag)", "meta.code"),
     # sizes and shapes
     "re_circ": Column(_f4, "kpc", "circularised half-light radius, that along the major axis times sqrt(axis_ratio)"),
     "re_maj": Column(_f4, "arcsec", "half-light radius along the major axis; null at redshift 0"),
@@ -152,12 +170,35 @@ def survey_column(name: str, flux_unit: str) -> Column | None:
 def column(name: str) -> Column | None:
     """Return what is known of a column, None for one that passed through from the user's table."""
     if name.startswith("mag_"):
-        return Column(_f4, "mag(AB)", f"apparent magnitude in {name[4:]}, with dust and intergalactic absorption")
+        about = f"apparent magnitude in {name[4:]}, with dust and intergalactic absorption"
+        return Column(_f4, "mag(AB)", about, "phot.mag")
     if name.startswith("absmag_"):
-        return Column(_f4, "mag(AB)", f"absolute magnitude in {name[7:]} in the rest frame, with dust")
+        about = f"absolute magnitude in {name[7:]} in the rest frame, with dust"
+        return Column(_f4, "mag(AB)", about, "phys.magAbs")
     if name.startswith("line_"):
-        return Column(_f4, "Lsun", f"luminosity of the emission line {name[5:]}, with dust (Lsun = 3.839e33 erg/s)")
+        about = f"luminosity of the emission line {name[5:]}, with dust (Lsun = 3.839e33 erg/s)"
+        return Column(_f8, "Lsun", about, "phys.luminosity;em.line")  # as erg/s beyond single precision
     return COLUMNS.get(name)
+
+
+_VO_UNITS = {
+    "mag(AB)": "mag",
+    "mag(ST)": "mag",
+    "dex": "",
+    "dex(Msun)": "log(solMass)",
+    "dex(Msun/yr)": "log(solMass.yr**-1)",
+    "dex(1/yr)": "log(yr**-1)",
+    "dex(1/s)": "log(s**-1)",
+    "dex(Hz/erg)": "log(Hz.erg**-1)",
+    "Lsun": "solLum",
+    "Lsun/Hz": "solLum.Hz**-1",
+    "erg/(s cm2)": "erg.s**-1.cm**-2",
+}
+
+
+def vo_unit(unit: str) -> str:
+    """Return a unit of a column as VOUnits 1.0 of the IVOA writes it, which knows no AB magnitudes and no dex."""
+    return _VO_UNITS.get(unit, unit)
 
 
 class Flag:
@@ -199,3 +240,88 @@ FLAG_DESCRIPTIONS = {
 
 RESERVED = frozenset(COLUMNS) - {"galaxy_id", "redshift", "log_mstar", "quiescent", "ra", "dec", *MORPHOLOGY}
 """Names that a user's pass-through column may not carry (nor any starting with one of `PREFIXES`)."""
+
+_SECTIONS = {
+    "galaxy_id": "The galaxies",
+    "given_log_sfr": "What the table of the galaxies gives",
+    "prop_log_sfr": "What was drawn",
+    "age": "Parameters of FSPS",
+    "log_sfr": "What comes of them",
+    "re_circ": "Sizes and shapes",
+    "parent_row": "",
+}
+"""Headings of the reference, by the first column below; nothing of a section without a heading is listed."""
+
+_MADE = ("mag_FILTER", "absmag_FILTER", "line_LINE")
+"""Columns of which there is one for each filter or line of the config, for the reference."""
+
+_HEAD = """\
+# Columns of the catalogue
+
+`results/<run>/catalog/*.parquet` has one row per galaxy. Which of these columns there are depends on the config and on
+the table of the galaxies; columns of that table that mocksed does not know follow as they are. Missing is null, which
+most readers show as NaN.
+
+Units are those of `astropy.units`: `dex(Msun)` means log10 of a mass in solar masses, `mag(AB)` AB magnitudes. pyarrow
+finds unit and description in the metadata of each field, astropy under `table_meta_yaml`, TOPCAT and STILTS (from
+version 3.5 on) in a VOTable in the file's metadata.
+
+## Reading
+
+`mocksed export` writes other formats. With astropy, units, descriptions and metadata are there:
+
+```python
+from pathlib import Path
+
+from astropy.table import QTable, vstack
+
+files = sorted(Path("results/demo/catalog").glob("*.parquet"))
+catalogue = vstack([QTable.read(path) for path in files], metadata_conflicts="silent")
+sfr = catalogue["log_sfr"].physical  # solMass / yr
+```
+
+The bits of `flags` are below. In pandas, `DataFrame.flags` is something else: write `catalogue["flags"]`.
+
+```python
+import pandas as pd
+
+catalogue = pd.read_parquet("results/demo/catalog")
+inside = catalogue[(catalogue["flags"] & 8) == 0]
+```
+
+```python
+import polars as pl
+
+distant = pl.scan_parquet("results/demo/catalog/*.parquet").filter(pl.col("redshift") > 2).collect()
+```
+
+```python
+import duckdb
+
+distant = duckdb.sql("SELECT * FROM 'results/demo/catalog/*.parquet' WHERE redshift > 2").df()
+```
+"""
+
+
+def markdown() -> str:
+    """Return the reference of the catalogue's columns (docs/columns.md)."""
+    lines, listed = [_HEAD.rstrip()], True
+    for name, known in COLUMNS.items():
+        if name in _SECTIONS:
+            listed = bool(_SECTIONS[name])
+            lines += _table_head(_SECTIONS[name]) if listed else []
+        if listed:
+            lines.append(_line(name, known))
+    lines += _table_head("Magnitudes and emission lines")
+    lines += [_line(name, of_each) for name in _MADE if (of_each := column(name))]
+    lines += ["", "## Bits of `flags`", "", "| bit | meaning |", "|---|---|"]
+    lines += [f"| {bit} | {text} |" for bit, text in FLAG_DESCRIPTIONS.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _table_head(title: str) -> list[str]:
+    return ["", f"## {title}", "", "| column | type | unit | description |", "|---|---|---|---|"]
+
+
+def _line(name: str, known: Column) -> str:
+    return f"| `{name}` | {known.type} | {f'`{known.unit}`' if known.unit else ''} | {known.description} |"

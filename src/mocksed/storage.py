@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mocksed import __version__, jsontext
+from mocksed import __version__, described, jsontext
 from mocksed.columns import Column, column
 from mocksed.errors import UserError
 
@@ -154,14 +154,15 @@ def write_table(
 ) -> None:
     """Write columns (see `to_table`) or a finished Arrow table to a Parquet file, whole or not at all."""
     table = columns if isinstance(columns, pa.Table) else to_table(columns, metadata)
-    with replacing(path) as temporary, parquet_writer(temporary, table.schema) as writer:
+    schema = described.with_lengths(table)
+    with replacing(path) as temporary, parquet_writer(temporary, schema) as writer:
         writer.write_table(table, ROW_GROUP)
 
 
 @contextmanager
 def parquet_writer(path: Path | str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    """Yield a writer of a Parquet file with the checksums that `open_table` verifies."""
-    with pq.ParquetWriter(path, schema, **PARQUET) as writer:
+    """Yield a writer of a Parquet file that tells units, with the checksums that `open_table` verifies."""
+    with pq.ParquetWriter(path, described.described(schema), **PARQUET) as writer:
         yield writer
     _seal(path)
 
@@ -308,8 +309,7 @@ def metadata(path: Path | str) -> dict[str, Any]:
 
     """
     with open_table(path) as file:
-        stored = file.schema_arrow.metadata or {}
-        return {key.decode(): json.loads(value) for key, value in stored.items()}
+        return described.own_metadata(file.schema_arrow)
 
 
 def read_json(path: Path | str) -> Any:

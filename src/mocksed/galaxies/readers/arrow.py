@@ -76,10 +76,11 @@ def _value_type(type_: pa.DataType) -> pa.DataType:
 def _units(schema: pa.Schema) -> dict[str, str]:
     """Return the units in the metadata of fields, as mocksed writes them, or of the table, as others do."""
     of_table = schema.metadata or {}
-    units = stated({field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in schema})
-    units |= astropy_units(of_table.get(_PARQUET_META, b"").decode().splitlines())
+    units: dict[str, str] = {}
     if described := of_table.get(_PARQUET_VOTABLE):
         units |= votable.units_of(votable.parse(BytesIO(described)).get_first_table().fields)
+    units |= astropy_units(of_table.get(_PARQUET_META, b"").decode().splitlines())
+    units |= stated({field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in schema})
     return units
 
 

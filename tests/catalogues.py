@@ -1,0 +1,52 @@
+"""Small catalogues as a run writes them, without a run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mocksed import storage
+
+ABOUT = {"run": "demo", "seed": 42, "cosmology": {"H0": 67.66, "Om0": 0.3111}, "small": 1e-5}
+
+
+def columns(n: int, start: int = 0, *, filters: tuple[str, ...] = ("jwst_f200w", "Euclid-VIS")) -> dict[str, NDArray]:
+    """Return columns of the galaxies from ``start`` on, each a function of its identifier."""
+    rng = np.random.default_rng(start)
+    quiescent = rng.random(n) < 0.3
+    ids = np.arange(start, start + n) + 2**60  # which a float would round
+    found: dict[str, NDArray] = {
+        "galaxy_id": ids,
+        "redshift": rng.uniform(0.2, 6.0, n),
+        "log_mstar": rng.uniform(8.0, 11.5, n),
+        "quiescent": quiescent,
+        "ra": rng.uniform(149.9, 150.1, n),
+        "dec": rng.uniform(2.0, 2.2, n),
+        "age": rng.uniform(0.1, 1.0, n),
+        "tau": rng.uniform(0.1, 10.0, n),
+        "dust2": rng.uniform(0.0, 1.0, n),
+        "dust_index": rng.uniform(-1.0, 0.2, n),
+        "log_zmet": rng.uniform(-1.5, 0.2, n),
+        "log_us": np.where(quiescent, np.nan, rng.uniform(-3.5, -1.5, n)),
+        "log_sfr": rng.uniform(-2.0, 2.0, n),
+        "muv": rng.uniform(-22.0, -16.0, n),
+        "muv_intrinsic": rng.uniform(-22.0, -16.0, n),
+        "beta": rng.uniform(-2.5, 0.0, n),
+        "uv": rng.uniform(0.0, 2.0, n),
+        "vj": rng.uniform(0.0, 2.0, n),
+        "mass_fraction": rng.uniform(0.6, 0.9, n),
+        "flags": rng.integers(0, 64, n).astype(np.int32),
+    }
+    for i, name in enumerate(filters):
+        found[f"mag_{name}"] = rng.uniform(20.0, 30.0, n).astype(np.float32)
+        found[f"mag_{name}"][i::7] = np.nan  # nothing received
+    return found
+
+
+def write(folder: Path, *shards: Mapping[str, NDArray], stage: str = "catalog", about: Mapping = ABOUT) -> list[Path]:
+    """Write the shards of a stage of the run in ``folder``; return their paths."""
+    paths = [folder / stage / f"{i:04d}.parquet" for i in range(len(shards))]
+    for i, (path, rows) in enumerate(zip(paths, shards, strict=True)):
+        storage.write_table(path, rows, {**about, "shard": [i, len(shards)]})
+    return paths
