@@ -4,6 +4,11 @@ They are what this version gives, not what is right; when one changes on purpose
 reason in the message of the commit.
 """
 
+import os
+import platform
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -222,3 +227,14 @@ def test_histories(engine, name):
     formed = np.empty(len(engine.table.log_age))
     ssp_weights(history(name, engine.table.log_age), 1.0, 0.7, formed)
     assert_allclose(formed[[40, 60]], FORMED[name], rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the old processor is one of another kind")
+def test_an_old_processor_gives_the_same_numbers_but_for_rounding():
+    # without AVX and fused multiplication: for numba, the matrix products and numpy
+    old = {"NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": "", "OPENBLAS_CORETYPE": "Nehalem"}
+    old["NPY_DISABLE_CPU_FEATURES"] = " ".join(np.show_config(mode="dicts")["SIMD Extensions"]["found"])
+    tests = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "not slow", __file__]
+    done = subprocess.run(tests, env=os.environ | old, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
