@@ -1,5 +1,6 @@
 # make run   from a fresh machine to the finished demo: environment, results, plots, report
 # make test  style, types and the whole test suite
+# make quick what finds most faults in a minute; make mutants says how many (hours)
 # Others: bench, lint, format, docs, lock, clean. Another config: make run CONFIG=config/mine.yaml CORES=8
 # On a cluster: make run PROFILE=slurm CONFIG=config/mine.yaml (docs/cluster.md)
 
@@ -18,7 +19,7 @@ CACHE := $(shell d=$${XDG_CACHE_HOME:-$$HOME/.cache}; mkdir -p "$$d" 2>/dev/null
 export XDG_CACHE_HOME := $(or $(CACHE),$(CURDIR)/.cache)
 SNAKEFILES := Snakefile $(wildcard workflow/*.smk workflow/rules/*.smk)
 
-.PHONY: run test bench lint format docs lock clean env moved
+.PHONY: run test quick mutants bench lint format docs lock clean env moved
 .DELETE_ON_ERROR:
 
 # The lock is inherited by Snakemake, so whoever holds it is alive. The file is not empty while a run is unfinished:
@@ -48,6 +49,12 @@ run: env
 # Two files of tests at a time, in the order of tests/conftest.py: many of them wait, for a cluster or for processes.
 test: lint
 	$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+quick: env
+	$(PY) -m pytest --numprocesses 2 --dist loadfile -m quick
+
+mutants: env
+	$(PY) -m tests.mutants
 
 bench: env .venv/.bench
 	$(PY) -m benchmarks

@@ -21,6 +21,7 @@ settings.load_profile("mocksed")
 
 ROOT = Path(__file__).parents[1]
 FSPS_REQUIRED = os.environ.get("MOCKSED_REQUIRE_FSPS") == "1"
+SPECIAL = {"fsps", "slurm", "mpi", "slow"}
 SLURM_REQUIRED = os.environ.get("MOCKSED_REQUIRE_SLURM") == "1"
 
 
@@ -48,14 +49,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(reason)
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast files first, then the one that waits for a cluster, while another process of pytest does the rest.
 
-    Tests of MPI want the cluster too, and so come last.
+    Tests of MPI want the cluster too, and so come last. What has no mark is quick.
     """
     marks: dict[Path, list[set[str]]] = {}
     for item in items:
-        marks.setdefault(item.path, []).append({mark.name for mark in item.iter_markers()})
+        of_item = {mark.name for mark in item.iter_markers()}
+        marks.setdefault(item.path, []).append(of_item)
+        if not of_item & SPECIAL:
+            item.add_marker("quick")
 
     def turn(item: pytest.Item) -> int:
         of_file = marks[item.path]
