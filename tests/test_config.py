@@ -633,7 +633,7 @@ OWN = {
     "Check.min_count",  # of galaxies of a whole sample
     *(f"{owner}.{name}" for owner in ("Relation", "relation") for name in ("redshift", "log_mstar")),  # no limits
     *("LightCone.draw.realisations", "write_shards.realisations"),  # indices, of which the schema has the number
-    *(f"{owner}.area" for owner in ("flux_error", "limit")),  # relative to that of a point source
+    *(f"{owner}.area" for owner in ("flux_error", "limit", "measure")),  # relative to that of a point source
     "Settings.relation_name.quiescent",
 }
 """Defaults of the library that are not those of the key of the same name."""
