@@ -21,6 +21,7 @@ from mocksed.diagnostics.settings import Settings
 from mocksed.errors import UserError
 from mocksed.galaxies import lightcone
 from mocksed.galaxies.lightcone import LightCone
+from mocksed.galaxies.mass_functions import DEFAULT, MASS_FUNCTIONS
 from mocksed.galaxies.spec import TableSpec
 from mocksed.relations import Relations
 from mocksed.relations.published import OH12_SOLAR
@@ -756,10 +757,10 @@ def test_presets_are_those_of_sampling_and_metric_and_set_known_keys(schema):
     root = config._read_schema(schema)
     names = root["properties"]["preset"]["enum"]
     assert names == ["default", *config._presets(root)]
-    assert names == root["properties"]["neighbours"]["properties"]["metric"]["enum"]
-    keys = [list(values) for values in config._presets(root).values()]
-    assert all(one == keys[0] for one in keys)
-    for path in keys[0]:
+    assert names == [*root["properties"]["neighbours"]["properties"]["metric"]["enum"], "sky2026"]
+    keys = {name: list(values) for name, values in config._presets(root).items()}
+    assert keys["drakos2021a"] == keys["drakos2021b"]
+    for path in (path for paths in keys.values() for path in paths):
         reduce(lambda node, key: node["properties"][key], path.split("."), root)
 
 
@@ -789,6 +790,30 @@ def test_variants_of_2021_have_no_relation_that_their_method_does_not_use(projec
         other = config.load(config.variant(own, preset, schema), schema)["relations"]
         assert (other["a_uv"], other["dust_index"], other["scatter"]["a_uv"]) == (None, None, None)
         assert other["log_zmet"] == "curti2020"
+
+
+def test_mass_functions_are_those_that_there_are(project, schema):
+    names = config._read_schema(schema)["properties"]["galaxies"]["properties"]["mass_functions"]["enum"]
+    assert names == list(MASS_FUNCTIONS)
+    assert config.load({"run": "test"}, schema)["galaxies"]["mass_functions"] == DEFAULT
+    with pytest.raises(
+        UserError, match=r'galaxies\.mass_functions: "weaver2022" is not allowed; expected one of williams2018'
+    ):
+        config.load({"run": "test", "galaxies": {"mass_functions": "weaver2022"}}, schema)
+
+
+def test_the_relations_of_2026_are_a_preset_and_stay_in_variants(project, schema):
+    own = config.load({"run": "mine", "preset": "sky2026", "relations": {"a_uv": "pannella2015"}}, schema)
+    assert own["galaxies"]["mass_functions"] == "weaver2023"
+    relations = own["relations"]
+    assert (relations["log_sfr_star_forming"], relations["a_uv"]) == ("popesso2023", "pannella2015")
+    assert (relations["mass_imf"], relations["sfr_imf"]) == ("chabrier", "chabrier")
+    same = config.load({"run": "mine"}, schema)
+    for key in ("parent", "neighbours", "assignment", "sps"):
+        assert own[key] == same[key]
+    other = config.load(config.variant(own, "drakos2021a", schema), schema)
+    assert (other["relations"]["log_sfr_star_forming"], other["relations"]["a_uv"]) == ("popesso2023", None)
+    assert other["galaxies"]["mass_functions"] == "weaver2023"
 
 
 @pytest.mark.parametrize(

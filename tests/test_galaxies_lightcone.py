@@ -13,7 +13,7 @@ from scipy.stats import kstest, poisson
 from mocksed.cosmology import Cosmology, comoving_volume
 from mocksed.errors import UserError
 from mocksed.galaxies.lightcone import FULL_SKY_DEG2, LightCone, draw_positions
-from mocksed.galaxies.mass_functions import log_phi_quiescent, log_phi_star_forming, quiescent_fraction
+from mocksed.galaxies.mass_functions import MASS_FUNCTIONS, log_phi_quiescent, log_phi_star_forming, quiescent_fraction
 
 N = 400_000
 
@@ -26,6 +26,22 @@ def cone(**changes):
 @cache
 def sample():
     return cone().draw(0, N)
+
+
+def test_mass_functions_by_name():
+    """As many galaxies above 10^10.5 Msun at z = 2.5 to 3.5 are quiescent as the mass functions say."""
+    limits = {"n_galaxies": 20_000, "redshift": (2.5, 3.5), "log_mstar": (10.5, 11.5)}
+    assert cone(**limits).expected_per_deg2 == cone(**limits, mass_functions="williams2018").expected_per_deg2
+    z, m = np.linspace(2.5, 3.5, 201)[:, None], np.linspace(10.5, 11.5, 201)
+    volume = comoving_volume(Cosmology(), z)
+    for name in MASS_FUNCTIONS:
+        of = MASS_FUNCTIONS[name]
+        quiescent, both = (
+            np.sum(volume * sum(10.0 ** f(m, z) for f in fs))
+            for fs in ([of.quiescent], [of.quiescent, of.star_forming])
+        )
+        drawn = cone(**limits, mass_functions=name).draw(0, 20_000)["quiescent"].mean()
+        assert drawn == pytest.approx(quiescent / both, abs=4.0 * 0.5 / np.sqrt(20_000))
 
 
 def expected_counts(quiescent, z_edges, m_edges, area_deg2):

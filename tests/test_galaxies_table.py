@@ -118,9 +118,9 @@ class Folder:
             WRITERS[name](table, data)
         return {"path": str(table), "columns": NAMES} | changes
 
-    def write(self, data, name="t.parquet", chunk_rows=1000, **changes):
+    def write(self, data, name="t.parquet", chunk_rows=1000, mass_functions="williams2018", **changes):
         """Return the rows of all shards in the order of the table."""
-        spec = TableSpec.from_config(self.config(data, name, **changes))
+        spec = TableSpec.from_config(self.config(data, name, **changes), mass_functions=mass_functions)
         write_shards(spec, SEED, self.outputs, self.report, chunk_rows)
         rows = pa.concat_tables([storage.read_table(output) for output in self.outputs])
         order = np.argsort(deal(0, len(rows), len(self.outputs)), kind="stable")
@@ -238,6 +238,13 @@ def test_quiescent_from_the_mass_functions(folder):
     fraction = quiescent_fraction(11.0, 1.0)
     assert_array_equal(result["quiescent"], rng.uniforms(SEED, rng.Stage.CLASS, data["id"], 1)[:, 0] < fraction)
     assert np.mean(result["quiescent"].to_numpy()) == pytest.approx(fraction, abs=4.0 / np.sqrt(n))
+
+
+def test_quiescent_from_mass_functions_by_name(folder):
+    data = columns(2000) | {"lmass": np.full(2000, 10.75), "z": np.full(2000, 3.0)}
+    result = folder.write(data, quiescent={"from": "mass_function"}, mass_functions="weaver2023")
+    fraction = quiescent_fraction(10.75, 3.0, "weaver2023")
+    assert_array_equal(result["quiescent"], rng.uniforms(SEED, rng.Stage.CLASS, data["id"], 1)[:, 0] < fraction)
 
 
 def test_ids_stored_as_floats(folder):

@@ -188,6 +188,11 @@ _AT_5500 = 0.44 * 4.05 / 3.326  # A_V of stars in A_Halpha, Calzetti et al. 2000
         ("log_sfr_star_forming", "popesso2023", (11.0, 0.0), 0.1735),
         # 2.71 - 0.186 * 3.2266 - log10(1 + 10^(10.86 - 0.0729 * 3.2266 - 10.5)) = 2.10985 - log10(1 + 10^0.12478)
         ("log_sfr_star_forming", "popesso2023", (10.5, 2.0), 1.7420),
+        # 10 - 9.67 - 0.38 * (10 - 9.59)^2 = 0.33 - 0.06388
+        ("log_sfr_star_forming", "schreiber2017", (10.0, 0.0), 0.26612),
+        # log10(3) = 0.47712: 11 - 9.67 + 0.86836 - 0.38 * (11 - 9.59 - 1.05921)^2 = 2.19836 - 0.38 * 0.12305
+        ("log_sfr_star_forming", "schreiber2017", (11.0, 2.0), 2.15160),
+        ("log_sfr_star_forming", "schreiber2017", (9.0, 2.0), 0.19836),  # 9 - 9.67 + 0.86836
         ("log_sfr_quiescent", "hahn2017", (11.0, 0.5), -1.53),  # 0.4 * 0.5 - 1.73
         # turnover 10.11 + 0.56 * 0, 0.31 / 2.1 = 0.14762; 8.779 - 0.14762 * log10(1 + 10^(-2.1 * -0.11) = 2.70216)
         ("log_zmet", "curti2020", (10.0, 0.0, 0.1), 8.71527 - 8.69),
@@ -212,6 +217,11 @@ _AT_5500 = 0.44 * 4.05 / 3.326  # A_V of stars in A_Halpha, Calzetti et al. 2000
         ("a_uv", "mclure2018", (11.0, 2.5), 3.918),  # 2.293 + 1.160 + 0.256 + 0.209
         ("a_uv", "mclure2018", (9.5, 2.5), 1.7509),  # 2.293 - 0.580 + 0.064 - 0.02613
         ("a_uv", "mclure2018", (7.0, 2.5), 0.0),  # 2.293 - 3.480 + 2.304 - 5.643 is below 0
+        ("a_uv", "pannella2015", (10.0, 2.0), 2.5),  # 16 - 13.5
+        ("a_uv", "pannella2015", (8.0, 2.0), 0.0),  # 12.8 - 13.5 is below 0
+        ("a_uv", "schreiber2017", (10.5, 1.0), 3.06643),  # 2.5 * log10(16.8489), at any redshift
+        ("a_uv", "schreiber2017", (9.5, 1.0), 1.36385),  # 2.5 * log10(1 + 10^(1.2 - 0.8) = 3.51189)
+        ("a_uv", "schreiber2017", (10.0, 5.0), 1.27593),  # slope of z = 3: 2.5 * log10(1 + 10^(1.2 - 0.85) = 3.23872)
         ("a_v", "garn_best2010", (10.0, 0.1), 0.91 * _AT_5500),
         ("a_v", "garn_best2010", (11.0, 0.1), 1.70 * _AT_5500),  # 0.91 + 0.77 + 0.11 - 0.09
         # tau_V = 1: 1.073 - 2.8 / (1 + 3); A_V = 1.08574 tau_V
@@ -239,6 +249,15 @@ def test_every_relation_says_what_it_is(relation):
         assert low < high
     for imf in (relation.mass_imf, relation.sfr_imf):
         assert imf in (None, "chabrier", "kroupa", "salpeter")
+
+
+def test_a_scatter_in_the_infrared_excess():
+    """0.4 dex at an excess of 10^1.2 = 15.849: 2.5 * 0.4 * 15.849 / 16.849 mag; none where there is no dust."""
+    relation = r.RELATIONS["a_uv"]["schreiber2017"]
+    assert_allclose(relation.law(10.5, 1.0).scale, 0.94065, rtol=0, atol=2e-5)
+    assert relation.law(7.0, 3.0).scale < 1e-4
+    of_chabrier = relation.converted("chabrier", "chabrier")
+    assert_allclose(of_chabrier.law(10.5 + np.log10(0.61), 1.0).scale, 0.94065, rtol=0, atol=2e-5)
 
 
 def test_labels_are_authors_and_year():

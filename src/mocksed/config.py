@@ -145,7 +145,8 @@ def variant(config: Mapping[str, Any], preset: str, schema: Path) -> dict[str, A
 
     """
     changed = _plain(config)
-    for path in {path for values in _presets(_read_schema(schema)).values() for path in values}:
+    presets = _presets(_read_schema(schema))
+    for path in presets.get(preset) or presets.get(config["preset"], {}):  # the default one sets nothing
         *parents, key = path.split(".")
         _get(changed, ".".join(parents)).pop(key, None)
     return changed | {"run": f"{config['run']}-{preset}", "preset": preset}
@@ -565,7 +566,7 @@ def table_of(config: dict[str, Any]) -> TableSpec | None:
         return None
     if not all(file.is_file() for file in files_of(table_path(table["path"]))):
         return None
-    return TableSpec.from_config(table, _get(config, "quiescent.uvj_box"))
+    return TableSpec.from_config(table, _get(config, "quiescent.uvj_box"), _get(config, "galaxies.mass_functions"))
 
 
 def _check_ssp_table(config: dict[str, Any]) -> Iterator[str]:

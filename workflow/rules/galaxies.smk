@@ -14,6 +14,7 @@ if cfg["galaxies"]["source"] == "lightcone":
             **resources_of("lightcone"),
         params:
             lightcone=cfg["galaxies"]["lightcone"],
+            mass_functions=cfg["galaxies"]["mass_functions"],
             cosmology=cfg["cosmology"],
             seed=cfg["seed"],
             about=ABOUT,
@@ -53,6 +54,7 @@ else:
             **resources_of("input_table"),
         params:
             table=cfg["galaxies"]["table"],
+            mass_functions=cfg["galaxies"]["mass_functions"],
             uvj_box=cfg["quiescent"]["uvj_box"],
             seed=cfg["seed"],
             about=ABOUT,

@@ -6,7 +6,7 @@ from mocksed.jobs import job
 
 with job(snakemake.log[0]):
     write_shards(
-        TableSpec.from_config(snakemake.params.table, snakemake.params.uvj_box),
+        TableSpec.from_config(snakemake.params.table, snakemake.params.uvj_box, snakemake.params.mass_functions),
         snakemake.params.seed,
         snakemake.output.shards,
         snakemake.output.report,

@@ -44,7 +44,9 @@ def of_config(config: Mapping[str, Any]) -> Count:
         return _of_table(path, table["format"], table["dataset"], tuple(file.stat().st_mtime_ns for file in files))
     if n := galaxies["lightcone"]["n_galaxies"]:
         return Count(int(n), "as the config says")
-    drawn = _of_lightcone(jsontext.dumps([galaxies["lightcone"], config["cosmology"], config["seed"]]))
+    drawn = _of_lightcone(
+        jsontext.dumps([galaxies["lightcone"], config["cosmology"], config["seed"], galaxies["mass_functions"]])
+    )
     return Count(drawn, f"drawn for {galaxies['lightcone']['area']:g} deg^2")
 
 
@@ -64,5 +66,5 @@ def _of_lightcone(key: str) -> int:
     from mocksed.cosmology import Cosmology
     from mocksed.galaxies.lightcone import LightCone
 
-    lightcone, of_cosmology, seed = json.loads(key)
-    return LightCone.from_config(lightcone, Cosmology(**of_cosmology), seed).n_galaxies
+    lightcone, of_cosmology, seed, mass_functions = json.loads(key)
+    return LightCone.from_config(lightcone, Cosmology(**of_cosmology), seed, mass_functions).n_galaxies

@@ -1,4 +1,4 @@
-"""Galaxies of a light cone, drawn from the mass functions of Williams et al. (2018), without clustering.
+"""Galaxies of a light cone, drawn from mass functions of the literature, without clustering.
 
 The number of galaxies per redshift, mass and class is tabulated on a grid of redshifts and taken as linear in redshift
 between its nodes. Such a density is a sum of hat functions, one for each node, each with the masses of that node: a
@@ -15,7 +15,7 @@ from scipy.special import ndtri
 from mocksed import rng
 from mocksed.cosmology import Cosmology, comoving_volume
 from mocksed.errors import UserError
-from mocksed.galaxies.mass_functions import draw_quiescent, log_phi_quiescent, log_phi_star_forming
+from mocksed.galaxies.mass_functions import DEFAULT, MASS_FUNCTIONS, draw_quiescent
 from mocksed.realisations import COLUMN, column_needed
 
 Array = NDArray[np.float64]
@@ -50,6 +50,8 @@ class LightCone:
         Right ascension and declination of the centre [deg].
     seed : int
         Seed of the run.
+    mass_functions : str
+        Name of the `MASS_FUNCTIONS` from which they are drawn.
 
     Attributes
     ----------
@@ -77,6 +79,7 @@ class LightCone:
         area_deg2: float = 0.01,
         centre: tuple[float, float] = (150.1, 2.2),
         seed: int = 42,
+        mass_functions: str = DEFAULT,
     ) -> None:
         _check_limits("redshift", redshift, REDSHIFTS)
         _check_limits("log_mstar", log_mstar, LOG_MSTARS)
@@ -87,9 +90,8 @@ class LightCone:
             )
         self.redshift, self.log_mstar, self.centre, self.seed = redshift, log_mstar, centre, seed
         self._z, self._mass = _grid(redshift), _grid(log_mstar)
-        phi = np.stack(
-            [10.0 ** f(self._mass, self._z[:, None]) for f in (log_phi_star_forming, log_phi_quiescent)], axis=1
-        )
+        of = MASS_FUNCTIONS[mass_functions]
+        phi = np.stack([10.0 ** f(self._mass, self._z[:, None]) for f in (of.star_forming, of.quiescent)], axis=1)
         in_cells = 0.5 * (phi[..., 1:] + phi[..., :-1]) * np.diff(self._mass)  # (node, class, mass cell)
         per_volume = in_cells.sum(axis=(1, 2))
         volume = comoving_volume(cosmo, self._z) * np.radians(1.0) ** 2  # [Mpc^3 / deg^2]
@@ -104,8 +106,10 @@ class LightCone:
         self._cell_cdf = _cdf(in_cells.reshape(len(self._z), -1)) + np.arange(len(self._z))[:, None]
 
     @classmethod
-    def from_config(cls, lightcone: Mapping[str, Any], cosmo: Cosmology, seed: int) -> "LightCone":
-        """Return the light cone of the config's ``galaxies.lightcone``."""
+    def from_config(
+        cls, lightcone: Mapping[str, Any], cosmo: Cosmology, seed: int, mass_functions: str = DEFAULT
+    ) -> "LightCone":
+        """Return the light cone of the config's ``galaxies.lightcone`` and ``galaxies.mass_functions``."""
         return cls(
             cosmo=cosmo,
             redshift=tuple(lightcone["redshift"]),
@@ -114,6 +118,7 @@ class LightCone:
             area_deg2=lightcone["area"],
             centre=tuple(lightcone["centre"]),
             seed=seed,
+            mass_functions=mass_functions,
         )
 
     def _count_and_area(self, n_galaxies: int | None, area_deg2: float) -> tuple[int, float]:

@@ -1,20 +1,28 @@
-"""Stellar mass functions of star-forming and quiescent galaxies (Williams et al. 2018).
+"""Stellar mass functions of star-forming and quiescent galaxies, by name (`MASS_FUNCTIONS`).
 
-Both are per comoving Mpc^3 and per dex of stellar mass, sums of Schechter functions
+All are per comoving Mpc^3 and per dex of stellar mass, sums of Schechter functions
 
-    Phi(M, z) = ln10 sum_i 10^lphi_i u_i^(1 + alpha_i) exp(-u_i),    u_i = 10^(log M - log M*_i),
+    Phi(M, z) = ln10 sum_i 10^lphi_i u_i^(1 + alpha_i) exp(-u_i),    u_i = 10^(log M - log M*_i).
 
-whose parameters follow the redshift. Everything is computed in logarithms: above the knee Phi underflows.
+Those of Williams et al. (2018) have parameters that follow the redshift, the others are linear in log Phi at fixed mass
+between bins of redshift. Everything is computed in logarithms: above the knee Phi underflows. Masses are of a Chabrier
+IMF. The papers have H0 = 70 km/s/Mpc and Om0 = 0.3, which is not converted: with H0 = 67.66 densities would be 0.04 dex
+lower and masses 0.03 dex higher.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.special import expit
 
+from mocksed.relations.table import Grid
 from mocksed.rng import Stage, uniforms
 
 Array = NDArray[np.float64]
+LogPhi = Callable[[ArrayLike, ArrayLike], Array]
 
 _LN10 = np.log(10.0)
 
@@ -43,7 +51,7 @@ _NODES_Z = _NODE_SPACING * np.arange(10)
 _NODES = np.concatenate([_FITTED_NODES, _LAW_NODES])
 
 
-def _log_schechter(log_mstar: Array, log_knee: Array | float, alpha: Array, lphi: Array) -> Array:
+def _log_schechter(log_mstar: Array, log_knee: Array | float, alpha: Array | float, lphi: Array | float) -> Array:
     """Return log10 of one Schechter component per dex."""
     log_u = log_mstar - log_knee
     return np.log10(_LN10) + lphi + (1.0 + alpha) * log_u - 10.0**log_u / _LN10
@@ -124,8 +132,184 @@ def _log_phi_at_nodes(log_mstar: Array, nodes: slice) -> Array:
     )
 
 
-def quiescent_fraction(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
-    """Return the quiescent part of all galaxies, Phi_Q / (Phi_Q + Phi_SF) of Williams et al. (2018).
+@dataclass(frozen=True)
+class Binned:
+    """A mass function that was measured in bins of redshift: log Phi at fixed mass is linear between their middles.
+
+    It is held below the first bin. Above the last one it keeps its shape and falls by `DECLINE`.
+
+    Attributes
+    ----------
+    redshift : tuple of float
+        Middles of the bins, increasing.
+    parameters : tuple of tuples of float
+        Of each bin: log10 of the knee [Msun], then of one or two components alpha and phi* [10^-3 Mpc^-3 dex^-1].
+
+    """
+
+    redshift: tuple[float, ...]
+    parameters: tuple[tuple[float, ...], ...]
+
+    def __call__(self, log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
+        """Return log10 Phi [Mpc^-3 dex^-1], of the shape to which masses [log10 Msun] and redshifts broadcast."""
+        m, z = np.broadcast_arrays(np.asarray(log_mstar, float), np.asarray(redshift, float))
+        at = np.interp(z, self.redshift, np.arange(len(self.redshift)))
+        below = np.minimum(at.astype(int), len(self.redshift) - 2)
+        log_phi = np.empty(m.shape)
+        for i in np.unique(below):
+            rows = below == i
+            first, second = (self._in_bin(m[rows], j) for j in (i, i + 1))
+            log_phi[rows] = first + (at[rows] - i) * (second - first)
+        return np.asarray(log_phi + DECLINE * np.maximum(z - self.redshift[-1], 0.0))
+
+    def _in_bin(self, log_mstar: Array, i: int) -> Array:
+        log_knee, *components = self.parameters[i]
+        of_components = [
+            _log_schechter(log_mstar, log_knee, alpha, np.log10(1e-3 * phi))
+            for alpha, phi in zip(components[::2], components[1::2], strict=True)
+        ]
+        return of_components[0] if len(of_components) == 1 else _log_sum(*of_components)
+
+
+DECLINE = -0.30
+"""Change of log Phi with redshift above the last bin [dex]: that of Weaver et al. (2023) between their last two,
+at z = 6 and 7, which have much the same shape."""
+
+
+@dataclass(frozen=True)
+class Divided:
+    """One of the two classes of a mass function whose division was measured as the share of the quiescent."""
+
+    total: LogPhi
+    share: Grid
+    quiescent: bool
+
+    def __call__(self, log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
+        """Return log10 Phi of the class [Mpc^-3 dex^-1], see `Binned`."""
+        share = self.share(log_mstar, redshift)
+        return np.asarray(self.total(log_mstar, redshift) + np.log10(share if self.quiescent else 1.0 - share))
+
+
+_BINS = (0.35, 0.65, 0.95, 1.3, 1.75, 2.25, 2.75, 3.25)
+"""Middles of the bins of COSMOS below z = 3.5."""
+
+_DAVIDZON2017_STAR_FORMING = Binned(
+    (*_BINS, 3.75, 5.0),
+    (
+        (10.26, -1.29, 2.410, 1.01, 1.30),
+        (10.40, -1.32, 1.661, 0.84, 0.86),
+        (10.35, -1.29, 1.739, 0.81, 0.95),
+        (10.42, -1.21, 1.542, 1.11, 0.49),
+        (10.40, -1.24, 1.156, 0.90, 0.46),
+        (10.45, -1.50, 0.441, 0.59, 0.38),
+        (10.39, -1.52, 0.441, 1.05, 0.13),
+        (10.83, -1.78, 0.086),
+        (10.77, -1.84, 0.052),
+        (11.30, -2.12, 0.003),
+    ),
+)
+_DAVIDZON2017_QUIESCENT = Binned(
+    (*_BINS, 3.75),
+    (
+        (10.83, -1.30, 0.098, -0.39, 1.58),
+        (10.83, -1.46, 0.012, -0.21, 1.44),
+        (10.75, -0.07, 1.724),
+        (10.56, 0.53, 0.757),
+        (10.54, 0.93, 0.251),
+        (10.69, 0.17, 0.068),
+        (10.24, 1.15, 0.028),
+        (10.10, 1.15, 0.010),
+        (10.10, 1.15, 0.004),
+    ),
+)
+
+_WEAVER2023_TOTAL = Binned(
+    (*_BINS, 4.0, 5.0, 6.0, 7.0),
+    (
+        (10.89, -1.42, 0.73, -0.46, 1.09),
+        (10.96, -1.39, 0.66, -0.61, 0.83),
+        (11.02, -1.32, 0.84, -0.63, 0.66),
+        (11.00, -1.33, 0.72, -0.51, 0.34),
+        (10.86, -1.48, 0.29, -0.43, 0.64),
+        (10.78, -1.46, 0.27, 0.07, 0.27),
+        (10.97, -1.46, 0.24),
+        (10.83, -1.46, 0.21),
+        (10.46, -1.46, 0.20),
+        (10.30, -1.46, 0.14),
+        (10.14, -1.46, 0.06),
+        (10.18, -1.46, 0.03),
+    ),
+)
+# The quiescent among all, the ratio of the points that the authors give of both. Below the mass limit of a bin stands
+# what is at the limit; above 10^11.5 Msun there are only a few galaxies in a bin.
+_WEAVER2023_SHARE = Grid(
+    np.array([*_BINS, 4.0, 5.0]),
+    np.arange(8.625, 11.5, 0.25),
+    np.array(
+        [
+            (0.0929, 0.0999, 0.1045, 0.1177, 0.1534, 0.2181, 0.2663, 0.3141, 0.4375, 0.4805, 0.6074, 0.6512),
+            (0.0727, 0.0633, 0.0606, 0.0682, 0.0865, 0.1643, 0.2413, 0.3385, 0.3882, 0.4717, 0.5889, 0.6923),
+            (0.0458, 0.0458, 0.0517, 0.0618, 0.0775, 0.1399, 0.2398, 0.3463, 0.3972, 0.4477, 0.4860, 0.6037),
+            (0.0179, 0.0179, 0.0179, 0.0173, 0.0268, 0.0628, 0.1309, 0.2259, 0.3192, 0.3824, 0.3874, 0.2863),
+            (0.0054, 0.0054, 0.0054, 0.0054, 0.0092, 0.0375, 0.1119, 0.2078, 0.2687, 0.2851, 0.2693, 0.2995),
+            (0.0035, 0.0035, 0.0035, 0.0035, 0.0035, 0.0135, 0.0454, 0.1241, 0.1713, 0.2167, 0.2067, 0.1961),
+            (0.0046, 0.0046, 0.0046, 0.0046, 0.0046, 0.0046, 0.0328, 0.0925, 0.1826, 0.2339, 0.2103, 0.2000),
+            (0.0009, 0.0009, 0.0009, 0.0009, 0.0009, 0.0009, 0.0138, 0.0627, 0.1086, 0.2159, 0.1677, 0.2800),
+            (0.0078, 0.0078, 0.0078, 0.0078, 0.0078, 0.0078, 0.0078, 0.0540, 0.1536, 0.2487, 0.3254, 0.2917),
+            (0.0125, 0.0125, 0.0125, 0.0125, 0.0125, 0.0125, 0.0125, 0.0179, 0.0440, 0.1860, 0.3696, 0.2692),
+        ]
+    ),
+)
+
+
+@dataclass(frozen=True)
+class MassFunctions:
+    """Mass functions of both classes.
+
+    Attributes
+    ----------
+    paper, doi : str
+        Where they come from.
+    star_forming, quiescent : callable
+        log10 Phi [Mpc^-3 dex^-1] of log10 of masses [Msun] and redshifts.
+    note : str
+        What else a user has to know.
+
+    """
+
+    paper: str
+    doi: str
+    star_forming: LogPhi
+    quiescent: LogPhi
+    note: str = ""
+
+
+MASS_FUNCTIONS = {
+    "williams2018": MassFunctions(
+        "Williams et al. (2018), refitted to their curves", "10.3847/1538-4365/aabcbb",
+        log_phi_star_forming, log_phi_quiescent,
+        note="Galaxies above 10^10.5 Msun are mostly quiescent from z = 2.5 on, and all from z = 5 on.",
+    ),
+    "davidzon2017": MassFunctions(
+        "Davidzon et al. (2017), table 2", "10.1051/0004-6361/201730419",
+        _DAVIDZON2017_STAR_FORMING, _DAVIDZON2017_QUIESCENT,
+        note="Measured at 0.2 < z < 6, the quiescent at z < 4.",
+    ),
+    "weaver2023": MassFunctions(
+        "Weaver et al. (2023), fits to all galaxies, divided as their points are", "10.1051/0004-6361/202245581",
+        Divided(_WEAVER2023_TOTAL, _WEAVER2023_SHARE, quiescent=False),
+        Divided(_WEAVER2023_TOTAL, _WEAVER2023_SHARE, quiescent=True),
+        note="Measured at 0.2 < z < 7.5, the share of the quiescent at z < 5.5; it is held beyond the points.",
+    ),
+}  # fmt: skip
+"""Mass functions by their names in a config (``galaxies.mass_functions``)."""
+
+DEFAULT = "williams2018"
+"""Those that are taken where none are named."""
+
+
+def quiescent_fraction(log_mstar: ArrayLike, redshift: ArrayLike, name: str = DEFAULT) -> Array:
+    """Return the quiescent part of all galaxies, Phi_Q / (Phi_Q + Phi_SF).
 
     Parameters
     ----------
@@ -133,6 +317,8 @@ def quiescent_fraction(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
         log10 of the stellar mass [Msun].
     redshift : array_like
         Redshift >= 0; broadcasts with ``log_mstar``.
+    name : str
+        Of the `MASS_FUNCTIONS`.
 
     Returns
     -------
@@ -140,7 +326,8 @@ def quiescent_fraction(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
         Fraction between 0 and 1.
 
     """
-    return expit(_LN10 * (log_phi_quiescent(log_mstar, redshift) - log_phi_star_forming(log_mstar, redshift)))
+    of = MASS_FUNCTIONS[name]
+    return expit(_LN10 * (of.quiescent(log_mstar, redshift) - of.star_forming(log_mstar, redshift)))
 
 
 def draw_quiescent(fraction: Array, galaxy_id: NDArray[np.int64], seed: int, realisation: int = 0) -> NDArray[np.bool_]:

@@ -120,7 +120,7 @@ def normalise(chunk: pa.Table, first_row: int, spec: TableSpec, seed: int) -> Ga
         problems.append(Problem(name, "missing", expected, unknown))
     if spec.quiescent_from == "mass_function":
         usable = ~_any(problems, len(chunk))
-        fraction = quiescent_fraction(log_mstar[usable], redshift[usable])
+        fraction = quiescent_fraction(log_mstar[usable], redshift[usable], spec.mass_functions)
         quiescent[usable] = draw_quiescent(fraction, galaxy_id[usable], seed)
     if spec.quiescent_from != "column":
         quiescent = quiescent | no_star_formation

@@ -83,6 +83,7 @@ class TableSpec:
     conversions: Mapping[str, Conversion] = field(default_factory=dict)
     quiescent_from: Literal["column", "ssfr", "uvj", "mass_function"] = "mass_function"
     quiescent_values: tuple[str | float, ...] = ()
+    mass_functions: str = "williams2018"
     log_ssfr_max: float = -11.0
     uvj_box: Mapping[str, float] = field(default_factory=lambda: WILLIAMS2009)
     keep: Literal["all"] | tuple[str, ...] = "all"
@@ -92,8 +93,10 @@ class TableSpec:
     log_mstar: tuple[float, float] = (4.0, 13.5)
 
     @classmethod
-    def from_config(cls, table: Mapping[str, Any], uvj_box: Mapping[str, float] = WILLIAMS2009) -> "TableSpec":
-        """Return the specification of the config's ``galaxies.table`` and ``quiescent.uvj_box``.
+    def from_config(
+        cls, table: Mapping[str, Any], uvj_box: Mapping[str, float] = WILLIAMS2009, mass_functions: str = "williams2018"
+    ) -> "TableSpec":
+        """Return the specification of the config's ``galaxies.table``, box of colours and ``galaxies.mass_functions``.
 
         Raises
         ------
@@ -117,6 +120,7 @@ class TableSpec:
             "quiescent_values": tuple(quiescent["values"]),
             "log_ssfr_max": quiescent["log_ssfr_max"],
             "uvj_box": uvj_box,
+            "mass_functions": mass_functions,
         }
         return cls(**{f.name: given[f.name] for f in fields(cls) if f.name in given})
 

@@ -145,7 +145,9 @@ def _in_realisations(galaxies: pa.Table, realisations: Sequence[int], spec: Tabl
         yield galaxies
         return
     galaxy_id, redshift, log_mstar, quiescent = (galaxies[name].to_numpy() for name in STANDARD)
-    fraction = quiescent_fraction(log_mstar, redshift) if spec.quiescent_from == "mass_function" else None
+    fraction = None
+    if spec.quiescent_from == "mass_function":
+        fraction = quiescent_fraction(log_mstar, redshift, spec.mass_functions)
     for index in realisations:
         own = {COLUMN: np.full(len(galaxies), index), "quiescent": quiescent}
         if fraction is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mocksed.galaxies.mass_functions import DEFAULT, MASS_FUNCTIONS
 from mocksed.relations import RELATIONS, Relations
 from mocksed.relations.relation import ALL, Range, Relation
 from mocksed.relations.scatter import StudentT
@@ -34,6 +35,12 @@ normal distribution, or the scale of a Student t of 3 degrees of freedom (t), cu
 `relations.scatter` sets another one. Metallicities are log10 of Z in units of the sun, from 12 + log(O/H) with 8.69 for
 the sun (Asplund et al. 2009) where no note says otherwise.
 
+## Two sets
+
+By default galaxies have the relations of Drakos et al. (2022). `preset: sky2026` names newer ones that are nearer to
+the sky; config/README.md lists its keys, each of which a config may set itself, and docs/sky2026.md says why these and
+how near they come.
+
 ## Initial mass functions
 
 A relation has the IMF of its paper. By default nothing is converted, as in Drakos et al. (2022): masses and SFRs of
@@ -60,6 +67,16 @@ have the UV slopes of `beta: williams2018`. `garn_best2010` is followed to 0.02 
 
 """
 
+_OF_MASS_FUNCTIONS = """\
+## Mass functions of star-forming and quiescent galaxies
+
+`galaxies.mass_functions`: a light cone is drawn from them, and their ratio divides the galaxies of a table where
+`galaxies.table.quiescent.from` is `mass_function`. Those in bins of redshift are linear in log Phi between the middles
+of the bins, held below the first one, and fall by 0.3 dex per unit of redshift above the last one. Masses are of a
+Chabrier IMF; H0 is 70 km/s/Mpc.
+
+"""
+
 
 def markdown() -> str:
     """Return the reference as Markdown."""
@@ -76,7 +93,16 @@ def markdown() -> str:
         sections.append(
             f"## {_TITLES[quantity]}\n\n`relations.{quantity}`{'' if own else ', by default none'}\n\n{table}"
         )
+    sections.append(_mass_functions())
     return "\n".join(section.rstrip("\n") + "\n" for section in sections)
+
+
+def _mass_functions() -> str:
+    rows = "".join(
+        f"| `{name}`{' (default)' if name == DEFAULT else ''} | [{of.paper}](https://doi.org/{of.doi}) | {of.note} |\n"
+        for name, of in sorted(MASS_FUNCTIONS.items())
+    )
+    return f"{_OF_MASS_FUNCTIONS}| name | paper | notes |\n| --- | --- | --- |\n{rows}"
 
 
 def _row(relation: Relation, default: bool) -> tuple[str, ...]:
