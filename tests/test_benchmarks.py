@@ -71,6 +71,7 @@ def test_the_quickest_per_galaxy_wins(monkeypatch):
     assert timing.quickest(candidates) == candidates[32]
 
 
+@pytest.mark.slow
 def test_every_contestant_of_ours_runs(monkeypatch, engine):
     monkeypatch.setattr(speed, "N_SPECTRA", 8)
     monkeypatch.setattr(speed, "N_MAGNITUDES", 2)

@@ -340,6 +340,7 @@ MISTAKES = {  # changes of the table, of galaxies.table (units: of the file) and
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_message_of_a_mistake_says_what_is_wrong_where_and_what_to_do(tmp_path, root, monkeypatch, capsys, mistake):
     data, table, others, words = MISTAKES[mistake]

@@ -65,6 +65,7 @@ def run(package: Path) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_no_code_that_was_compiled_from_another_source_is_used(package: Path, run: Run) -> None:
     assert run() == ["1.0", "9.0", "0"]
     assert run() == ["1.0", "9.0", "1"]
@@ -73,6 +74,7 @@ def test_no_code_that_was_compiled_from_another_source_is_used(package: Path, ru
     assert run() == ["1.5", "9.0", "1"]
 
 
+@pytest.mark.slow
 def test_a_change_of_what_is_not_imported_leaves_compiled_code_in_use(package: Path, run: Run) -> None:
     run()
     (package / "elsewhere.py").write_text("from mocksed import caller")

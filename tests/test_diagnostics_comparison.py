@@ -206,6 +206,7 @@ def test_the_tables_hold_every_number(good):
     assert ">inf (" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", comparison.FIGURES)
 @pytest.mark.parametrize("case", ["full", "no quiescents", "no star-forming", "empty"])
 def test_figures_have_the_same_axes_for_all_runs(name, case):

@@ -223,6 +223,7 @@ def test_the_triangle_has_the_redshifts_that_are_asked_for(large: Sample) -> Non
     assert near["parent"] == all_["parent"]
 
 
+@pytest.mark.slow
 def test_a_parent_of_one_redshift_is_no_contour(large: Sample) -> None:
     parent = large.parent | {"redshift": np.zeros(len(large.parent["age"]))}
     sample = Sample(large.galaxies, parent, large.n_catalogue)
@@ -266,6 +267,7 @@ def test_summary_holds_every_measure_and_is_json(large: Sample) -> None:
     json.dumps(summary)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DIAGNOSTICS)
 def test_every_axis_that_shows_numbers_has_a_label_with_its_unit(large: Sample, name: str) -> None:
     figure = DIAGNOSTICS[name].draw(large, DIAGNOSTICS[name].measure(large, SETTINGS), SETTINGS)
@@ -299,6 +301,7 @@ def with_missing(galaxies: Arrays) -> Arrays:
     return galaxies
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", sorted(set(DIAGNOSTICS) - {"triangle"}))
 @pytest.mark.parametrize("case", AWKWARD)

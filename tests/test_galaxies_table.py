@@ -520,6 +520,7 @@ def test_categories_pass_through(folder, monkeypatch):
     assert result.to_pylist() == [None if pd.isna(value) else value for value in kind]
 
 
+@pytest.mark.slow
 def test_what_is_held_does_not_grow_with_the_table(folder, monkeypatch):
     held, n = [], 100_000
     data = columns(n) | {f"column {i}": np.arange(float(n)) for i in range(10)}

@@ -47,6 +47,7 @@ def test_files_are_read_where_locks_fail(read: Callable, root: Path, tmp_path: P
         read(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9, 0.99, 0.9999])
 def test_a_disk_that_becomes_full_at_any_time_is_one_message(tmp_path: Path, share: float) -> None:
     def write(limit: int) -> subprocess.CompletedProcess:

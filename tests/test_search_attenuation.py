@@ -10,6 +10,8 @@ from mocksed.search import balance
 from mocksed.sps import dust
 from tests import populations
 
+pytestmark = pytest.mark.slow
+
 SEEDS = (7, 2026)
 NODES = tuple(itertools.product((1.7, 2.5, 3.5), (9.3, 9.7, 10.2)))
 N_PARENT, N = 200_000, 1500

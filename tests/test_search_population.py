@@ -13,6 +13,8 @@ from mocksed.search import balance
 from mocksed.uvj import depth, in_box
 from tests import populations
 
+pytestmark = pytest.mark.slow
+
 RELATIONS, COSMO = Relations(), Cosmology()
 SEEDS = {"galaxies": (7, 2026), "parent": 404}  # nothing was tuned on them
 N_PARENT = {"star_forming": 1_000_000, "quiescent": 200_000}  # those of the default
