@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     add_command(commands, "columns", list_columns, "print the columns of the catalogue, as Markdown", configfile=False)
     add_command(commands, "relations", list_relations, "print the scaling relations by name, as Markdown", False)
     add_spectra(commands)
+    add_export(commands)
     add_command(
         commands, "config-docs", config_docs, "print the reference of the config, as Markdown", configfile=False
     )
@@ -94,6 +95,23 @@ def add_spectra(commands: Any) -> None:
     )
     command.add_argument("--output", type=Path, metavar="F", help="default: RESULTS/R/selected_spectra.parquet")
     command.add_argument("--ssp-table", type=Path, metavar="F", help="where the SSP table of the run is now")
+
+
+def add_export(commands: Any) -> None:
+    """Add the command ``export``, which needs no config either."""
+    help_ = "write the galaxies of a finished run for another program"
+    command: argparse.ArgumentParser = commands.add_parser("export", help=help_, description=help_)
+    command.set_defaults(command=export_of_run)
+    command.add_argument("--run", required=True, metavar="R", help="name of the run")
+    command.add_argument("--format", required=True, metavar="F", help="what to write; `--format list` prints all")
+    command.add_argument("--columns", nargs="+", metavar="C", help="columns, also as patterns 'mag_*'; default: all")
+    command.add_argument("--where", metavar="E", help="condition on the rows, as 'redshift > 2 and quiescent'")
+    command.add_argument("--output", type=Path, metavar="P", help="file, or folder with --per-shard; default: in "
+                         "RESULTS/R/export")  # fmt: skip
+    command.add_argument("--per-shard", action="store_true", help="one file for each shard of the catalogue")
+    command.add_argument(
+        "--results", type=Path, default=Path("results"), help="folder of results (default: %(default)s)"
+    )
 
 
 def check(args: argparse.Namespace) -> None:
@@ -217,6 +235,17 @@ def spectra_of_run(args: argparse.Namespace) -> None:
     with progress(len(args.ids), "galaxies", "spectra") as bar:
         spectra.write_of_run(output, args.run, args.ids, args.results, args.ssp_table, bar, args.realisation)
     print(output)
+
+
+def export_of_run(args: argparse.Namespace) -> None:
+    """Write the galaxies of a finished run for another program, or print the formats that there are."""
+    from mocksed import export
+
+    if args.format == "list":
+        print(*(f"{name:16s} {exporter.description}" for name, exporter in export.EXPORTERS.items()), sep="\n")
+        return
+    chosen = {"columns": args.columns, "where": args.where, "output": args.output, "by_shard": args.per_shard}
+    print(*export.write_of_run(args.format, args.run, args.results, **chosen), sep="\n")
 
 
 def config_docs(args: argparse.Namespace) -> None:

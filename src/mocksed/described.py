@@ -8,6 +8,7 @@ tests read them with it.
 
 import json
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -73,15 +74,24 @@ def astropy_header(schema: pa.Schema) -> str:
     """Return the header that astropy's reader of Parquet takes units, descriptions and metadata from."""
     columns = []
     for field in schema:
-        about = {"unit": _said(field, b"unit"), "description": _said(field, b"description")}
+        about = {"unit": said(field, b"unit"), "description": said(field, b"description")}
         type_ = "string" if _is_text(field.type) else np.dtype(_element(field.type).to_pandas_dtype()).name
         columns.append({"name": field.name, "datatype": type_, **{key: text for key, text in about.items() if text}})
     header = {"datatype": columns, "meta": own_metadata(schema)}
     return yaml.dump(header, Dumper=yaml.CSafeDumper, sort_keys=False, width=1_000_000, allow_unicode=True)
 
 
-def votable(schema: pa.Schema) -> str:
-    """Return the VOTable without data that describes the columns of a file."""
+def votable(schema: pa.Schema, lengths: Mapping[str, int] | None = None) -> str:
+    """Return the VOTable without data that describes the columns of a file.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        As for `described`.
+    lengths : mapping of str to int, optional
+        Of columns with texts of one length in ASCII, which others are not.
+
+    """
     top = ET.Element("VOTABLE", version="1.4", xmlns=_NAMESPACE)
     table = ET.SubElement(ET.SubElement(top, "RESOURCE", type="results"), "TABLE", name="mocksed")
     for key, value in own_metadata(schema).items():
@@ -89,10 +99,12 @@ def votable(schema: pa.Schema) -> str:
             ET.SubElement(table, "INFO", name=key, value=str(value))
     for field in schema:
         known = column(field.name)
-        about = {"unit": vo_unit(_said(field, b"unit")), "ucd": known.ucd if known else ""}
-        attributes = {**vo_type(field.type), **{key: text for key, text in about.items() if text}}
+        about = {"unit": vo_unit(said(field, b"unit")), "ucd": known.ucd if known else ""}
+        length = (lengths or {}).get(field.name)
+        type_ = {"datatype": "char", "arraysize": str(length)} if length else None
+        attributes = {**(type_ or vo_type(field.type)), **{key: text for key, text in about.items() if text}}
         element = ET.SubElement(table, "FIELD", {"name": field.name, **attributes})
-        if text := _said(field, b"description"):
+        if text := said(field, b"description"):
             ET.SubElement(element, "DESCRIPTION").text = text
     return ET.tostring(top, encoding="unicode")
 
@@ -106,7 +118,8 @@ def vo_type(type_: pa.DataType) -> dict[str, str]:
     return {"datatype": _VO_TYPES[element], **size}
 
 
-def _said(field: pa.Field, key: bytes) -> str:
+def said(field: pa.Field, key: bytes) -> str:
+    """Return what the metadata of a column say: ``unit`` or ``description``, empty if nothing."""
     return (field.metadata or {}).get(key, b"").decode()
 
 
