@@ -11,6 +11,7 @@ BOX = {"uv_min": 1.3}
 def config(path, origin="mass_function", **table):
     own = {"path": path, "given": "exact", "columns": {"mass": "m"}, "quiescent": {"from": origin}, **table}
     galaxies = {"source": "table", "shards": 3, "table": own, "lightcone": {"redshift": [0.0, 12.0]}}
+    galaxies["mass_functions"] = "weaver2023"
     return {"galaxies": galaxies, "quiescent": {"uvj_box": BOX}}
 
 
@@ -21,10 +22,11 @@ def path(tmp_path):
     return file
 
 
-def test_a_light_cone_is_made_of_its_section_alone():
+def test_a_light_cone_is_made_of_its_section_and_mass_functions_alone():
     whole = config("no.csv")
     whole["galaxies"]["source"] = "lightcone"
-    assert made_of(whole) == {"source": "lightcone", "lightcone": {"redshift": [0.0, 12.0]}}
+    expected = {"redshift": [0.0, 12.0], "mass_functions": "weaver2023"}
+    assert made_of(whole) == {"source": "lightcone", "lightcone": expected}
 
 
 def test_a_table_is_the_same_wherever_it_is(path, tmp_path):
@@ -61,6 +63,8 @@ def test_what_concerns_the_search_or_other_classes_does_not_count(path):
     assert "uvj_box" not in one["table"]
     assert made_of(config(str(path), "uvj"))["table"]["uvj_box"] == BOX
     assert made_of(config(str(path), columns={"mass": "n"})) != one
+    assert one["table"]["mass_functions"] == "weaver2023"
+    assert "mass_functions" not in made_of(config(str(path), "uvj"))["table"]
 
 
 def test_a_table_that_is_not_there_is_named(tmp_path):

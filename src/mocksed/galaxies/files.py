@@ -69,6 +69,8 @@ def made_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     source = config["galaxies"]["source"]
     said = dict(config["galaxies"][source])
+    if source == "lightcone" or said["quiescent"]["from"] == "mass_function":
+        said["mass_functions"] = config["galaxies"]["mass_functions"]
     if source == "table":
         del said["given"]  # it concerns the search
         said = _identity(files_of(table_path(said.pop("path")))) | said
