@@ -1,0 +1,194 @@
+"""The functions that papers fit to what they observe, of their parameters.
+
+Densities are per comoving Mpc^3, and per magnitude or per dex, as the name of a function says. Arguments broadcast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.modeling.powerlaws import Schechter1D
+from numpy.typing import ArrayLike, NDArray
+from scipy import constants
+from scipy.special import erf
+
+from mocksed.cosmology import Cosmology, comoving_volume, distance_modulus
+
+Array = NDArray[np.float64]
+Values = float | Array
+
+_SCHECHTER = Schechter1D()
+_SQUARE_DEGREE = (np.pi / 180.0) ** 2
+_LOG_CM_PER_10_PC = np.log10(10.0 * constants.parsec / constants.centi)
+
+
+def schechter_mag(magnitude: ArrayLike, m_star: Values, phi_star: Values, alpha: Values) -> Array:
+    """Return a Schechter function per magnitude, in the unit of ``phi_star`` (Schechter 1976)."""
+    return np.asarray(_SCHECHTER.evaluate(np.asarray(magnitude, float), phi_star, m_star, alpha))
+
+
+def schechter_dex(log_x: ArrayLike, log_x_star: Values, phi_star: Values, alpha: Values) -> Array:
+    """Return a Schechter function per dex of a mass or a luminosity, of log10 of it and of the characteristic one."""
+    # per magnitude, with magnitudes of -2.5 log x, of which a dex has 2.5
+    return 2.5 * schechter_mag(-2.5 * np.asarray(log_x, float), -2.5 * log_x_star, phi_star, alpha)
+
+
+def double_schechter_dex(
+    log_x: ArrayLike, log_x_star: Values, phi_star_1: Values, alpha_1: Values,
+    phi_star_2: Values, alpha_2: Values,
+) -> Array:  # fmt: skip
+    """Return the sum of two Schechter functions per dex that share the characteristic mass."""
+    one = schechter_dex(log_x, log_x_star, phi_star_1, alpha_1)
+    return one + schechter_dex(log_x, log_x_star, phi_star_2, alpha_2)
+
+
+def double_power_law_mag(magnitude: ArrayLike, m_star: Values, phi_star: Values, alpha: Values, beta: Values) -> Array:
+    """Return phi* / (10^(0.4 (alpha + 1) (M - M*)) + 10^(0.4 (beta + 1) (M - M*))) per magnitude.
+
+    ``alpha`` is the faint slope and ``beta`` the bright one.
+    """
+    faint = 0.4 * (np.asarray(magnitude, float) - m_star)
+    return np.asarray(phi_star / (10.0 ** ((alpha + 1.0) * faint) + 10.0 ** ((beta + 1.0) * faint)))
+
+
+def broken_power_law_dex(log_x: ArrayLike, log_x_star: Values, phi_star: Values, alpha: Values, delta: Values) -> Array:
+    """Return ln(10) phi* y^(alpha + 1) / (1 + (e - 1) y^delta) per dex, of y = x / x* (Pozzetti et al. 2016)."""
+    y = 10.0 ** (np.asarray(log_x, float) - log_x_star)
+    return np.asarray(np.log(10.0) * phi_star * y ** (alpha + 1.0) / (1.0 + (np.e - 1.0) * y**delta))
+
+
+def pozzetti2016(
+    log_luminosity: ArrayLike, redshift: ArrayLike, model: int, alpha: float, phi_star: float, log_l_star: float,
+    delta: float, drop: float, evolution: float, z_turn: float,
+) -> Array:  # fmt: skip
+    """Return the luminosity function of Halpha of Pozzetti et al. (2016) [1 / Mpc^3 / dex].
+
+    Parameters
+    ----------
+    log_luminosity, redshift : array_like
+        log10 of the luminosity of Halpha without [N II], not corrected for dust [erg/s], and redshift; they broadcast.
+    model : int
+        1: L* grows as (1 + z)^evolution, and phi* as 1 + z up to ``z_turn``, from where on it falls so. 2: log L* falls
+        by ``evolution`` (z - z_turn)^2, phi* is constant. 3: log L* is ``drop`` lower at ``z_turn``, and nears its
+        final value as (1 + z)^-evolution; a broken power law.
+    alpha, phi_star, log_l_star, delta, drop, evolution, z_turn : float
+        Parameters, of which a model has its own.
+
+    """
+    z = np.asarray(redshift, float)
+    if model == 1:
+        grown = (1.0 + z) * np.where(z > z_turn, ((1.0 + z_turn) / (1.0 + z)) ** 2, 1.0)
+        return schechter_dex(log_luminosity, log_l_star + evolution * np.log10(1.0 + z), phi_star * grown, alpha)
+    if model == 2:
+        return schechter_dex(log_luminosity, log_l_star - evolution * (z - z_turn) ** 2, phi_star, alpha)
+    if model == 3:
+        late = log_l_star - drop * ((1.0 + z_turn) / (1.0 + z)) ** evolution
+        return broken_power_law_dex(log_luminosity, late, phi_star, alpha, delta)
+    raise ValueError(f"model {model}: the paper has 1, 2 and 3")
+
+
+def counts_above(
+    density: Callable[[Array, Array], Array], flux: float, redshift: tuple[float, float], cosmo: Cosmology
+) -> float:
+    """Return the number of line emitters per square degree above a flux, from their luminosity function.
+
+    Parameters
+    ----------
+    density : callable
+        Number per Mpc^3 and dex, of log10 of the luminosity [erg/s] and redshift, which broadcast.
+    flux : float
+        Limit [erg / s / cm^2].
+    redshift : tuple of float
+        Limits of redshift.
+    cosmo : Cosmology
+        Of volumes and distances.
+
+    """
+    z = np.linspace(*redshift, 101)
+    log_area = np.log10(4.0 * np.pi) + 2.0 * (0.2 * distance_modulus(cosmo, z) + _LOG_CM_PER_10_PC)  # [cm^2]
+    above = np.linspace(0.0, 4.0, 401)  # [dex] no luminosity function reaches 10^4 times the faintest one that is seen
+    per_volume = np.trapezoid(density(np.log10(flux) + log_area + above[:, None], z), above, axis=0)
+    return float(np.trapezoid(per_volume * comoving_volume(cosmo, z), z) * _SQUARE_DEGREE)
+
+
+def sfr_density(redshift: ArrayLike, psi: float, rise: float, turn: float, fall: float) -> Array:
+    """Return psi (1 + z)^rise / (1 + ((1 + z) / turn)^fall), as ``psi`` (Madau & Dickinson 2014, eq. 15)."""
+    stretch = 1.0 + np.asarray(redshift, float)
+    return np.asarray(psi * stretch**rise / (1.0 + (stretch / turn) ** fall))
+
+
+def hyperbola(x: ArrayLike, scale: Values, pole: Values, offset: Values) -> Array:
+    """Return scale / (x - pole) + offset: log [O III]/Hbeta of log [N II]/Halpha, for x below the pole; else NaN."""
+    x = np.asarray(x, float)
+    return np.where(x < pole, np.divide(scale, np.where(x < pole, x - pole, -1.0)) + offset, np.nan)
+
+
+def evolving_hyperbola(
+    x: ArrayLike, redshift: ArrayLike, scale: Values, pole: Values, pole_rise: Values, offset: Values,
+    offset_rise: Values,
+) -> Array:  # fmt: skip
+    """Return a hyperbola whose pole and offset rise linearly with redshift (Kewley et al. 2013)."""
+    z = np.asarray(redshift, float)
+    return hyperbola(x, scale, pole + pole_rise * z, offset + offset_rise * z)
+
+
+def line(x: ArrayLike, slope: Values, intercept: Values) -> Array:
+    """Return slope x + intercept."""
+    return np.asarray(slope * np.asarray(x, float) + intercept)
+
+
+def obscured_share(log_mstar: ArrayLike, a: Values, b: Values) -> Array:
+    """Return the share of the SFR behind dust, 1 / (1 + a exp(b log M)) (Whitaker et al. 2017, eq. 1)."""
+    return np.asarray(1.0 / (1.0 + a * np.exp(b * np.asarray(log_mstar, float))))
+
+
+def attenuation(obscured: ArrayLike) -> Array:
+    """Return the attenuation of the ultraviolet that leaves 1 - ``obscured`` of the SFR to be seen in it [mag]."""
+    return np.asarray(-2.5 * np.log10(1.0 - np.asarray(obscured, float)))
+
+
+def v_j_of_mass(
+    log_mstar: ArrayLike, redshift: ArrayLike, rise: Values, at_zero: Values, evolution: Values,
+    evolution_rise: Values, log_m_rise: Values, z_end: Values, reddest: Values,
+) -> Array:  # fmt: skip
+    """Return the mean V-J of star-forming galaxies [AB mag] (Schreiber et al. 2017)."""
+    x = np.asarray(log_mstar, float)
+    local = rise * erf(x - 10.0) + at_zero
+    per_redshift = evolution + evolution_rise * np.maximum(0.0, x - log_m_rise)
+    return np.asarray(np.minimum(local + per_redshift * np.minimum(redshift, z_end), reddest))
+
+
+@dataclass(frozen=True)
+class Law:
+    """A function of x, of redshift if it ``evolves``, and of the parameters that a table has in its columns."""
+
+    function: Callable[..., Array]
+    parameters: tuple[str, ...]
+    evolves: bool = False
+
+
+LAWS = {
+    "schechter_mag": Law(schechter_mag, ("m_star", "phi_star", "alpha")),
+    "double_power_law_mag": Law(double_power_law_mag, ("m_star", "phi_star", "alpha", "beta")),
+    "double_schechter_dex": Law(
+        double_schechter_dex, ("log_m_star", "phi_star_1", "alpha_1", "phi_star_2", "alpha_2")
+    ),
+    "pozzetti2016": Law(
+        pozzetti2016,
+        ("model", "alpha", "phi_star", "log_l_star", "delta", "drop", "evolution", "z_turn"), evolves=True,
+    ),
+    "sfr_density": Law(sfr_density, ("psi", "rise", "turn", "fall")),
+    "hyperbola": Law(hyperbola, ("scale", "pole", "offset")),
+    "evolving_hyperbola": Law(
+        evolving_hyperbola, ("scale", "pole", "pole_rise", "offset", "offset_rise"), evolves=True
+    ),
+    "v_j_of_mass": Law(
+        v_j_of_mass,
+        ("rise", "at_zero", "evolution", "evolution_rise", "log_m_rise", "z_end", "reddest"), evolves=True,
+    ),
+    "line": Law(line, ("slope", "intercept")),
+    "obscured_share": Law(obscured_share, ("a", "b")),
+}  # fmt: skip
+"""What the kind of a table may be, besides "points" and "lognormal", the median and the scatter of a distribution."""
