@@ -74,6 +74,7 @@ docs: env
 	$(MOCKSED) config-docs > config/README.md
 	$(MOCKSED) columns > docs/columns.md
 	$(MOCKSED) relations > docs/relations.md
+	$(MOCKSED) sky-data > docs/sky.md
 
 env: .venv/.installed
 

@@ -372,6 +372,11 @@ def test_relations_are_listed(in_root, root, capsys):
     assert capsys.readouterr().out == (root / "docs/relations.md").read_text()
 
 
+def test_observed_data_are_listed(in_root, root, capsys):
+    assert cli.main(["sky-data"]) == 0
+    assert capsys.readouterr().out == (root / "docs/sky.md").read_text()
+
+
 def test_check_says_which_relations_are_extrapolated(in_root, tmp_path, capsys):
     path = tmp_path / "some.yaml"
     limits = "{redshift: [0.5, 2.5], log_mstar: [9, 11]}"

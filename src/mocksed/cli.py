@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     add_command(commands, "surveys", list_surveys, "print the surveys that are known by name", configfile=False)
     add_command(commands, "columns", list_columns, "print the columns of the catalogue, as Markdown", configfile=False)
     add_command(commands, "relations", list_relations, "print the scaling relations by name, as Markdown", False)
+    add_command(commands, "sky-data", list_sky_data, "print the observed data by observable, as Markdown", False)
     add_spectra(commands)
     add_export(commands)
     add_command(
@@ -222,6 +223,13 @@ def list_columns(args: argparse.Namespace) -> None:
 def list_relations(args: argparse.Namespace) -> None:
     """Print the scaling relations."""
     from mocksed.relations import reference
+
+    print(reference.markdown(), end="")
+
+
+def list_sky_data(args: argparse.Namespace) -> None:
+    """Print what has been observed of galaxies."""
+    from mocksed.sky import reference
 
     print(reference.markdown(), end="")
 
