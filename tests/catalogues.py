@@ -50,3 +50,23 @@ def write(folder: Path, *shards: Mapping[str, NDArray], stage: str = "catalog", 
     for i, (path, rows) in enumerate(zip(paths, shards, strict=True)):
         storage.write_table(path, rows, {**about, "shard": [i, len(shards)]})
     return paths
+
+
+def shapes(n: int) -> dict[str, NDArray]:
+    """Return columns of morphology."""
+    rng = np.random.default_rng(n)
+    return {
+        "re_circ": rng.uniform(0.5, 5.0, n),
+        "re_maj": rng.uniform(0.1, 1.0, n),
+        "sersic_n": rng.uniform(0.6, 4.0, n),
+        "axis_ratio": rng.uniform(0.2, 1.0, n),
+        "position_angle": rng.uniform(0.0, 180.0, n),
+    }
+
+
+def lines(n: int, names: tuple[str, ...]) -> dict[str, NDArray]:
+    """Return columns of emission lines and of what is averaged over the history."""
+    rng = np.random.default_rng(n)
+    found = {f"lineflux_{name}": 10.0 ** rng.uniform(-20.0, -16.0, n) for name in names}
+    found |= {f"ew_{name}": rng.uniform(1.0, 500.0, n) for name in names}
+    return found | {"log_sfr_10": rng.uniform(-2.0, 2.0, n), "log_sfr_100": rng.uniform(-2.0, 2.0, n)}

@@ -6,17 +6,15 @@ reads. Both are looked up in `EXPORTERS`; adding one is a line there.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mocksed import storage
 from mocksed.errors import UserError, suggestion
 from mocksed.export import clients, formats, source
 from mocksed.export.source import Rows, Source
-
-log = logging.getLogger("mocksed")
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,8 @@ class Exporter:
     beside: Callable[[clients.Layout], Mapping[str, str]] | None = None
 
 
+_catalogue = partial(formats.text_columns, missing=-99.0)
+
 EXPORTERS: dict[str, Exporter] = {
     "fits": Exporter("FITS binary table", ".fits", formats.fits),
     "ecsv": Exporter("ECSV, text of astropy with units", ".ecsv", formats.ecsv),
@@ -52,6 +52,22 @@ EXPORTERS: dict[str, Exporter] = {
     "csv": Exporter("CSV", ".csv", formats.csv),
     "hdf5": Exporter("HDF5, a dataset for each column", ".h5", formats.hdf5_columns),
     "parquet": Exporter("Parquet", ".parquet", formats.parquet),
+    "jaguar": Exporter("FITS with the columns of the JAGUAR mocks", ".fits", formats.fits, clients.jaguar),
+    "dream": Exporter("HDF5 as DREaM_photo.h5", ".h5", formats.hdf5_columns, clients.dream),
+    "romanisim": Exporter("ECSV of sources for romanisim", ".ecsv", formats.ecsv, clients.romanisim),
+    "eazy": Exporter(
+        "text for EAZY, with its files of names and filters", ".cat", _catalogue, clients.eazy, clients.eazy_beside
+    ),
+    "lephare": Exporter(
+        "text for LePhare, with lines of its parameters", ".in", _catalogue, clients.lephare, clients.lephare_beside
+    ),
+    **{
+        f"photerr_{survey}": Exporter(
+            f"Parquet for photerr's model of {survey}", ".parquet", formats.parquet, clients.photerr(survey)
+        )
+        for survey in clients.PHOTERR_BANDS
+    },
+    "rail": Exporter("Parquet for RAIL, LSST", ".parquet", formats.parquet, clients.rail),
 }
 
 

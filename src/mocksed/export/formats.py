@@ -118,8 +118,9 @@ def fits(path: Path, rows: Rows) -> None:
     with open(path, "wb") as file:
         file.write(of_astropy.PrimaryHDU().header.tostring().encode("ascii"))
         file.write(header.tostring().encode("ascii"))
-        size = sum(file.write(records.view(np.uint8)) for records in _records(rows, dtypes))
-        file.write(b"\0" * (-size % _FITS_BLOCK))
+        for records in _records(rows, dtypes):
+            file.write(records.data.cast("B"))
+        file.write(b"\0" * (-file.tell() % _FITS_BLOCK))
 
 
 def votable(path: Path, rows: Rows) -> None:
