@@ -158,9 +158,15 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
     for name in known:
         for band in presets()[name].bands:
             in_presets.setdefault(band.name, []).append(name)
-    several = {name: of for name, of in in_presets.items() if len(of) > 1 and name not in survey["depths"]}
-    for name, of in several.items():
-        yield f"survey.presets: {' and '.join(of)} both have a depth of {name}; name one of them, or set survey.depths"
+    several: dict[str, list[str]] = {}
+    for name in filters:
+        if len(of := in_presets.get(name, ())) > 1 and name not in survey["depths"]:
+            several.setdefault(" and ".join(of), []).append(name)
+    for of_presets, shared in several.items():
+        yield (
+            f"survey.presets: {of_presets} all have a depth of {', '.join(shared)}; name one of them, or set "
+            "survey.depths"
+        )
     for name, depth in survey["depths"].items():
         if name not in filters:
             yield (
