@@ -5,7 +5,7 @@ from numpy.testing import assert_allclose
 
 from mocksed import cli, config, filters, resources
 from mocksed.errors import UserError
-from mocksed.survey import bands
+from mocksed.survey import bands, noise
 from mocksed.survey.bands import Band, presets
 
 FILTERS = ["lsst_baseline_g", "lsst_baseline_r", "Euclid-VIS", "jwst_f115w", "jwst_f090w"]
@@ -65,13 +65,23 @@ def test_a_preset_is_used_for_the_filters_of_the_run(schema):
     assert resources.plan(loaded)["survey"].jobs == loaded["galaxies"]["shards"]
 
 
+def test_check_says_which_filters_it_is_of(schema):
+    assert bands.preview(load(schema, {})) == []
+    said = bands.preview(load(schema, {"presets": ["euclid_wide"], "depths": {"jwst_f115w": 28}}))
+    assert said == [
+        "survey: Euclid-VIS, jwst_f115w; not in photometry.filters, and so left out: Euclid-Y, Euclid-J, Euclid-H"
+    ]
+
+
 def test_depths_of_ones_own_take_the_place_of_presets(schema):
     survey = {"presets": ["lsst_y10"], "depths": {"lsst_baseline_r": 25.0, "jwst_f115w": 28.0}}
     survey |= {"gamma": {"jwst_f115w": 0.035}, "fwhm": {"jwst_f115w": 0.05, "lsst_baseline_g": 0.8}}
     g, r, f115w = bands.of_config(load(schema, survey))
     known = {band.name: band for band in presets()["lsst_y10"].bands}
     assert g == Band(**{**vars(known["lsst_baseline_g"]), "fwhm": 0.8})
-    assert r == Band("lsst_baseline_r", 25.0, 1.0, 0.039, known["lsst_baseline_r"].fwhm)
+    assert (r.visits, r.gamma, r.fwhm) == (181.0, 0.039, known["lsst_baseline_r"].fwhm)
+    limit = noise.limit(10.0 ** (-0.4 * r.depth), r, sigma_sys=0.0)
+    assert_allclose(-2.5 * np.log10(limit), 25.0, rtol=1e-12)  # of the stack
     assert f115w == Band("jwst_f115w", 28.0, 1.0, 0.035, 0.05)
 
 
