@@ -117,6 +117,8 @@ def add_export(commands: Any) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Check a config and all that it names, and say what will be read of a table."""
+    from mocksed.survey import bands
+
     lines: list[str] = []
 
     def ssp_table(loaded: dict[str, Any]) -> Iterator[str]:
@@ -146,7 +148,9 @@ def check(args: argparse.Namespace) -> None:
             except UserError as error:
                 yield str(error)
 
-    note_extrapolated(config.load(args.configfile, args.schema, further=(ssp_table, galaxies, launcher)))
+    loaded = config.load(args.configfile, args.schema, further=(ssp_table, galaxies, launcher))
+    note_extrapolated(loaded)
+    lines += bands.preview(loaded)
     print(*lines, "ok", sep="\n")
 
 

@@ -78,13 +78,13 @@ _LAWS: dict[str, Law] = {
     "assign": Law(275, 2.4, row_bytes=200, row_us=2.2, row_disk=70, point_bytes=20),
     "catalog": Law(400, 3.6, row_bytes=570, row_us=44.0, row_disk=205),
     "spectra": Law(430, 2.6, row_bytes=100, row_us=65.0, row_disk=0),
-    "survey": Law(170, 1.2, row_bytes=60, row_us=0.1, row_disk=5),
+    "survey": Law(245, 2.2, row_bytes=90, row_us=0.2, row_disk=4),
     "plot": Law(380, 7.0, row_bytes=290, row_us=1.0, row_disk=0, point_bytes=45),
     "summary": Law(300, 3.8, row_bytes=640, row_us=4.0, row_disk=0, point_bytes=45),
     "compare": Law(340, 11.0, row_bytes=560, row_us=22.0, row_disk=0),
     "ssp_table": Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0),
 }
-_PER_BAND = Law(0, 0, row_bytes=40, row_us=0.4, row_disk=12)  # of the survey
+_PER_BAND = Law(0, 0, row_bytes=50, row_us=0.4, row_disk=15)  # of the survey
 _PER_COLUMN = Law(0, 0, row_bytes=12, row_us=0.3, row_disk=3.7)  # of magnitudes, lines or shapes that the catalogue has
 _MOVED = Law(150, 1.5, row_bytes=250, row_us=35.0, row_disk=9)  # of galaxies onto what their table gives
 _READ_US = 0.2  # of each row of the catalogue and of the parent, of which plots take samples

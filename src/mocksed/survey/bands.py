@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -112,22 +112,24 @@ def depth_of_visit(
 
 
 def of_config(config: Mapping[str, Any]) -> list[Band]:
-    """Return the bands that a complete, valid config asks for, in the order of ``photometry.filters``.
-
-    Depths of the config take the place of those of presets, as depths of the whole survey.
-    """
+    """Return the bands that a complete, valid config asks for, in the order of ``photometry.filters``."""
     survey = config["survey"]
-    found: dict[str, Band] = {}
-    for name in survey["presets"]:
-        found |= {band.name: band for band in presets()[name].bands}
-    for name, depth in survey["depths"].items():
-        known = found.get(name, Band(name, depth))
-        found[name] = Band(name, depth, 1.0, known.gamma, known.fwhm)
-    changed = {
-        name: Band(**{**asdict(band), **{key: survey[key][name] for key in ("gamma", "fwhm") if name in survey[key]}})
-        for name, band in found.items()
-    }
-    return [changed[name] for name in config["photometry"]["filters"] if name in changed]
+    known = {band.name: band for name in survey["presets"] for band in presets()[name].bands}
+    found = []
+    for name in config["photometry"]["filters"]:
+        if name in known or name in survey["depths"]:
+            band = known.get(name, Band(name, math.nan))
+            band = replace(band, **{key: survey[key][name] for key in ("gamma", "fwhm") if name in survey[key]})
+            if name in survey["depths"]:
+                band = replace(band, depth=survey["depths"][name] - _gain_of_stack(band))
+            found.append(band)
+    return found
+
+
+def _gain_of_stack(band: Band) -> float:
+    """Return by how much the stack of visits is deeper than one of them [mag], without errors of the calibration."""
+    half = band.gamma - 0.04
+    return 2.5 * math.log10((half + math.sqrt(half**2 + 0.16 * band.gamma * band.visits)) / (2.0 * band.gamma))
 
 
 def is_asked_for(config: Mapping[str, Any]) -> bool:
@@ -139,6 +141,17 @@ def sources(config: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """Return what a file says of the presets that a config names: what each is, and its source."""
     named = (presets()[name] for name in config["survey"]["presets"])
     return {preset.name: {"is": preset.is_, "source": preset.source, "url": preset.url} for preset in named}
+
+
+def preview(config: Mapping[str, Any]) -> list[str]:
+    """Return what `mocksed check` says of a valid config's survey: its filters, and those of presets left out."""
+    if not is_asked_for(config):
+        return []
+    used = [band.name for band in of_config(config)]
+    known = [band.name for name in config["survey"]["presets"] for band in presets()[name].bands]
+    left_out = [name for name in dict.fromkeys(known) if name not in used]
+    more = f"; not in photometry.filters, and so left out: {', '.join(left_out)}" if left_out else ""
+    return [f"survey: {', '.join(used)}{more}"]
 
 
 def problems(config: Mapping[str, Any]) -> Iterator[str]:
@@ -158,9 +171,15 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
     for name in known:
         for band in presets()[name].bands:
             in_presets.setdefault(band.name, []).append(name)
-    several = {name: of for name, of in in_presets.items() if len(of) > 1 and name not in survey["depths"]}
-    for name, of in several.items():
-        yield f"survey.presets: {' and '.join(of)} both have a depth of {name}; name one of them, or set survey.depths"
+    several: dict[str, list[str]] = {}
+    for name in filters:
+        if len(of := in_presets.get(name, ())) > 1 and name not in survey["depths"]:
+            several.setdefault(" and ".join(of), []).append(name)
+    for of_presets, shared in several.items():
+        yield (
+            f"survey.presets: {of_presets} all have a depth of {', '.join(shared)}; name one of them, or set "
+            "survey.depths"
+        )
     for name, depth in survey["depths"].items():
         if name not in filters:
             yield (
