@@ -6,7 +6,6 @@ What a format cannot hold is said in one message. The same rows are the same byt
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
@@ -17,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from mocksed import described, hdf5, storage
+from mocksed import described, hdf5, jsontext, storage
 from mocksed.columns import vo_unit
 from mocksed.errors import UserError
 from mocksed.export.source import Rows, description, unit
@@ -90,7 +89,7 @@ def hdf5_columns(path: Path, rows: Rows) -> None:
             datasets[field.name].attrs.update({key: text for key, text in about.items() if text})
             if pa.types.is_integer(field.type):
                 datasets[field.name].attrs["missing"] = _smallest(dtypes[field.name])
-        file.attrs.update({key: json.dumps(value) for key, value in rows.about.items()})
+        file.attrs.update({key: jsontext.dumps(value) for key, value in rows.about.items()})
 
 
 def fits(path: Path, rows: Rows) -> None:
@@ -114,7 +113,7 @@ def fits(path: Path, rows: Rows) -> None:
         if text := description(field):
             header[f"TCOMM{i}"] = text.encode("ascii", "replace").decode()
     for key, value in rows.about.items():
-        header.add_history(f"{key}: {json.dumps(value)}")
+        header.add_history(f"{key}: {jsontext.dumps(value)}")
     with open(path, "wb") as file:
         file.write(of_astropy.PrimaryHDU().header.tostring().encode("ascii"))
         file.write(header.tostring().encode("ascii"))
@@ -158,7 +157,7 @@ def text_columns(path: Path, rows: Rows, *, missing: float) -> None:
 
 def _told(rows: Rows) -> pa.Schema:
     """Return the columns with what the file says of the run."""
-    return rows.schema.with_metadata({key: json.dumps(value) for key, value in rows.about.items()})
+    return rows.schema.with_metadata({key: jsontext.dumps(value) for key, value in rows.about.items()})
 
 
 def _records(rows: Rows, dtypes: dict[str, np.dtype], with_flags: bool = False) -> Iterator[NDArray]:
