@@ -200,6 +200,16 @@ def test_sfr_densities_go_with_h_and_the_factor_of_sfrs(tables):
     )
 
 
+@pytest.mark.parametrize("name_", ["obscured_share_whitaker2017", "uvj_schreiber2017", "oiii_hbeta_mass_strom2017"])
+def test_functions_of_mass_are_those_of_the_same_galaxies(tables, name_):
+    """Galaxies of 10^10.6 Msun with a Chabrier IMF have 10^10.8147 with that of Salpeter (0.61)."""
+    one = replace(tables[name_], imf="salpeter")
+    found = one.converted("chabrier")
+    assert_allclose(found.value(10.6, 1.5), one.value(10.8147, 1.5), rtol=1e-4)
+    assert found.value(10.6, 1.5) != one.value(10.6, 1.5)
+    assert_allclose(found.converted("salpeter").value(10.6, 1.5), one.value(10.6, 1.5))
+
+
 def test_conversion_and_back(tables, name):
     one = tables[name]
     back = one.converted("salpeter", H67).converted(one.imf, one.cosmology)

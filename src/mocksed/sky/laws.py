@@ -162,11 +162,15 @@ def v_j_of_mass(
 
 @dataclass(frozen=True)
 class Law:
-    """A function of x, of redshift if it ``evolves``, and of the parameters that a table has in its columns."""
+    """A function of x, of redshift if it ``evolves``, and of the parameters that a table has in its columns.
+
+    With ``fixed_mass``, x is log10 of a mass that no parameter scales.
+    """
 
     function: Callable[..., Array]
     parameters: tuple[str, ...]
     evolves: bool = False
+    fixed_mass: bool = False
 
 
 LAWS = {
@@ -187,8 +191,9 @@ LAWS = {
     "v_j_of_mass": Law(
         v_j_of_mass,
         ("rise", "at_zero", "evolution", "evolution_rise", "log_m_rise", "z_end", "reddest"), evolves=True,
+        fixed_mass=True,
     ),
-    "line": Law(line, ("slope", "intercept")),
-    "obscured_share": Law(obscured_share, ("a", "b")),
+    "line": Law(line, ("slope", "intercept"), fixed_mass=True),
+    "obscured_share": Law(obscured_share, ("a", "b"), fixed_mass=True),
 }  # fmt: skip
 """What the kind of a table may be, besides "points" and "lognormal", the median and the scatter of a distribution."""

@@ -71,13 +71,15 @@ class Observed:
     redshift : tuple of float
         Limits of the sample.
     range : tuple of float
-        Where it holds: limits of what the values are against (mass, magnitude, luminosity, ...).
+        Where it holds: limits of what the values are against (mass, magnitude, luminosity, ...), as published.
     verified : str
         Where the numbers were compared.
     assumed : tuple of str
         Of the above, what the place where the numbers were compared does not say.
     note : str
         What else a user has to know.
+    mass_offset : float
+        What was added to log10 of masses that a function is of, and that none of its parameters scales.
     table : astropy.table.Table
         Each row with ``redshift``, ``redshift_min`` and ``redshift_max``, the same three times where the paper gives
         one. Units are those of the columns.
@@ -97,6 +99,7 @@ class Observed:
     table: Table
     assumed: tuple[str, ...] = ()
     note: str = ""
+    mass_offset: float = 0.0
 
     @property
     def label(self) -> str:
@@ -141,6 +144,7 @@ class Observed:
             if len(rows) != 1:
                 raise ValueError(f"{self.name} has {len(rows)} rows at z = {redshift:g}: choose by a column")
             parameters = [rows[name][0] for name in law.parameters]
+        x = np.asarray(x, float) - self.mass_offset
         return law.function(x, *([redshift] if law.evolves else []), *parameters)
 
     def converted(self, to_imf: str | None = None, to: Cosmology | None = None) -> Observed:
@@ -148,8 +152,10 @@ class Observed:
 
         Offsets of luminosities are those of the middle redshift of a row, offsets of densities those of its bin.
         """
-        table = self.table.copy()
+        table, mass_offset = self.table.copy(), self.mass_offset
         if to_imf is not None and self.imf is not None:
+            if self.kind in LAWS and LAWS[self.kind].fixed_mass:
+                mass_offset += imf.mass_offset(self.imf, to_imf)
             _add(table, _MASSES, imf.mass_offset(self.imf, to_imf))
             _add(table, ("log_sfr_density",), imf.sfr_offset(self.imf, to_imf))
             _multiply(table, ("psi",), imf.sfr_offset(self.imf, to_imf))
@@ -165,6 +171,7 @@ class Observed:
         return replace(
             self,
             table=table,
+            mass_offset=mass_offset,
             imf=to_imf if to_imf is not None and self.imf is not None else self.imf,
             cosmology=to if to is not None and self.cosmology is not None else self.cosmology,
         )
