@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 from mocksed import sky
 from mocksed.cosmology import Cosmology
 from mocksed.errors import UserError
+from mocksed.galaxies.mass_functions import MASS_FUNCTIONS
 from mocksed.sky import laws, observed
 
 H67 = Cosmology(67.66, 0.3111)
@@ -238,6 +239,19 @@ def test_quiescent_share_rises_with_mass(tables):
         found = observed.quiescent_share(tables[f"stellar_mass_function_{survey}"])
         near = found[(found["redshift_min"] >= 0.5) & (found["redshift_max"] <= 1.0)]
         assert near[near["log_mstar"] > 10.9]["share"].mean() > 0.5 > near[near["log_mstar"] < 10.1]["share"].mean()
+
+
+def test_quiescent_share_is_that_of_the_mass_functions(tables):
+    """Galaxies may be drawn from the mass functions of Weaver et al. (2023), which have the share of these points."""
+    found = observed.quiescent_share(tables["stellar_mass_function_weaver2023"])
+    found = found[(found["log_mstar"] > 8.6) & (found["log_mstar"] < 11.4)]
+    log_phi = MASS_FUNCTIONS["weaver2023"]
+    quiescent, forming = (
+        10.0 ** np.array([one(row["log_mstar"], row["redshift"]) for row in found])
+        for one in (log_phi.quiescent, log_phi.star_forming)
+    )
+    assert len(found) > 80
+    assert_allclose(found["share"], quiescent / (quiescent + forming), rtol=0, atol=1e-4)
 
 
 def test_folder_without_tables(tmp_path):
