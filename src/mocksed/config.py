@@ -21,7 +21,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from mocksed import jsontext, relations, resources, yamlfile
 from mocksed.cosmology import AGE_MARGIN
-from mocksed.errors import UserError, suggestion
+from mocksed.errors import UserError, no_file, suggestion
 from mocksed.galaxies import spec as table_spec
 from mocksed.galaxies.files import files_of, table_path
 from mocksed.galaxies.spec import TableSpec
@@ -62,12 +62,13 @@ ONLY_FOR: dict[str, tuple[str, ...]] = {
 """Kinds of distribution that have a meaning for some parameters only."""
 
 _PATH_WORDS = "without braces, angle brackets and line breaks"
+_PLAIN_WORDS = f"{_PATH_WORDS}, no URL, ~ and $ written out"
 _PATTERN_WORDS = {
     r"^[A-Za-z0-9][A-Za-z0-9_.-]*(?!\n)$": (
         "a name of letters, digits, '_', '.' and '-' that begins with a letter or digit"
     ),
-    r"^[^{}<>\n]+(?!\n)$": f"a path that is not empty, {_PATH_WORDS}",
-    r"^[^{}<>\n]+\.h5(?!\n)$": f"the path of a file that ends in .h5, {_PATH_WORDS}",
+    r"^(?!~)(?!.*://)[^{}<>$\n]+(?!\n)$": f"a path that is not empty, {_PLAIN_WORDS}",
+    r"^(?!~)(?!.*://)[^{}<>$\n]+\.h5(?!\n)$": f"the path of a file that ends in .h5, {_PLAIN_WORDS}",
 }
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 """What no file, column or argument of a command can be called: NUL, and surrogates, which UTF-8 does not have."""
@@ -502,6 +503,16 @@ def _check_survey(config: dict[str, Any]) -> Iterator[str]:
         yield from bands.problems(config)
 
 
+def _check_wavelength(config: dict[str, Any]) -> Iterator[str]:
+    limits, wavelength = _get(config, "spectra.wavelength"), _wavelength(config)
+    low, high = limits
+    if low < high and wavelength is not None and not any((low <= wavelength) & (wavelength <= high)):
+        yield (
+            f"spectra.wavelength: {_show(limits)} has none of the wavelengths of the spectra; expected limits around "
+            f"some of those from {wavelength[0]:g} to {wavelength[-1]:g} A"
+        )
+
+
 def _check_lines(config: dict[str, Any]) -> Iterator[str]:
     names, table = _get(config, "spectra.lines"), _get(config, "sps.table")
     if not names or names == "all" or _get(config, "sps.engine") != "table" or not os.path.isfile(table):
@@ -538,8 +549,8 @@ def _check_table_file(config: dict[str, Any]) -> Iterator[str]:
             yield f"galaxies.table.path: {_show(file)} is named twice; give each file once"
         if glob.has_magic(file) and not os.path.exists(file):
             yield f"galaxies.table.path: no file matches {_show(file)}; expected tables, seen from {Path.cwd()}"
-        elif not os.path.isfile(file):
-            yield f"galaxies.table.path: {_show(file)} is not a file; expected a table, seen from {Path.cwd()}"
+        elif problem := no_file(file):
+            yield f"galaxies.table.path: {_show(file)} {problem}; expected a table, seen from {Path.cwd()}"
         elif re.search("[{}<>\n]", file):
             yield f"galaxies.table.path: {_show(file)} is not allowed; expected names {_PATH_WORDS}"
 
@@ -564,7 +575,7 @@ def table_of(config: dict[str, Any]) -> TableSpec | None:
     table = _get(config, "galaxies.table")
     if _get(config, "galaxies.source") != "table" or any(table_spec.problems(table)):
         return None
-    if not all(file.is_file() for file in files_of(table_path(table["path"]))):
+    if any(map(no_file, files_of(table_path(table["path"])))):
         return None
     return TableSpec.from_config(table, _get(config, "quiescent.uvj_box"), _get(config, "galaxies.mass_functions"))
 
@@ -579,10 +590,10 @@ def _check_ssp_table(config: dict[str, Any]) -> Iterator[str]:
             read_lines(table)
         except UserError as error:
             yield f"sps.table: {str(error).removesuffix('.')}"
-    elif not table.resolve().is_relative_to(made.resolve()):
+    elif not Path(os.path.realpath(table)).is_relative_to(os.path.realpath(made)):
         yield (
-            f"sps.table: {_show(str(table))} is not a file; expected an SSP table, or a name below {made}/, which is "
-            "made from the FSPS of SPS_HOME"
+            f"sps.table: {_show(str(table))} {no_file(table)}; expected an SSP table, or a name below {made}/, which "
+            "is made from the FSPS of SPS_HOME"
         )
 
 
@@ -711,6 +722,7 @@ _CHECKS = (
     _check_centre,
     _check_redshift_bins,
     _check_filters,
+    _check_wavelength,
     _check_lines,
     _check_survey,
     _check_table,

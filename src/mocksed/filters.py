@@ -5,8 +5,8 @@ for which every job and every look at a config would wait.
 """
 
 import math
-import os
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed.errors import UserError, suggestion
+from mocksed.errors import UserError, no_file, suggestion
 
 if TYPE_CHECKING:
     from astropy.io.votable.tree import VOTableFile
@@ -205,8 +205,8 @@ def read(name: str, path: Path | str, unit: str | None = None) -> Filter:
 
     """
     path = Path(path)
-    if not os.path.isfile(path):  # unlike Path.is_file, it takes names that are too long
-        raise UserError(f"filter '{name}': {path} is not a file; {_EXPECTED}.")
+    if problem := no_file(path):
+        raise UserError(f"filter '{name}': {path} {problem}; {_EXPECTED}.")
     wavelength, transmission, own_scale = _read_text(name, path) if _format(path) is None else _read_table(name, path)
     if own_scale and unit and not math.isclose(own_scale, UNITS[unit]):
         raise UserError(
@@ -240,7 +240,8 @@ Read = tuple[Array, Array, float | None]
 
 def _read_text(name: str, path: Path) -> Read:
     try:
-        rows = np.loadtxt(path, ndmin=2, encoding="latin-1")  # which takes any comment, whatever the locale
+        with warnings.catch_warnings(action="ignore"):  # of an empty file, which is said below
+            rows = np.loadtxt(path, ndmin=2, encoding="latin-1")  # which takes any comment, whatever the locale
     except (OSError, ValueError) as error:  # also what is not text
         reason = str(error).removesuffix(".")
         raise UserError(f"filter '{name}': cannot read {path}: {reason}; {_EXPECTED}, comments after '#'.") from error
@@ -256,8 +257,9 @@ def _read_table(name: str, path: Path) -> Read:
 
     format_ = _format(path)
     try:
-        source = votable.parse(path) if format_ == "votable" else path
-        table = Table.read(source, format=format_)
+        with warnings.catch_warnings(action="ignore"):
+            source = votable.parse(path) if format_ == "votable" else path
+            table = Table.read(source, format=format_)
     except Exception as error:  # astropy's readers raise many kinds
         raise UserError(f"filter '{name}': cannot read {path}: {error}; {_EXPECTED}.") from error
     if len(table.columns) != 2:
