@@ -15,9 +15,10 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from mocksed import cli, export, storage
+from mocksed import cli, storage
 from mocksed.errors import UserError
-from mocksed.export import source
+from mocksed.export import FILES, file_name, source
+from mocksed.export import registry as export
 from tests import catalogues
 
 STILTS_REQUIRED = os.environ.get("MOCKSED_REQUIRE_STILTS") == "1"
@@ -60,12 +61,17 @@ def read(path: Path) -> Table:
         return Table.read(path)
 
 
+def test_every_format_has_a_name_for_its_file():
+    assert list(FILES) == list(export.EXPORTERS)
+    assert len(set(FILES.values())) == len(FILES)
+
+
 @pytest.mark.parametrize("name", PLAIN)
 def test_values_come_back(run, tmp_path, name):
     left_out = {"csv": ["vector"], "ecsv": ["vector"]}.get(name, [])
     columns = [*run, "count", "note", "detected", *({"vector"} - set(left_out))]
     (path,) = export.write_of_run(name, "demo", tmp_path, columns=columns)
-    assert path == tmp_path / "demo/export" / f"demo{export.EXPORTERS[name].suffix}"
+    assert path == tmp_path / "demo/export" / file_name(name, "demo")
     found = read(path)
     assert len(found) == 65
     for column, expected in run.items():

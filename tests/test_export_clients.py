@@ -9,9 +9,10 @@ import pytest
 from astropy.cosmology import FlatLambdaCDM
 from astropy.table import Table
 
-from mocksed import export, filters, lines, storage
+from mocksed import filters, lines, storage
 from mocksed.errors import UserError
-from mocksed.export import clients
+from mocksed.export import clients, file_name
+from mocksed.export import registry as export
 from mocksed.sps import table
 from tests import catalogues
 
@@ -37,7 +38,7 @@ def run(rows, tmp_path):
 
 def write(name, tmp_path, **options):
     (path,) = export.write_of_run(name, "demo", tmp_path, **options)
-    assert path.name == f"demo_{name}{export.EXPORTERS[name].suffix}"
+    assert path.name == file_name(name, "demo")
     return path
 
 

@@ -4,6 +4,7 @@ A command is one function that takes the parsed arguments, and one line in `pars
 """
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -251,13 +252,14 @@ def spectra_of_run(args: argparse.Namespace) -> None:
 
 def export_of_run(args: argparse.Namespace) -> None:
     """Write the galaxies of a finished run for another program, or print the formats that there are."""
-    from mocksed import export
+    from mocksed.export.registry import EXPORTERS, write_of_run  # no other command needs all of Arrow
 
     if args.format == "list":
-        print(*(f"{name:16s} {exporter.description}" for name, exporter in export.EXPORTERS.items()), sep="\n")
+        print(*(f"{name:16s} {exporter.description}" for name, exporter in EXPORTERS.items()), sep="\n")
         return
+    logging.basicConfig(level=logging.INFO, format="note: %(message)s")
     chosen = {"columns": args.columns, "where": args.where, "output": args.output, "by_shard": args.per_shard}
-    print(*export.write_of_run(args.format, args.run, args.results, **chosen), sep="\n")
+    print(*write_of_run(args.format, args.run, args.results, **chosen), sep="\n")
 
 
 def config_docs(args: argparse.Namespace) -> None:

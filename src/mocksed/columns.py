@@ -190,6 +190,8 @@ _VO_UNITS = {
     "dex(1/yr)": "log(yr**-1)",
     "dex(1/s)": "log(s**-1)",
     "dex(Hz/erg)": "log(Hz.erg**-1)",
+    "dex(yr)": "log(yr)",
+    "mgy": "",
     "Lsun": "solLum",
     "Lsun/Hz": "solLum.Hz**-1",
     "erg/(s cm2)": "erg.s**-1.cm**-2",

@@ -79,6 +79,7 @@ _LAWS: dict[str, Law] = {
     "catalog": Law(400, 3.6, row_bytes=570, row_us=44.0, row_disk=205),
     "spectra": Law(430, 2.6, row_bytes=100, row_us=65.0, row_disk=0),
     "survey": Law(245, 2.2, row_bytes=90, row_us=0.2, row_disk=4),
+    "export": Law(560, 5.0, row_bytes=0, row_us=8.0, row_disk=0),
     "plot": Law(380, 7.0, row_bytes=290, row_us=1.0, row_disk=0, point_bytes=45),
     "summary": Law(300, 3.8, row_bytes=640, row_us=4.0, row_disk=0, point_bytes=45),
     "compare": Law(340, 11.0, row_bytes=560, row_us=22.0, row_disk=0),
@@ -244,6 +245,8 @@ def rows(rule: str, config: Mapping[str, Any]) -> int:
     match rule:
         case "plot" | "summary" | "compare":
             return min(config["diagnostics"]["max_galaxies"], catalogue_rows(config))
+        case "export":
+            return catalogue_rows(config)
         case "parent":
             return math.ceil(max(config["parent"][kind]["n"] for kind in KINDS) / config["parent"]["shards"])
         case "tree":
@@ -283,7 +286,7 @@ def _jobs(config: Mapping[str, Any]) -> dict[str, int]:
     jobs = dict.fromkeys(_of_a_shard(config), config["galaxies"]["shards"])
     jobs |= {"parent": 2 * config["parent"]["shards"], "tree": sum(tree_shards(config, kind) for kind in KINDS)}
     jobs |= {"input_table": 1, "balance": 1, "plot": _PLOTS, "summary": 1}
-    left_out = {"lightcone", "input_table", "balance", "spectra", "survey", "compare", "ssp_table"} - set(
+    left_out = {"lightcone", "input_table", "balance", "spectra", "survey", "export", "compare", "ssp_table"} - set(
         _of_a_shard(config)
     )
     if config["galaxies"]["source"] == "table":
