@@ -502,14 +502,15 @@ def test_mistakes_of_form_do_not_hide_the_others(project, schema):
 
 def test_a_key_at_another_place(project, schema):
     for path, where in (
-        ("galaxies.invalid_rows", "galaxies.table"),
-        ("k", "neighbours"),
-        ("columns", "galaxies.table"),
+        ("galaxies.invalid_rows", "galaxies.table.invalid_rows"),
+        ("k", "neighbours.k"),
+        ("columns", "galaxies.table.columns or export.columns"),
     ):
-        name = path.split(".")[-1]
-        message = problems(nested(path, 3), schema)
-        assert f"{path}: unknown key, did you mean {where}.{name}?; allowed: " in message
-    assert "n: unknown key; allowed: run, " in problems(nested("n", 3), schema)  # there are several
+        assert f"{path}: unknown key, did you mean {where}?; allowed: " in problems(nested(path, 3), schema)
+    assert "n: unknown key, did you mean parent.star_forming.n or parent.quiescent.n?" in problems(
+        nested("n", 3), schema
+    )
+    assert "redshift: unknown key; allowed: run, " in problems(nested("redshift", 3), schema)  # there are many
 
 
 def test_further_checks_add_to_the_list(project, schema):

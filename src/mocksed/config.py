@@ -293,7 +293,7 @@ def _translate(error: ValidationError, removed: Mapping[str, str]) -> Iterator[s
                     yield f"{_dotted((*path, name))}: this key is no more; {advice}"
                     continue
                 below = [_dotted((*path, *inner)) for inner in _paths(node) if inner[-1] == name]
-                hint = f", did you mean {below[0]}?" if len(below) == 1 else suggestion(name, allowed)
+                hint = f", did you mean {' or '.join(below)}?" if 0 < len(below) < 3 else suggestion(name, allowed)
                 yield f"{_dotted((*path, name))}: unknown key{hint}; allowed: {', '.join(allowed)}"
         case "required":
             for name in node["required"]:

@@ -214,8 +214,8 @@ def read(name: str, path: Path | str, unit: str | None = None) -> Filter:
             "filter out of photometry.filter_units."
         )
     wavelength = wavelength * (own_scale or UNITS[unit or "angstrom"])
-    if problem := _problem(wavelength, transmission):
-        raise UserError(f"filter '{name}': {path}: {problem}.")
+    if wrong := _problem(wavelength, transmission):
+        raise UserError(f"filter '{name}': {path}: {wrong}.")
     seeing = _seeing(transmission, _LOWEST)
     low, high = wavelength[seeing][[0, -1]]
     said = own_scale or unit
