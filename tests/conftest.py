@@ -9,7 +9,7 @@ import numba
 import pytest
 from hypothesis import settings
 
-from mocksed.sps import table
+from mocksed.sps import make_table, table
 from mocksed.sps.engine import Engine
 from mocksed.sps.model import SLOPED, Model
 from tests import processes, slurm_cluster
@@ -118,17 +118,33 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny(root: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Workflow:
-    """Return a finished run, one for all processes of pytest: tests may look at it and run what changes none of it."""
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Return what has something made once for all processes of pytest: by a name, and what makes it at a path."""
     mine = tmp_path_factory.getbasetemp()
     shared = mine if worker_id == "master" else mine.parent
-    with open(shared / "tiny.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        workflow, done = Workflow(root, shared / "tiny"), shared / "tiny.done"
-        if not done.exists():
-            workflow.succeed()
-            done.touch()
-    return workflow
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        path, done = shared / name, shared / f"{name}.done"
+        with open(shared / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                make(path)
+                done.touch()
+        return path
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def tiny(root: Path, once: Callable[[str, Callable[[Path], object]], Path]) -> Workflow:
+    """Return a finished run, one for all processes of pytest: tests may look at it and run what changes none of it."""
+    return Workflow(root, once("tiny", lambda path: Workflow(root, path).succeed()))
+
+
+@pytest.fixture(scope="session")
+def table_of_imf(once: Callable[[str, Callable[[Path], object]], Path]) -> Callable[[int], Path]:
+    """Return what gives the SSP table of an initial mass function of FSPS, which takes long to make."""
+    return lambda imf_type: once(f"imf{imf_type}.h5", lambda path: make_table.make(path, imf_type))
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,15 @@ def drawn(which, own=None, ids=IDS, *, seed=4, relations=RELATIONS, realisation=
     return function(draw.numbers(kind, ids, seed, realisation), **(own or galaxies()), relations=relations)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_draw_of_a_galaxy_has_numbers_of_its_own(kind):
+    ids = IDS[:500]
+    of_draws = [np.stack(list(draw.numbers(kind, ids, 4, 0, i).values()), axis=1) for i in range(3)]
+    together = np.concatenate(of_draws, axis=1)
+    assert len(np.unique(together)) == together.size
+    assert_array_equal(together, uniforms(4, draw._STAGES[kind], ids, together.shape[1]))
+
+
 def assert_uniform(probabilities):
     """The values of a cumulative distribution at what was drawn from it are uniform."""
     assert stats.kstest(probabilities, "uniform").pvalue > 0.01

@@ -50,6 +50,13 @@ def test_other_seeds_and_realisations_draw_others(changed):
     assert abs(np.corrcoef(first, other)[0, 1]) < 0.03
 
 
+def test_quantities_are_drawn_independently_of_each_other():
+    own = {f"given_{name}{end}": np.full(N, value) for name in GIVEN for end, value in (("", 0.0), ("_error", 1.0))}
+    asked = given.asked(galaxies(**own), "error", seed=1)
+    assert list(asked) == list(GIVEN)
+    assert np.abs(np.corrcoef(list(asked.values())) - np.eye(len(GIVEN))).max() < 0.03
+
+
 def test_draws_of_a_galaxy_do_not_depend_on_the_others_or_on_what_else_is_given():
     own = galaxies(given_muv=np.zeros(N), given_muv_error=np.ones(N))
     rows = np.random.default_rng(1).permutation(N)[:100]

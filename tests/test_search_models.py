@@ -7,7 +7,7 @@ from mocksed import catalog, filters
 from mocksed.columns import Flag
 from mocksed.cosmology import Cosmology
 from mocksed.search import KINDS, balance
-from mocksed.sps import igm, make_table, table
+from mocksed.sps import table
 from mocksed.sps.model import DUST_TYPE, SFH
 from tests import populations
 
@@ -60,7 +60,6 @@ VARIANTS = {
     "dust_index -0.7 of power_law": {"sps.dust_type": "power_law", "sps.dust_index": -0.7},
     **{f"sfh {name}": {"sps.sfh": name} for name in SFH if name != "delayed_tau"},
     "dust emission": {"sps.add_dust_emission": True},
-    **{f"igm {name}": {"sps.igm": name} for name in (*igm.MODELS, "none")},
 }
 
 
@@ -92,9 +91,8 @@ def test_medians_are_near_those_of_the_default(root, engine, default, variant):
 @pytest.mark.fsps
 @pytest.mark.slow
 @pytest.mark.parametrize("imf_type", [0, 2, 3, 4, 5])
-def test_every_imf_gives_medians_near_those_of_the_default(root, default, tmp_path, imf_type):
+def test_every_imf_gives_medians_near_those_of_the_default(root, default, table_of_imf, imf_type):
     """The default's is that of Chabrier (1)."""
-    path = tmp_path / "imf.h5"
-    make_table.make(path, imf_type)
+    path = table_of_imf(imf_type)
     changes = {"sps.table": str(path), "sps.imf_type": imf_type}
     near_the_default(made(root, table.read(path), changes), default)

@@ -38,6 +38,13 @@ def random_parameters(n, log_zmet_range, seed=1):
     }
 
 
+def of_few_metallicities(n, n_zmet, table, seed):
+    """Return parameters, shape (n, 6), those of a metallicity together: FSPS takes 0.3 s more for each new one."""
+    parameters = np.stack(list(random_parameters(n, table.log_zmet_range, seed).values()), axis=1)
+    parameters[:, 2] = np.repeat(parameters[:n_zmet, 2], n // n_zmet)
+    return parameters
+
+
 CORNERS = np.array(
     [
         [AGE_MARGIN, 100.0, 0.0, -1.0, 0.0, -3.0],
@@ -98,7 +105,7 @@ def differences_from_fsps(engine, parameters, nebular):
 @pytest.mark.fsps
 @pytest.mark.slow
 def test_everything_is_as_fsps_computes_it(engine):
-    parameters = np.stack(list(random_parameters(2000, engine.table.log_zmet_range).values()), axis=1)
+    parameters = of_few_metallicities(2000, 50, engine.table, seed=1)
     well_conditioned = parameters[:, 1] / parameters[:, 0] < 1e3
     for nebular in (True, False):
         found = differences_from_fsps(engine, parameters, nebular)
@@ -116,7 +123,7 @@ def test_everything_is_as_fsps_computes_it(engine):
 @pytest.mark.slow
 @pytest.mark.parametrize("model", [*FREE, Model(dust_type="kriek_conroy", add_dust_emission=True)], ids=named)
 def test_a_slope_for_each_galaxy_is_as_fsps_computes_it(engine, model):
-    parameters = np.stack(list(random_parameters(500, engine.table.log_zmet_range, seed=8).values()), axis=1)
+    parameters = of_few_metallicities(500, 25, engine.table, seed=8)
     for nebular, half in ((True, parameters[:250]), (False, parameters[250:])):
         found = differences_from_fsps(Engine(engine.table, model), half, nebular)
         assert max(found.spectrum.max(), found.lines.max()) < 1e-3
@@ -150,8 +157,7 @@ def test_the_corners_are_as_fsps_computes_them(engine, nebular, model):
     ids=named,
 )
 def test_every_model_is_as_fsps_computes_it(engine, model):
-    parameters = np.stack(list(random_parameters(60, engine.table.log_zmet_range, seed=7).values()), axis=1)
-    parameters[:, 2] = np.repeat(parameters[:3, 2], 20)
+    parameters = of_few_metallicities(60, 3, engine.table, seed=7)
     for nebular in (True, False):
         found = differences_from_fsps(Engine(engine.table, model), parameters, nebular)
         assert max(found.spectrum.max(), found.lines.max()) < 1e-3
