@@ -23,6 +23,18 @@ def test_check_prints_ok(in_root, capsys):
     assert capsys.readouterr().out == "ok\n"
 
 
+def test_check_accepts_the_relations_of_2026_whatever_is_changed_of_them(in_root, tmp_path, capsys):
+    path = tmp_path / "mine.yaml"
+    for changed in (
+        "",
+        "relations: {a_uv: null}\n",
+        "relations: {beta: williams2018, a_uv: null, a_v: garn_best2010}\n",
+    ):
+        path.write_text(f"run: test\npreset: sky2026\n{changed}")
+        assert cli.main(["check", "--configfile", str(path)]) == 0
+        assert "ok\n" in capsys.readouterr().out
+
+
 def test_a_mistake_ends_with_one_message_and_status_1(in_root, tmp_path):
     path = tmp_path / "bad.yaml"
     path.write_text("run: test\nseed: -1\n")

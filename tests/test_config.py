@@ -637,6 +637,7 @@ OWN = {
     *("LightCone.draw.realisations", "write_shards.realisations"),  # indices, of which the schema has the number
     *(f"{owner}.area" for owner in ("flux_error", "limit", "measure")),  # relative to that of a point source
     "Settings.relation_name.quiescent",
+    *(f"{slope}.a_uv" for slope in ("_williams2018_beta", "_bouwens2014", "_cullen2023")),  # no dust, not no relation
 }
 """Defaults of the library that are not those of the key of the same name."""
 
@@ -807,13 +808,13 @@ def test_the_relations_of_2026_are_a_preset_and_stay_in_variants(project, schema
     own = config.load({"run": "mine", "preset": "sky2026", "relations": {"a_uv": "pannella2015"}}, schema)
     assert own["galaxies"]["mass_functions"] == "weaver2023"
     relations = own["relations"]
-    assert (relations["log_sfr_star_forming"], relations["a_uv"]) == ("popesso2023", "pannella2015")
+    assert (relations["log_sfr_star_forming"], relations["a_uv"]) == ("leja2022", "pannella2015")
     assert (relations["mass_imf"], relations["sfr_imf"]) == ("chabrier", "chabrier")
     same = config.load({"run": "mine"}, schema)
     for key in ("parent", "neighbours", "assignment", "sps"):
         assert own[key] == same[key]
     other = config.load(config.variant(own, "drakos2021a", schema), schema)
-    assert (other["relations"]["log_sfr_star_forming"], other["relations"]["a_uv"]) == ("popesso2023", None)
+    assert (other["relations"]["log_sfr_star_forming"], other["relations"]["a_uv"]) == ("leja2022", None)
     assert other["galaxies"]["mass_functions"] == "weaver2023"
 
 

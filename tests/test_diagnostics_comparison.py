@@ -51,6 +51,7 @@ def catalogue(n: int = 4000, n_quiescent: int = 400, scatter: float = 1.0, seed:
         {"galaxy_id": np.arange(total), "redshift": z, "log_mstar": mass, "quiescent": quiescent}
         | final
         | {f"prop_{name}": values.copy() for name, values in final.items()}
+        | {"muv_intrinsic": muv - 1.0}
         | colours
         | parameters
         | {"flags": np.zeros(total)}

@@ -82,6 +82,7 @@ def synthetic(n_star_forming: int, n_quiescent: int, scatter: float = 1.0, seed:
         | final
         | proposed
         | {
+            "muv_intrinsic": magnitude - 1.0,
             "age": fraction * t_univ(Cosmology(), z),
             "tau": 10 ** rng.uniform(-1.0, 2.0, n),
             "dust2": np.where(quiescent, 0.0, np.abs(normal(0, 0.5))),

@@ -213,12 +213,17 @@ _AT_5500 = 0.44 * 4.05 / 3.326  # A_V of stars in A_Halpha, Calzetti et al. 2000
         ("beta", "bouwens2014", (-18.5, 9.0), -2.28),  # held: -2.13 - 0.15 * 1
         ("beta", "bouwens2014", (-19.5, 7.5), -2.09),  # mean of -2.05 and -2.13
         ("beta", "cullen2023", (-19.0, 10.0), -2.17),  # -0.17 * -19 - 5.40
+        ("beta", "meurer1999", (-19.0, 2.0, 2.44), -1.0),  # (2.44 - 4.43) / 1.99
+        ("beta", "koprowski2018", (-19.0, 2.0, 2.75), -1.0),  # (2.75 - 4.85) / 2.10
+        ("beta", "koprowski2018", (-21.0, 5.0, 0.0), -2.30952),  # without dust
         ("a_uv", "mclure2018", (10.0, 2.5), 2.293),
         ("a_uv", "mclure2018", (11.0, 2.5), 3.918),  # 2.293 + 1.160 + 0.256 + 0.209
         ("a_uv", "mclure2018", (9.5, 2.5), 1.7509),  # 2.293 - 0.580 + 0.064 - 0.02613
         ("a_uv", "mclure2018", (7.0, 2.5), 0.0),  # 2.293 - 3.480 + 2.304 - 5.643 is below 0
         ("a_uv", "pannella2015", (10.0, 2.0), 2.5),  # 16 - 13.5
         ("a_uv", "pannella2015", (8.0, 2.0), 0.0),  # 12.8 - 13.5 is below 0
+        # exp(22.77) = 7.7428e9, over 1.96e9: 3.9504; 2.5 * log10(4.9504)
+        ("a_uv", "whitaker2017", (10.0, 2.0), 1.73658),
         ("a_uv", "schreiber2017", (10.5, 1.0), 3.06643),  # 2.5 * log10(16.8489), at any redshift
         ("a_uv", "schreiber2017", (9.5, 1.0), 1.36385),  # 2.5 * log10(1 + 10^(1.2 - 0.8) = 3.51189)
         ("a_uv", "schreiber2017", (10.0, 5.0), 1.27593),  # slope of z = 3: 2.5 * log10(1 + 10^(1.2 - 0.85) = 3.23872)
@@ -314,6 +319,18 @@ def test_the_muv_of_an_attenuation():
     assert_allclose(relations.mean_muv(10.0, 2.0), -18.7551 - 2.5 * log_sfr + 2.293, rtol=0, atol=2e-4)
     relations = r.Relations.from_config({"a_v": "garn_best2010"})
     assert_allclose(relations.mean_muv(10.0, 2.0), -18.7551 - 2.5 * log_sfr + 2.55 * 0.91 * _AT_5500, rtol=0, atol=2e-4)
+
+
+def test_the_attenuation_of_which_uv_slopes_are_functions():
+    """Without a relation of dust it is what M_UV is fainter than the light of the SFR, see above."""
+    of_muv = r.Relations()
+    fainter = of_muv.muv.mean(10.0, 2.0) + 18.7551 + 2.5 * of_muv.log_sfr_star_forming.mean(10.0, 2.0)
+    assert fainter > 0.0
+    assert_allclose(of_muv.mean_a_uv(10.0, 2.0), fainter, rtol=0, atol=2e-4)
+    assert of_muv.mean_a_uv(7.0, 6.0) == 0.0  # brighter than that
+    assert r.Relations.from_config({"a_uv": "mclure2018"}).mean_a_uv(10.0, 2.0) == 2.293
+    of_depth = r.Relations.from_config({"a_v": "garn_best2010"})
+    assert_allclose(of_depth.mean_a_uv(10.0, 2.0), 2.55 * 0.91 * _AT_5500, rtol=1e-12)
 
 
 def test_what_is_extrapolated_is_named_with_its_range():

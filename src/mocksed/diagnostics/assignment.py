@@ -16,7 +16,15 @@ DRAWN = {"star_forming": ("log_sfr", "log_zmet", "beta", "muv"), "quiescent": ("
 """What is drawn for each class, and comes out of the model that it is given. M_UV is by some methods alone."""
 
 _NAMES = tuple(dict.fromkeys(name for names in DRAWN.values() for name in names))
-COLUMNS = ("redshift", "log_mstar", "quiescent", "distance", *_NAMES, *(f"prop_{name}" for name in _NAMES))
+COLUMNS = (
+    "redshift",
+    "log_mstar",
+    "quiescent",
+    "distance",
+    "muv_intrinsic",
+    *_NAMES,
+    *(f"prop_{name}" for name in _NAMES),
+)
 PARENT_COLUMNS: tuple[str, ...] = ()
 
 _DISTANCE_EDGES = np.logspace(-3, 2, 51)
@@ -132,7 +140,7 @@ def _draw_distances(axes: Axes, measured: dict[str, Any]) -> None:
 def _draw_residuals(axes: Axes, galaxies: Arrays, measured: dict[str, Any], settings: Settings) -> None:
     relations = settings.asked
     muv = galaxies["muv"] - relations.mean_muv(galaxies["log_mstar"], galaxies["redshift"])
-    beta = galaxies["beta"] - relations.beta.mean(galaxies["muv"], galaxies["redshift"])
+    beta = galaxies["beta"] - residuals.mean_beta(galaxies, relations)
     style.density(axes, muv, beta, style.limits(muv), style.limits(beta), "star-forming")
     axes.axhline(0.0, color=style.RELATION, ls=":", lw=1)
     axes.axvline(0.0, color=style.RELATION, ls=":", lw=1)

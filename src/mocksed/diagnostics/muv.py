@@ -11,7 +11,7 @@ from mocksed.diagnostics.catalogue import Sample
 from mocksed.diagnostics.settings import Settings
 from mocksed.realisations import COLUMN
 
-COLUMNS = ("redshift", "log_mstar", "quiescent", "muv", "beta")
+COLUMNS = ("redshift", "log_mstar", "quiescent", "muv", "muv_intrinsic", "beta")
 PARENT_COLUMNS: tuple[str, ...] = ()
 
 MUV_BIN = 1.0
@@ -35,7 +35,8 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
     z, log_mstar, muv, beta = (galaxies[name] for name in ("redshift", "log_mstar", "muv", "beta"))
     mass_edges, muv_edges = bins.edges(log_mstar, settings.mass_bin), bins.edges(muv, MUV_BIN)
     own = galaxies.get(COLUMN)
-    beta_panels = bins.relation_panels(z, muv, beta, z_bins, muv_edges, settings.asked.beta.mean, few, own)
+    a_uv = muv - galaxies["muv_intrinsic"]
+    beta_panels = bins.relation_panels(z, muv, beta, z_bins, muv_edges, settings.asked.beta.mean, few, own, [a_uv])
     lowest = float(log_mstar.min()) if len(log_mstar) else np.nan
     for panel, (_, _, inside) in zip(beta_panels, bins.slices(z, z_bins), strict=True):
         panel["cut"] = cut_bins(muv[inside], log_mstar[inside], muv_edges, lowest).tolist()

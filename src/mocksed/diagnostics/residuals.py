@@ -11,7 +11,7 @@ from mocksed.diagnostics.settings import Settings
 from mocksed.relations import Relations, Scatter
 
 QUANTITIES = ("muv", "beta", "log_sfr", "log_zmet", "log_us")
-COLUMNS = ("redshift", "log_mstar", "quiescent", *QUANTITIES)
+COLUMNS = ("redshift", "log_mstar", "quiescent", "muv_intrinsic", *QUANTITIES)
 
 MIN_COUNT = 100
 """Galaxies that a bin of redshift and mass must have for a correlation."""
@@ -49,11 +49,16 @@ def means(galaxies: Arrays, relations: Relations) -> Arrays:
     z, mass = galaxies["redshift"], galaxies["log_mstar"]
     return {
         "muv": relations.mean_muv(mass, z),
-        "beta": relations.beta.mean(galaxies["muv"], z),
+        "beta": mean_beta(galaxies, relations),
         "log_sfr": relations.log_sfr_star_forming.mean(mass, z),
         "log_zmet": relations.log_zmet.mean(mass, galaxies["log_sfr"], z),
         "log_us": relations.log_us.mean(galaxies["log_zmet"], mass, galaxies["log_sfr"], z),
     }
+
+
+def mean_beta(galaxies: Arrays, relations: Relations) -> NDArray[np.float64]:
+    """Return the mean of the relation of the UV slope at the galaxy's own M_UV and attenuation."""
+    return relations.beta.mean(galaxies["muv"], galaxies["redshift"], galaxies["muv"] - galaxies["muv_intrinsic"])
 
 
 def correlations(galaxies: Arrays, settings: Settings) -> list[dict[str, Any]]:
@@ -67,7 +72,7 @@ def correlations(galaxies: Arrays, settings: Settings) -> list[dict[str, Any]]:
     """
     z, mass = galaxies["redshift"], galaxies["log_mstar"]
     muv = galaxies["muv"] - settings.asked.mean_muv(mass, z)
-    beta = galaxies["beta"] - settings.asked.beta.mean(galaxies["muv"], z)
+    beta = galaxies["beta"] - mean_beta(galaxies, settings.asked)
     found = []
     for z_low, z_high, in_redshift in bins.slices(z, settings.redshift_bins):
         for low, high, in_mass in bins.slices(mass, bins.edges(mass, settings.mass_bin)):

@@ -111,9 +111,19 @@ class Relations:
         """
         if self.of_dust is None:
             return self.muv.mean(log_mstar, redshift)
-        a_uv = self.of_dust.mean(log_mstar, redshift) * (1.0 if self.a_uv else _A_UV_PER_A_V)
-        log_light = self.log_sfr_star_forming.mean(log_mstar, redshift) - np.log10(_LIGHT_PER_SFR)
-        return np.asarray(a_uv - 2.5 * log_light + _AB_AT_10_PC)
+        bare = _muv_of_sfr(self.log_sfr_star_forming.mean(log_mstar, redshift))
+        return np.asarray(self.mean_a_uv(log_mstar, redshift) + bare)
+
+    def mean_a_uv(self, log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
+        """Return the attenuation around which UV slopes are drawn, where they follow it [mag].
+
+        It is the mean of its relation, of A_V times 2.55 (Calzetti et al. 2000); without one what the light of the mean
+        SFR (Madau & Dickinson 2014, eq. 10) exceeds the mean M_UV by, and not below 0.
+        """
+        if self.of_dust is not None:
+            return np.asarray(self.of_dust.mean(log_mstar, redshift) * (1.0 if self.a_uv else _A_UV_PER_A_V))
+        bare = _muv_of_sfr(self.log_sfr_star_forming.mean(log_mstar, redshift))
+        return np.maximum(self.muv.mean(log_mstar, redshift) - bare, 0.0)
 
     @property
     def scatter_muv(self) -> Scatter:
@@ -128,6 +138,8 @@ class Relations:
         limits = {"z": ("redshift", tuple(redshift)), "log M": ("log_mstar", tuple(log_mstar))}
         found = []
         for relation in self:
+            if relation is self.muv and self.of_dust is not None:  # it is not used
+                continue
             beyond = [
                 f"{short} {low:g}-{high:g}"
                 for short, (name, (first, last)) in limits.items()
@@ -137,6 +149,11 @@ class Relations:
             if beyond:
                 found.append(f"{relation.quantity} {relation.name} ({', '.join(beyond)})")
         return found
+
+
+def _muv_of_sfr(log_sfr: Array) -> Array:
+    """Return M_UV without dust of log10 of an SFR [Msun/yr], of a Chabrier IMF."""
+    return np.asarray(_AB_AT_10_PC - 2.5 * (log_sfr - np.log10(_LIGHT_PER_SFR)))
 
 
 _AB_AT_10_PC = 2.5 * float(np.log10(4.0 * np.pi * (10.0 * 3.0856775814913673e18) ** 2)) - 48.6

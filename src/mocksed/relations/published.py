@@ -227,32 +227,55 @@ def _williams2018_muv(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
 
 
 @relation(
-    "beta", "williams2018", Gaussian(0.35, BETA_RANGE), redshift=(1.0, 8.0),
+    "beta", "williams2018", Gaussian(0.35, BETA_RANGE), redshift=(1.0, 8.0), needs=("muv", "redshift"),
     paper="Williams et al. (2018), eq. 13", doi="10.3847/1538-4365/aabcbb", note="Held above its range of redshift.",
 )  # fmt: skip
-def _williams2018_beta(muv: ArrayLike, redshift: ArrayLike) -> Array:
+def _williams2018_beta(muv: ArrayLike, redshift: ArrayLike, a_uv: ArrayLike = 0.0) -> Array:
     z = np.minimum(np.asarray(redshift, float), 8.0)
-    return (-0.09 - 0.007 * z) * (np.asarray(muv, float) + 19.5) + (-1.49 - 0.09 * z)
+    same = np.zeros(np.shape(a_uv))
+    return (-0.09 - 0.007 * z) * (np.asarray(muv, float) + 19.5) + (-1.49 - 0.09 * z) + same
 
 
 @relation(
-    "beta", "bouwens2014", Gaussian(0.34, BETA_RANGE), redshift=(2.5, 8.0),
+    "beta", "bouwens2014", Gaussian(0.34, BETA_RANGE), redshift=(2.5, 8.0), needs=("muv", "redshift"),
     paper="Bouwens et al. (2014), table 3", doi="10.1088/0004-637X/793/2/115",
     note="Linear between the redshifts of the table, held beyond them.",
 )  # fmt: skip
-def _bouwens2014(muv: ArrayLike, redshift: ArrayLike) -> Array:
+def _bouwens2014(muv: ArrayLike, redshift: ArrayLike, a_uv: ArrayLike = 0.0) -> Array:
     z, nodes = np.asarray(redshift, float), (2.5, 3.8, 5.0, 5.9, 7.0, 8.0)
     at_mean = np.interp(z, nodes, (-1.70, -1.85, -1.91, -2.00, -2.05, -2.13))
     slope = np.interp(z, nodes, (-0.20, -0.11, -0.14, -0.20, -0.20, -0.15))
-    return np.asarray(at_mean + slope * (np.asarray(muv, float) + 19.5))
+    return np.asarray(at_mean + slope * (np.asarray(muv, float) + 19.5) + np.zeros(np.shape(a_uv)))
 
 
 @relation(
     "beta", "cullen2023", Gaussian(0.35, BETA_RANGE), redshift=(8.0, 16.0), needs=("muv",),
     paper="Cullen et al. (2023)", doi="10.1093/mnras/stad073",
 )  # fmt: skip
-def _cullen2023(muv: ArrayLike, redshift: ArrayLike) -> Array:
-    return np.asarray(-0.17 * np.asarray(muv, float) - 5.40 + np.zeros(np.shape(redshift)))
+def _cullen2023(muv: ArrayLike, redshift: ArrayLike, a_uv: ArrayLike = 0.0) -> Array:
+    same = np.zeros(np.broadcast_shapes(np.shape(redshift), np.shape(a_uv)))
+    return np.asarray(-0.17 * np.asarray(muv, float) - 5.40 + same)
+
+
+def _slope_of_dust(zero: float, slope: float) -> Mean:
+    """Return the UV slope at which the attenuation is ``zero + slope * beta`` [mag]."""
+
+    def mean(muv: ArrayLike, redshift: ArrayLike, a_uv: ArrayLike = 0.0) -> Array:
+        same = np.zeros(np.broadcast_shapes(np.shape(muv), np.shape(redshift)))
+        return np.asarray((np.asarray(a_uv, float) - zero) / slope + same)
+
+    return mean
+
+
+relation(
+    "beta", "meurer1999", Gaussian(0.35, BETA_RANGE), needs=("a_uv",), paper="Meurer et al. (1999)",
+    doi="10.1086/307523", note="A_1600 = 4.43 + 1.99 beta, of local starbursts. The scatter is that of `williams2018`.",
+)(_slope_of_dust(4.43, 1.99))  # fmt: skip
+relation(
+    "beta", "koprowski2018", Gaussian(0.35, BETA_RANGE), redshift=(3.0, 5.0), needs=("a_uv",),
+    paper="Koprowski et al. (2018)", doi="10.1093/mnras/sty1527",
+    note="A_1600 = 4.85 + 2.10 beta, that of Calzetti's curve. The scatter is that of `williams2018`.",
+)(_slope_of_dust(4.85, 2.10))  # fmt: skip
 
 
 # Dust
@@ -297,6 +320,17 @@ def _scatter_schreiber2017(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
 )  # fmt: skip
 def _schreiber2017_excess(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
     return np.asarray(2.5 * np.log10(1.0 + _infrared_excess(log_mstar, redshift)))
+
+
+@relation(
+    "a_uv", "whitaker2017", Gaussian(0.5, DUST_RANGE), imf="chabrier", redshift=(0.0, 2.5), log_mstar=(8.7, 11.3),
+    needs=("log_mstar",), paper="Whitaker et al. (2017), eq. 1", doi="10.3847/1538-4357/aa94ce",
+    note="A_UV is 2.5 log10 of the whole SFR over that seen in the UV. The scatter is that of `mclure2018`.",
+)  # fmt: skip
+def _whitaker2017(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
+    # of the obscured share f = 1 / (1 + a exp(b log M)), 1 / (1 - f) = 1 + exp(-b log M) / a
+    clear = 1.96e9 * np.exp(-2.277 * np.asarray(log_mstar, float))
+    return np.asarray(2.5 * np.log10(1.0 + 1.0 / clear) + np.zeros(np.shape(redshift)))
 
 
 _V_OF_STARS = 0.44 * 4.05 / 3.326

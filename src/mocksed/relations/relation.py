@@ -23,7 +23,7 @@ ARGUMENTS = {
     "log_zmet": ("log_mstar", "log_sfr", "redshift"),
     "log_us": ("log_zmet", "log_mstar", "log_sfr", "redshift"),
     "muv": ("log_mstar", "redshift"),
-    "beta": ("muv", "redshift"),
+    "beta": ("muv", "redshift", "a_uv"),
     "a_uv": ("log_mstar", "redshift"),
     "a_v": ("log_mstar", "redshift"),
     "dust_index": ("a_v",),

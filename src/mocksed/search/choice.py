@@ -172,9 +172,13 @@ def star_forming(
         mean_light = np.where(of_muv, mean_muv, np.where(of_depth, 0.0, mean_light))
         fixed[:, 1] |= of_depth  # nothing is left of the relation
         of_muvs = relations.scatter_muv.cumulative(mean_muv[:, None], candidates.muv)
+    own_a_uv: Array | float = 0.0
+    if "a_uv" in relations.beta.needs:
+        own_a_uv = attenuation_at_1500(candidates, model)
     means = (
-        relations.log_sfr_star_forming.mean(log_mstar, redshift), mean_light, relations.beta.mean(mean_muv, redshift),
-        relations.beta.mean(candidates.muv, z), relations.log_zmet.mean(mass, candidates.log_sfr, z),
+        relations.log_sfr_star_forming.mean(log_mstar, redshift), mean_light,
+        relations.beta.mean(mean_muv, redshift, relations.mean_a_uv(log_mstar, redshift)),
+        relations.beta.mean(candidates.muv, z, own_a_uv), relations.log_zmet.mean(mass, candidates.log_sfr, z),
     )  # fmt: skip
     balanced = (relations.log_sfr_star_forming, relations.of_dust or relations.muv, relations.beta, relations.log_zmet)
     laws = np.empty((len(log_mstar), len(BALANCED), 4))
@@ -202,8 +206,11 @@ def a_v(candidates: Candidates) -> Array:
 
 def attenuation(candidates: Candidates, relations: Relations, model: Model) -> Array:
     """Return what takes the place of M_UV, shape (n, k): A_UV, at 1500 A, or A_V, as the relations say [mag]."""
-    if relations.a_uv is None:
-        return a_v(candidates)
+    return a_v(candidates) if relations.a_uv is None else attenuation_at_1500(candidates, model)
+
+
+def attenuation_at_1500(candidates: Candidates, model: Model) -> Array:
+    """Return A_UV, at 1500 A, of the optical depth and the curve of candidates [mag], shape (n, k)."""
     of_slope = dust.curve(np.array([_UV]), model).at(candidates.dust_index[..., None])
     return a_v(candidates) * (of_slope[..., 0] if model.slope_is_free else of_slope)
 

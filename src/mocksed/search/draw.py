@@ -49,8 +49,9 @@ def star_forming(
 ) -> dict[str, Array]:
     """Return what the search for star-forming galaxies begins with: SFR, metallicity given that, and UV slope.
 
-    The slope is drawn around its relation at the M_UV that is given, or at the mean of the mass (`Relations.mean_muv`);
-    M_UV is not drawn, see `mocksed.search.choice`. Where it is given, the SFR is drawn given that, see `SFR_WITH_MUV`.
+    The slope is drawn around its relation at the M_UV that is given, or at the mean of the mass (`Relations.mean_muv`),
+    and at the mean attenuation of the mass. M_UV is not drawn, see `mocksed.search.choice`. Where it is given, the SFR
+    is drawn given that, see `SFR_WITH_MUV`.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ def star_forming(
     muv = known(given, "muv", mean_muv)
     log_sfr = known(given, "log_sfr", _sfr_with_muv(uniform["log_sfr"], log_mstar, redshift, relations, given))
     log_zmet = relations.log_zmet.draw(uniform["log_zmet"], log_mstar, log_sfr, redshift)
-    beta = relations.beta.draw(uniform["beta"], muv, redshift)
+    beta = relations.beta.draw(uniform["beta"], muv, redshift, relations.mean_a_uv(log_mstar, redshift))
     return {"log_sfr": log_sfr, "log_zmet": known(given, "log_zmet", log_zmet), "beta": known(given, "beta", beta)}
 
 
@@ -103,7 +104,8 @@ def independent(
     log_zmet = known(given, "log_zmet", log_zmet)
     log_us = relations.log_us.draw(uniform["log_us"], log_zmet, log_mstar, log_sfr, redshift)
     muv = known(given, "muv", relations.muv.draw(uniform["muv"], log_mstar, redshift))
-    beta = known(given, "beta", relations.beta.draw(uniform["beta"], muv, redshift))
+    a_uv = relations.mean_a_uv(log_mstar, redshift)
+    beta = known(given, "beta", relations.beta.draw(uniform["beta"], muv, redshift, a_uv))
     return {
         "log_sfr": log_sfr, "log_zmet": log_zmet, "beta": beta, "log_us": known(given, "log_us", log_us), "muv": muv,
     }  # fmt: skip
