@@ -205,7 +205,10 @@ MISTAKES = {  # changes of the table, of galaxies.table (units: of the file) and
         {},
         {},
         {"galaxies": {"source": "table", "table": SETTING, "invalid_rows": "drop"}},
-        ["galaxies.invalid_rows: unknown key, did you mean galaxies.table.invalid_rows?", "allowed: source, mass_functions, shards"],
+        [
+            "galaxies.invalid_rows: unknown key, did you mean galaxies.table.invalid_rows?",
+            "allowed: source, mass_functions, shards",
+        ],
     ),
     "a misspelt key": ({}, {"colums": {}}, {}, ["galaxies.table.colums: unknown key, did you mean columns?"]),
     "1e6": (
