@@ -24,6 +24,7 @@ rule all:
         shards_of("catalog"),
         shards_of("spectra") if cfg["spectra"]["write"] else [],
         shards_of("survey") if SURVEY else [],
+        shards_of("observed") if cfg["spectra"]["observed"] else [],
         expand(f"{R}/plots/{{diagnostic}}.{{format}}", diagnostic=PLOTS, format=["png", "pdf"]),
         f"{R}/summary.json",
 

@@ -272,43 +272,130 @@ def test_a_draw_that_is_no_number_stops_the_catalogue(engine, quiescent):
 # Emission lines
 
 LINES = ("halpha_6563", "[O III] 5007", "C II 157.636um")
+SLUGS = ("halpha_6563", "oiii_5007", "cii_158um")
 
 
-def test_lines_are_those_of_the_whole_galaxy_and_gas(built, engine):
-    found = catalog.line_luminosities(built, LINES, engine=engine)
-    assert list(found) == ["line_halpha_6563", "line_oiii_5007", "line_cii_158um"]
+def lines(built, engine, names=LINES, **options):
+    return catalog.lines(built, names, engine=engine, cosmo=COSMO, **options)
+
+
+def of_each(built, engine, dust=True):
+    """The parameters of the star-forming galaxies."""
+    parameters = {name: built[name][~built["quiescent"]] for name in parent.FSPS}
+    return parameters if dust else parameters | {"dust2": np.zeros(len(parameters["age"]))}
+
+
+@pytest.mark.parametrize(("end", "dust"), [("", True), ("_intrinsic", False)])
+def test_lines_are_those_of_the_whole_galaxy_and_gas(built, engine, end, dust):
+    found = lines(built, engine)
+    assert len(found) == 5 * len(LINES)
     shining = ~built["quiescent"]
     formed = 10.0 ** built["log_mstar"] / built["mass_fraction"]
-    parameters = (built[name][shining] for name in parent.FSPS)
-    expected = engine.lines(*parameters) * formed[shining, None]
-    for name, fsps in zip(found, ("Ba-alpha 6563", "[O III] 5007", "C II 157.636um"), strict=True):
-        assert found[name].dtype == np.float64
-        assert_array_equal(np.isnan(found[name]), built["quiescent"])
-        assert_allclose(found[name][shining], expected[:, engine.line_name.index(fsps)], rtol=1e-6)
+    expected = engine.lines(**of_each(built, engine, dust)) * formed[shining, None]
+    for name, fsps in zip(SLUGS, ("Ba-alpha 6563", "[O III] 5007", "C II 157.636um"), strict=True):
+        luminosity = found[f"line_{name}{end}"]
+        assert luminosity.dtype == np.float64
+        assert_array_equal(np.isnan(luminosity), built["quiescent"])
+        assert_allclose(luminosity[shining], expected[:, engine.line_name.index(fsps)], rtol=1e-6)
+
+
+def test_fluxes_of_lines_are_at_the_luminosity_distance(built, engine):
+    own = {name: values.copy() for name, values in built.items()}
+    first = int(np.argmin(own["quiescent"]))
+    own["redshift"][first] = 0.0
+    found = lines(own, engine)
+    distance = OF_ASTROPY.luminosity_distance(own["redshift"]).to_value(u.cm)
+    with np.errstate(divide="ignore"):
+        expected = found["line_halpha_6563"] * 3.839e33 / (4.0 * np.pi * distance**2)
+    expected[first] = np.nan  # nothing is at no distance
+    assert_allclose(found["lineflux_halpha_6563"], expected, rtol=1e-4)  # astropy's parsec, and FSPS's
+    assert_array_equal(np.isnan(found["lineflux_halpha_6563"]), own["quiescent"] | (own["redshift"] == 0.0))
+
+
+@pytest.mark.parametrize("model", [Model(dust_type="kriek_conroy"), Model(add_dust_emission=True)])
+@pytest.mark.parametrize(("end", "dust"), [("", True), ("_intrinsic", False)])
+def test_equivalent_widths_are_over_the_spectrum_without_lines(built, engine, model, end, dust):
+    own = Engine(engine.table, model)
+    found, shining = lines(built, own), ~built["quiescent"]
+    parameters = of_each(built, own, dust)
+    bare, luminosity = own.spectra(**parameters, nebular=True, lines=False), own.lines(**of_each(built, own, False))
+    wavelength, sigma = own.wavelength, own.table.line_sigma
+    depth = parameters["dust2"][:, None] * own._dust.at(parameters["dust_index"][:, None])
+    for name, fsps in zip(SLUGS, ("Ba-alpha 6563", "[O III] 5007", "C II 157.636um"), strict=True):
+        i = own.line_name.index(fsps)
+        profile = np.exp(-0.5 * ((wavelength - own.line_wavelength[i]) / sigma[i]) ** 2) / np.sqrt(2 * np.pi) / sigma[i]
+        near = np.abs(wavelength - own.line_wavelength[i]) < 7.0 * sigma[i]
+        drawn = luminosity[:, i, None] * np.exp(-depth) * profile
+        continuum = bare * 2.9979e18 / wavelength**2
+        expected = np.trapezoid(drawn[:, near] / continuum[:, near], wavelength[near])
+        assert_allclose(found[f"ew_{name}{end}"][shining], expected, rtol=1e-3)
+        assert np.all(np.isnan(found[f"ew_{name}{end}"][~shining]))
 
 
 def test_all_lines_and_none(built, engine):
-    every = catalog.line_luminosities(built, "all", engine=engine)
-    assert len(every) == len(engine.line_name)
+    every = lines(built, engine, "all")
+    assert len(every) == 5 * len(engine.line_name)
     assert all(np.all(values[~built["quiescent"]] >= 0.0) for values in every.values())
-    assert catalog.line_luminosities(built, [], engine=engine) == {}
+    assert lines(built, engine, []) == {}
     with pytest.raises(UserError, match="no line 'halpha', did you mean halpha_6563"):
-        catalog.line_luminosities(built, ["halpha"], engine=engine)
+        lines(built, engine, ["halpha"])
 
 
 def test_blocks_do_not_matter_to_lines(built, engine, monkeypatch):
-    whole = catalog.line_luminosities(built, LINES, engine=engine)
+    whole = lines(built, engine)
     monkeypatch.setattr(catalog, "BLOCK", 7)
     told = []
-    parts = catalog.line_luminosities(built, LINES, engine=engine, progress=SimpleNamespace(update=told.append))
+    parts = lines(built, engine, progress=SimpleNamespace(update=told.append))
     assert all(parts[name].tobytes() == whole[name].tobytes() for name in whole)
     assert sum(told) == np.count_nonzero(~built["quiescent"])
 
 
-def magnitudes(columns, engine, names=FILTERS, rest_frame=(), model="madau1995"):
+def test_the_sfr_of_some_time_is_what_formed_in_it(built):
+    found = catalog.averaged_sfr(built, "delayed_tau")
+    formed = 10.0 ** built["log_mstar"] / built["mass_fraction"]
+    for myr in (10, 100):
+        before = np.maximum(built["age"] - 1e-3 * myr, 0.0)
+        mass = [1.0 - (1.0 + t / built["tau"]) * np.exp(-t / built["tau"]) for t in (built["age"], before)]
+        assert_allclose(10.0 ** found[f"log_sfr_{myr}"], formed * (1.0 - mass[1] / mass[0]) / (1e6 * myr), rtol=1e-6)
+
+
+def test_ionising_photons_are_those_of_the_stars(built, engine):
+    found = catalog.ionising(built, engine=engine)
+    bare = engine.spectra(built["age"], built["tau"], built["log_zmet"], -2.0, 0.0, np.zeros(len(built["age"])),
+                          nebular=False)  # fmt: skip
+    below = engine.wavelength <= 912.0
+    nu = 2.9979e18 / engine.wavelength[below]
+    rate = -np.trapezoid(bare[:, below] / (6.6261e-27 * nu), nu) * 3.839e33
+    formed = 10.0 ** built["log_mstar"] / built["mass_fraction"]
+    assert_allclose(found["log_q_ion"], np.log10(rate * formed), atol=1e-6)
+    l_nu = 10.0 ** (-0.4 * (built["muv_intrinsic"] + 48.6)) * 4.0 * np.pi * (10.0 * 3.0857e18) ** 2
+    assert_allclose(found["log_xi_ion"], found["log_q_ion"] - np.log10(l_nu), atol=1e-4)
+    young = ~built["quiescent"] & (built["age"] < 1.0) & (built["tau"] > 1.0)
+    assert np.all((found["log_xi_ion"][young] > 24.8) & (found["log_xi_ion"][young] < 25.9))
+
+
+def magnitudes(columns, engine, names=FILTERS, rest_frame=(), model="madau1995", **options):
     return catalog.magnitudes(
-        columns, filters.select(names), filters.select(rest_frame), engine=engine, cosmo=COSMO, igm_model=model
+        columns, filters.select(names), filters.select(rest_frame), engine=engine, cosmo=COSMO, igm_model=model,
+        **options,
+    )  # fmt: skip
+
+
+def test_magnitudes_without_lines_lack_the_light_of_the_lines(built, engine):
+    with_lines, without = (
+        10.0 ** (-0.4 * magnitudes(built, engine, (), ("bessell_V",), lines=drawn)["absmag_bessell_V"].astype(float))
+        for drawn in (True, False)
     )
+    assert_array_equal(with_lines[built["quiescent"]], without[built["quiescent"]])
+    band, at = Filter("bessell_V"), engine.line_wavelength
+    seen = np.interp(at, band.wavelength, band.transmission, 0.0, 0.0) * at / 2.9979e18
+    l_nu = engine.lines(**of_each(built, engine)) @ seen / np.trapezoid(band.transmission, np.log(band.wavelength))
+    shining = ~built["quiescent"]
+    l_nu *= 10.0 ** built["log_mstar"][shining] / built["mass_fraction"][shining]
+    flux = l_nu * 3.839e33 / (4.0 * np.pi * (10.0 * 3.08568e18) ** 2) * 10.0 ** (0.4 * 48.6)
+    share = (with_lines / without - 1.0)[shining]
+    assert share.max() > 0.01
+    assert_allclose(share, flux / without[shining], rtol=0.02, atol=1e-6)  # lines have a width, magnitudes seven digits
 
 
 def l_nu_of(row, built, engine):

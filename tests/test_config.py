@@ -374,7 +374,7 @@ def test_filters_of_ones_own(project, schema):
     (project / "mine.dat").write_text("4000 1\n4000 1\n")
     assert "'mine': mine.dat: wavelengths must increase, but 4000 A follows 4000 A" in problems(raw, schema)
     (project / "mine.dat").write_text("4000 1\n5000 1\n")
-    assert config.load(raw, schema)["photometry"] == photometry
+    assert config.load(raw, schema)["photometry"] == photometry | {"lines": True}
     (project / "mine.dat").write_text("1500 1\n2050 1\n")
     assert "mine.dat reaches from 1500 to 2050, which looks like nm" in problems(raw, schema)
     photometry["filter_units"] = {"mine": "nm"}

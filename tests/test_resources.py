@@ -50,7 +50,7 @@ def config_of(run):
 @pytest.mark.parametrize("size", ["2e4", "2e5", "2e6"])
 def test_every_rule_was_measured_at_every_size(size):
     runs = {m["rule"] for m in COST["measurements"] if m["run"].removesuffix("table").removesuffix("trees") == size}
-    elsewhere = {"ssp_table", "survey", "export"} | ({"input_table"} if size == "2e4" else set())
+    elsewhere = {"ssp_table", "survey", "observed", "export"} | ({"input_table"} if size == "2e4" else set())
     assert runs == set(RULES) - elsewhere
     assert "survey" in {m["rule"] for m in COST["measurements"]}
     n = config_of(size)
@@ -257,24 +257,38 @@ def test_too_little_memory_for_any_tree(parents):
 
 
 @pytest.mark.parametrize(
-    ("section", "key", "value", "columns"),
+    ("section", "key", "value", "row_bytes", "row_disk"),
     [
-        ("photometry", "filters", ["a", "b"], 2),
-        ("photometry", "rest_frame", ["a", "b", "c"], 3),
-        ("spectra", "lines", ["a"], 1),
-        ("spectra", "lines", "all", 166),
+        ("photometry", "filters", ["a", "b"], 2 * 12, 2 * 3.7),
+        ("photometry", "rest_frame", ["a", "b", "c"], 3 * 12, 3 * 3.7),
+        ("spectra", "lines", ["a"], 120, 29),
+        ("spectra", "lines", "all", 166 * 120, 166 * 29),
+        ("spectra", "ionising", True, 50, 8),
     ],
 )
-def test_columns_of_magnitudes_and_lines_cost(section, key, value, columns):
+def test_columns_of_magnitudes_and_lines_cost(section, key, value, row_bytes, row_disk):
     none = complete(galaxies=10**8, galaxy_shards=1)
     none |= {"photometry": {"filters": [], "rest_frame": []}, "spectra": DEFAULT["spectra"] | {"lines": []}}
     some = none | {section: none[section] | {key: value}}
     memory = resources.job("catalog", some).memory_mb - resources.job("catalog", none).memory_mb
-    assert memory == pytest.approx(1.25 * 12e8 / 2**20 * columns, rel=0.01)
+    assert memory == pytest.approx(1.25e8 / 2**20 * row_bytes, rel=0.01)
     assert resources.job("catalog", some).minutes > resources.job("catalog", none).minutes
     disk = resources.plan(some)["catalog"].disk_gb - resources.plan(none)["catalog"].disk_gb
-    assert disk == pytest.approx(0.37 * columns)
+    assert disk == pytest.approx(0.1 * row_disk)
     assert resources.job("assign", some) == resources.job("assign", none)
+
+
+def test_observed_spectra_cost_by_their_bins():
+    def of(**observed):
+        wanted = dict.fromkeys(("preset", "file", "range", "step", "sampling", "resolution", "fwhm", "line_width"))
+        return complete(galaxies=10**7) | {"spectra": DEFAULT["spectra"] | {"observed": wanted | observed}}
+
+    assert "observed" not in resources.plan(complete())
+    spherex, own = (resources.plan(of(preset="spherex", line_width=width))["observed"] for width in (None, 100))
+    assert spherex.seconds == pytest.approx(1e7 * 88e-6, rel=0.02)  # measured: 79 us, lines of a width 28 us more
+    assert own.seconds > spherex.seconds
+    assert spherex.disk_gb == pytest.approx(0.01 * (8 + 102 * 3.6))
+    assert resources.plan(of(preset="roman_grism"))["observed"].seconds > 1.5 * spherex.seconds
 
 
 def test_an_unknown_rule_is_an_error():

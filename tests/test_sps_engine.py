@@ -17,6 +17,7 @@ from mocksed.errors import UserError
 from mocksed.sps import derived, engines, fsps, table, weights
 from mocksed.sps.engine import Engine, blocks
 from mocksed.sps.model import LIMITS, SLOPED, Model
+from mocksed.sps.nebular import draw_lines
 
 FREE = [Model(dust_type=dust_type) for dust_type in SLOPED]
 
@@ -130,6 +131,82 @@ def test_a_slope_for_each_galaxy_is_as_fsps_computes_it(engine, model):
         assert np.median(found.spectrum) < 1e-5
         assert found.magnitudes.shape[1] > 150  # others are behind more dust than single precision can tell
         assert found.magnitudes.max() < (1e-3 if nebular else 1e-4)  # [O III] is in V
+
+
+@pytest.mark.fsps
+@pytest.mark.parametrize("model", [FREE[0], Model(add_dust_emission=True)], ids=named)
+def test_equivalent_widths_are_those_of_fsps(engine, model):
+    """The integral over its spectrum with lines divided by that without, of each group of lines that overlap."""
+    own, n = Engine(engine.table, model), 8
+    parameters = random_parameters(n, engine.table.log_zmet_range, seed=5)
+    parameters["tau"] = np.maximum(parameters["tau"], parameters["age"] / 30.0)
+    parameters["dust2"] *= 0.25
+    rows = np.stack(list(parameters.values()), axis=1)
+    spectra = [[fsps.composite(*row, nebular=True, lines=lines, model=model).spectrum for lines in (True, False)]
+               for row in rows]  # fmt: skip
+    with_lines, without = np.moveaxis(spectra, 1, 0)
+    luminosity = own.lines(**parameters | {"dust2": np.zeros(n)})
+    width = own.equivalent_widths(np.arange(len(own.line_name)), luminosity, **parameters)
+    wavelength, centre = own.wavelength, own.line_wavelength
+    reach = 7.0 * own.table.line_sigma  # as far as they are drawn
+    alone = np.flatnonzero((centre - reach)[1:] > np.maximum.accumulate(centre + reach)[:-1]) + 1
+    groups = 0
+    for lines in np.split(np.arange(len(centre)), alone):
+        low, high = (centre - reach)[lines[0]], (centre + reach)[lines].max()
+        if low < 912.0 or low < 4000.0 < high:
+            continue  # no continuum there; and the nodes are uneven at 4000 A, where FSPS draws a percent too little
+        if model.add_dust_emission and high > 2e4:
+            continue  # without lines in the spectrum, FSPS's dust is not lit by them either
+        window = (wavelength > low) & (wavelength < high)
+        expected = np.trapezoid((with_lines / without - 1.0)[:, window], wavelength[window])
+        seen = (expected > 1.0) & np.all(without[:, window] > 1e-30, axis=1)
+        groups += seen.sum() > n / 2
+        assert_allclose(width[:, lines].sum(axis=1)[seen], expected[seen], rtol=1e-3)
+    assert groups > (4 if model.add_dust_emission else 8)
+
+
+@pytest.mark.fsps
+def test_the_reference_has_equivalent_widths_and_photons_too(engine):
+    reference, parameters = fsps.ReferenceEngine(), random_parameters(4, engine.table.log_zmet_range, seed=9)
+    parameters["tau"] = np.maximum(parameters["tau"], parameters["age"] / 30.0)
+    lines = [engine.line_name.index(name) for name in ("Ba-beta 4861", "Ba-alpha 6563")]
+    found = [
+        of.equivalent_widths(lines, of.lines(**parameters | {"dust2": np.zeros(4)})[:, lines], **parameters)
+        for of in (reference, engine)
+    ]
+    assert_allclose(*found, rtol=1e-3)
+    of_stars = [parameters[name] for name in ("age", "tau", "log_zmet")]
+    assert_allclose(reference.ionising_photons(*of_stars), engine.ionising_photons(*of_stars), rtol=1e-3)
+
+
+@pytest.mark.parametrize("model", [FREE[0], Model(add_dust_emission=True)], ids=named)
+def test_a_spectrum_without_lines_and_the_lines_make_one_with_them(engine, model):
+    own = Engine(engine.table, model)
+    parameters = random_parameters(20, engine.table.log_zmet_range, seed=6) | {"dust2": np.full(20, 1e-9)}
+    with_lines, without = (own.spectra(**parameters, nebular=True, lines=lines) for lines in (True, False))
+    drawn = np.zeros_like(without)
+    for luminosity, spectrum in zip(own.lines(**parameters), drawn, strict=True):
+        draw_lines(luminosity, own._nebular.profile_start, own._nebular.profile, spectrum)
+    assert_allclose(without + drawn, with_lines, rtol=2e-5)
+    assert_allclose(*(own.spectra(**parameters, nebular=False, lines=lines) for lines in (True, False)), rtol=0)
+
+
+def test_the_dust_that_emits_is_lit_by_lines_that_are_not_drawn(engine):
+    own = Engine(engine.table, Model(add_dust_emission=True))
+    parameters = random_parameters(20, engine.table.log_zmet_range, seed=7) | {"dust2": np.full(20, 1.0)}
+    with_lines, without = (own.spectra(**parameters, nebular=True, lines=lines) for lines in (True, False))
+    cold = own.wavelength > 1e7  # without lines
+    assert_allclose(with_lines[:, cold], without[:, cold], rtol=1e-5)
+
+
+@pytest.mark.parametrize("model", [FREE[0], Model(add_dust_emission=True)], ids=named)
+def test_the_continuum_is_the_spectrum_without_lines(engine, model):
+    own = Engine(engine.table, model)
+    parameters = random_parameters(40, engine.table.log_zmet_range, seed=8)
+    shines = np.arange(40) % 3 > 0
+    for pixel in ([0, 3, 165, 166, 167, 700, len(own.wavelength) - 1], [900, 901]):
+        every = own.spectra(**parameters, nebular=shines, lines=False)
+        assert_allclose(own.continuum(np.array(pixel), **parameters, nebular=shines), every[:, pixel], rtol=1e-6)
 
 
 @pytest.mark.fsps

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.special import expi
 
-from mocksed.sps.weights import HISTORIES, history, psi_n, sfr_per_mass_formed, ssp_weights, survival
+from mocksed.sps.weights import (
+    HISTORIES,
+    history,
+    mean_sfr_per_mass_formed,
+    psi_n,
+    sfr_per_mass_formed,
+    ssp_weights,
+    survival,
+)
 
 LOG_AGE = np.arange(5.5, 10.151, 0.05)
 
@@ -130,3 +138,12 @@ def test_survival_is_the_weighted_mean_between_two_metallicities(fraction, expec
     low, high, weight = np.array([1.0, 0.8, 0.6]), np.array([1.0, 0.6, 0.2]), np.array([0.5, 0.2, 0.3])
     assert survival(weight, 3, low, high, fraction) == pytest.approx(weight @ expected)
     assert survival(weight, 2, low, high, fraction) == pytest.approx(weight[:2] @ expected[:2])
+
+
+@given(ages, taus, st.sampled_from(HISTORIES), st.sampled_from([0.01, 0.1]))
+def test_the_mean_sfr_is_that_of_the_mass_formed_in_the_time(age, tau, name, over):
+    def formed(start):
+        return quad(SFR[name], start, age, args=(age, tau), epsabs=0, epsrel=1e-12, limit=500)[0]
+
+    expected = formed(max(age - over, 0.0)) / formed(0.0) / over
+    assert mean_sfr_per_mass_formed(name, age, tau, over) == pytest.approx(expected, rel=1e-8)

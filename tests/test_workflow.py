@@ -51,6 +51,9 @@ def test_every_job_has_a_log_and_a_benchmark(tiny):
         assert {path.stem for path in logs} == {path.stem for path in tiny.folder.glob(f"benchmarks/tiny/{rule}/*.tsv")}
 
 
+OF_LINES = ("line", "lineflux", "ew")
+
+
 def test_the_catalogue_keeps_its_contract(tiny):
     catalogue = tiny.whole("catalog")
     expected = [
@@ -69,7 +72,9 @@ def test_the_catalogue_keeps_its_contract(tiny):
             "ra",
             "dec",
         ),
-        *("absmag_bessell_U", "absmag_bessell_V", "absmag_twomass_J", "line_halpha_6563", "line_oiii_5007"),
+        *("absmag_bessell_U", "absmag_bessell_V", "absmag_twomass_J", "log_sfr_10", "log_sfr_100"),
+        *(f"{what}_{line}" for line in ("halpha_6563", "oiii_5007") for what in OF_LINES),
+        *(f"{what}_{line}_intrinsic" for line in ("halpha_6563", "oiii_5007") for what in ("line", "ew")),
     ]
     assert set(catalogue.column_names) == set(expected)
     assert len(catalogue) == 600
@@ -84,7 +89,7 @@ def test_the_catalogue_keeps_its_contract(tiny):
     for name in expected:
         if name == "prop_muv":  # it is not drawn: its relation decides between models
             assert np.isnan(columns[name]).all()
-        elif name in ("prop_log_us", "prop_beta", "log_us") or name.startswith("line_"):
+        elif name in ("prop_log_us", "prop_beta", "log_us") or name.startswith(OF_LINES):
             assert np.array_equal(np.isnan(columns[name]), quiescent), name
         elif columns[name].dtype.kind == "f":
             assert not np.isnan(columns[name]).any(), name

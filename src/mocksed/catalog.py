@@ -12,7 +12,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mocksed import photometry, realisations, storage
-from mocksed.columns import Flag, line_column, magnitude_column, rest_frame_column
+from mocksed.columns import (
+    INTRINSIC,
+    Flag,
+    equivalent_width_column,
+    line_column,
+    line_flux_column,
+    magnitude_column,
+    rest_frame_column,
+)
 from mocksed.cosmology import AGE_MARGIN, Cosmology, age_max, distance_modulus
 from mocksed.errors import UserError
 from mocksed.filters import Filter
@@ -23,6 +31,8 @@ from mocksed.search.draw import ASKED
 from mocksed.search.metric import Metric
 from mocksed.search.parent import FSPS
 from mocksed.sps import igm
+from mocksed.sps.table import LSUN
+from mocksed.sps.weights import mean_sfr_per_mass_formed
 from mocksed.uvj import in_box
 
 if TYPE_CHECKING:
@@ -165,7 +175,11 @@ def fsps(columns: Mapping[str, NDArray], rows: NDArray[np.int64]) -> Iterator[Ar
 
 
 def spectra(
-    columns: Mapping[str, NDArray], engine: Engine | ReferenceEngine, progress: Progress | None = None
+    columns: Mapping[str, NDArray],
+    engine: Engine | ReferenceEngine,
+    progress: Progress | None = None,
+    *,
+    lines: bool = True,
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Yield the spectra of a catalogue in blocks of rows, rest-frame L_nu [Lsun/Hz] of the whole galaxy.
 
@@ -179,24 +193,26 @@ def spectra(
         The stellar population model.
     progress : Progress, optional
         Told of the galaxies that are done.
+    lines : bool
+        Whether they have their emission lines.
 
     Yields
     ------
     slice, ndarray of shape (rows, n_wave)
 
     """
-    formed = _formed(columns)
+    formed = mass_formed(columns)
     for start in range(0, len(formed), BLOCK):
         block = slice(start, min(start + BLOCK, len(formed)))
         rows = np.arange(start, block.stop)
         shines = ~columns["quiescent"][block]
-        flux = engine.spectra(*fsps(columns, rows), nebular=shines, mass_formed=formed[block])
+        flux = engine.spectra(*fsps(columns, rows), nebular=shines, mass_formed=formed[block], lines=lines)
         yield block, flux
         if progress:
             progress.update(len(flux))
 
 
-def _formed(columns: Mapping[str, NDArray]) -> Array:
+def mass_formed(columns: Mapping[str, NDArray]) -> Array:
     """Return the stellar mass that each galaxy formed [Msun]: FSPS forms 1 Msun, of which mass_fraction survives."""
     with np.errstate(divide="ignore", invalid="ignore"):
         formed = 10.0 ** columns["log_mstar"] / columns["mass_fraction"]
@@ -210,30 +226,38 @@ def _formed(columns: Mapping[str, NDArray]) -> Array:
     return formed
 
 
-def line_luminosities(
+def lines(
     columns: Mapping[str, NDArray],
-    lines: Sequence[str] | str,
+    names: Sequence[str] | str,
     *,
     engine: Engine | ReferenceEngine,
+    cosmo: Cosmology,
     progress: Progress | None = None,
 ) -> dict[str, Array]:
-    """Return the luminosities of emission lines [Lsun] of the whole galaxy, dust included, one column for each line.
+    """Return what a catalogue says of emission lines, of the whole galaxy.
+
+    Equivalent widths are integrals over the spectrum with the line divided by that of stars and gas without, less 1.
+    Lines and continuum are behind the same dust, so that only dust that emits makes those with it and without differ.
 
     Parameters
     ----------
     columns : mapping of str to ndarray of shape (n, )
-        As for `spectra`.
-    lines : sequence of str, or "all"
+        As for `spectra`, and ``redshift``.
+    names : sequence of str, or "all"
         Names that `mocksed.lines.slug` takes.
     engine : Engine or ReferenceEngine
         The stellar population model.
+    cosmo : Cosmology
+        Cosmology of the distances.
     progress : Progress, optional
         Told of the galaxies that are done.
 
     Returns
     -------
     dict of ndarrays of shape (n, )
-        NaN for quiescent galaxies, which have no gas.
+        For each line its luminosity [Lsun] with dust and without, its flux [erg/s/cm^2] with dust, and the equivalent
+        widths [A, rest frame] with dust and without. NaN for quiescent galaxies, which have no gas, and of fluxes at
+        redshift 0.
 
     Raises
     ------
@@ -241,18 +265,74 @@ def line_luminosities(
         If there is no such line.
 
     """
-    wanted = indices(lines, engine.line_name)
+    wanted = indices(names, engine.line_name)
     index = list(wanted.values())
-    luminosity = np.full((len(wanted), len(columns["quiescent"])), np.nan)
-    formed = _formed(columns)
+    n, formed = len(columns["quiescent"]), mass_formed(columns)
+    luminosity, width = (np.full((2, len(wanted), n), np.nan) for _ in range(2))
     shining = np.flatnonzero(~columns["quiescent"])
     for start in range(0, len(shining) if wanted else 0, BLOCK):
         rows = shining[start : start + BLOCK]
-        per_mass = engine.lines(*fsps(columns, rows))[:, index]
-        luminosity[:, rows] = (per_mass * formed[rows, None]).T
+        behind = dict(zip(FSPS, fsps(columns, rows), strict=True))
+        clear = behind | {"dust2": np.zeros(len(rows))}
+        of_mass = [engine.lines(**parameters)[:, index].astype(np.float64) for parameters in (behind, clear)]
+        widths = [engine.equivalent_widths(index, of_mass[1], **clear)] * 2
+        if engine.model.add_dust_emission:
+            widths[0] = engine.equivalent_widths(index, of_mass[1], **behind)
+        for i in range(2):
+            luminosity[i][:, rows], width[i][:, rows] = (of_mass[i] * formed[rows, None]).T, widths[i].T
         if progress:
             progress.update(len(rows))
-    return {line_column(name): luminosity[i] for i, name in enumerate(wanted)}
+    flux = luminosity[0] * flux_of_lsun(cosmo, columns["redshift"])
+    found = {}
+    for i, name in enumerate(wanted):
+        found[line_column(name)], found[line_column(name) + INTRINSIC] = luminosity[:, i]
+        found[line_flux_column(name)] = flux[i]
+        found[equivalent_width_column(name)], found[equivalent_width_column(name) + INTRINSIC] = width[:, i]
+    return found
+
+
+def flux_of_lsun(cosmo: Cosmology, redshift: Array) -> Array:
+    """Return the flux of one solar luminosity of FSPS at luminosity distances [erg/s/cm^2]; NaN at redshift 0."""
+    modulus = np.where(redshift > 0.0, distance_modulus(cosmo, redshift), np.nan)
+    return np.asarray(photometry.PER_LSUN_AT_10PC * 10.0 ** (-0.4 * modulus))
+
+
+def averaged_sfr(columns: Mapping[str, NDArray], sfh: str) -> dict[str, Array]:
+    """Return the SFR averaged over the last 10 and 100 Myr, ``log_sfr_10`` and ``log_sfr_100`` [log10(Msun/yr)].
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray of shape (n, )
+        ``age``, ``tau``, ``log_mstar`` and ``mass_fraction``.
+    sfh : str
+        Star-formation history, one of `mocksed.sps.weights.HISTORIES`.
+
+    """
+    log_formed, history = np.log10(mass_formed(columns)), (columns["age"], columns["tau"])
+    return {
+        f"log_sfr_{myr}": np.log10(mean_sfr_per_mass_formed(sfh, *history, over=1e-3 * myr)) - 9.0 + log_formed
+        for myr in (10, 100)
+    }
+
+
+def ionising(columns: Mapping[str, NDArray], *, engine: Engine | ReferenceEngine) -> dict[str, Array]:
+    """Return the rate of ionising photons, ``log_q_ion`` [1/s], and per UV luminosity, ``log_xi_ion`` [Hz/erg].
+
+    Of the stars alone, without dust. xi_ion is this rate over L_nu of ``muv_intrinsic``, the mean over 1450-1550 A of
+    stars and gas without dust, as observers have it after correction for dust.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray of shape (n, )
+        As for `spectra`, and ``muv_intrinsic``.
+    engine : Engine or ReferenceEngine
+        The stellar population model.
+
+    """
+    of_mass = engine.ionising_photons(columns["age"], columns["tau"], columns["log_zmet"])
+    log_q_ion = np.log10(of_mass * mass_formed(columns))
+    log_l_nu = np.log10(photometry.luminosity(columns["muv_intrinsic"]) * LSUN)
+    return {"log_q_ion": log_q_ion, "log_xi_ion": log_q_ion - log_l_nu}
 
 
 def find(
@@ -333,6 +413,7 @@ def magnitudes(
     engine: Engine | ReferenceEngine,
     cosmo: Cosmology,
     igm_model: str,
+    lines: bool = True,
     progress: Progress | None = None,
 ) -> dict[str, NDArray[np.float32]]:
     """Return the AB magnitudes of a catalogue, one column for each filter.
@@ -351,6 +432,8 @@ def magnitudes(
         Cosmology of the distances.
     igm_model : str
         A name that `mocksed.sps.igm.transmission` takes.
+    lines : bool
+        Whether they have the emission lines in them.
     progress : Progress, optional
         Told of the galaxies that are done.
 
@@ -371,7 +454,7 @@ def magnitudes(
     apparent, absolute = (
         np.empty((len(bands), len(columns["redshift"])), np.float32) for bands in (filters, rest_frame)
     )
-    for block, flux in spectra(columns, engine, progress) if filters or rest_frame else ():
+    for block, flux in spectra(columns, engine, progress, lines=lines) if filters or rest_frame else ():
         absolute[:, block] = photometry.absolute_magnitude(photometry.mean_fluxes(wavelength, flux, rest_frame)).T
         redshift = columns["redshift"][block]
         seen = igm.transmission(igm_model, wavelength, redshift)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from mocksed import __version__, columns, config, launch, measured, planning
 from mocksed.errors import UserError
 
@@ -95,7 +97,11 @@ def add_spectra(commands: Any) -> None:
     command.add_argument(
         "--results", type=Path, default=Path("results"), help="folder of results (default: %(default)s)"
     )
-    command.add_argument("--output", type=Path, metavar="F", help="default: RESULTS/R/selected_spectra.parquet")
+    command.add_argument("--output", type=Path, metavar="F", help="default: RESULTS/R/selected_spectra.parquet; with "
+                         "--observed, F.fits is FITS that specutils reads")  # fmt: skip
+    command.add_argument("--observed", metavar="INSTRUMENT", help="as an instrument sees them: a preset, or in braces "
+                         "what the config's spectra.observed takes, e.g. '{range: [4000, 9000], step: 2, fwhm: 5}'"
+                         )  # fmt: skip
     command.add_argument("--ssp-table", type=Path, metavar="F", help="where the SSP table of the run is now")
 
 
@@ -246,7 +252,13 @@ def spectra_of_run(args: argparse.Namespace) -> None:
 
     output = args.output or args.results / args.run / "selected_spectra.parquet"
     with progress(len(args.ids), "galaxies", "spectra") as bar:
-        spectra.write_of_run(output, args.run, args.ids, args.results, args.ssp_table, bar, args.realisation)
+        common = args.results, args.ssp_table, bar, args.realisation
+        if args.observed is None:
+            spectra.write_of_run(output, args.run, args.ids, *common)
+        else:
+            from mocksed import observed
+
+            observed.write_of_run(output, args.run, args.ids, _instrument(args.observed), *common)
     print(output)
 
 
@@ -260,6 +272,19 @@ def export_of_run(args: argparse.Namespace) -> None:
     logging.basicConfig(level=logging.INFO, format="note: %(message)s")
     chosen = {"columns": args.columns, "where": args.where, "output": args.output, "by_shard": args.per_shard}
     print(*write_of_run(args.format, args.run, args.results, **chosen), sep="\n")
+
+
+def _instrument(text: str) -> dict[str, Any]:
+    """Return what ``--observed`` says as a config would have it."""
+    try:
+        wanted = yaml.safe_load(text)
+    except yaml.YAMLError:
+        wanted = None
+    if isinstance(wanted, str):
+        return {"preset": wanted}
+    if not isinstance(wanted, dict):
+        raise UserError(f"--observed: {text!r} is not allowed; expected a preset, or {{range: [4000, 9000], step: 2}}.")
+    return wanted
 
 
 def config_docs(args: argparse.Namespace) -> None:

@@ -81,6 +81,12 @@ COLUMNS: dict[str, Column] = {
     "beta": Column(_f8, "", "UV slope, 4.43 (F125W - F160W) - 2 of the galaxy placed at z = 7"),
     "uv": Column(_f8, "mag(AB)", "rest-frame Bessell U - V"),
     "vj": Column(_f8, "mag(AB)", "rest-frame Bessell V - 2MASS J"),
+    "log_sfr_10": Column(_f4, "dex(Msun/yr)", "star-formation rate averaged over the last 10 Myr"),
+    "log_sfr_100": Column(_f4, "dex(Msun/yr)", "star-formation rate averaged over the last 100 Myr"),
+    "log_q_ion": Column(_f4, "dex(1/s)", "rate of ionising photons (below 912 A) of all stars, without dust"),
+    "log_xi_ion": Column(
+        _f4, "dex(Hz/erg)", "that rate over L_nu of muv_intrinsic: 1450-1550 A, without dust, with the gas"
+    ),
     "mass_fraction": Column(_f8, "", "surviving stellar mass per stellar mass formed, remnants included"),
     "distance": Column(_f8, "", "distance between what was drawn and what came out, in the metric of the run"),
     "flags": Column(_i4, "", "bits that say what could not be had (mocksed.columns.Flag)", "meta.code"),
@@ -96,6 +102,8 @@ COLUMNS: dict[str, Column] = {
     "neighbour_row": Column(pa.list_(_i8), "", "rows of the parent catalogue of its class, nearest first"),
     "neighbour_distance": Column(pa.list_(_f8), "", "their distances to what was drawn in the metric of the run"),
     # spectra
+    "f_lambda": Column(pa.list_(_f4), "erg/(s cm2 Angstrom)", "observed flux density, of the flux in each bin"),
+    "f_nu": Column(pa.list_(_f4), "uJy", "observed flux density, of the flux in each bin"),
     "spectrum": Column(pa.list_(_f4), "Lsun/Hz", "rest-frame L_nu of the galaxy (Lsun = 3.839e33 erg/s)"),
 }
 """Every named column; those of magnitudes and emission lines are made by `magnitude_column` and the like."""
@@ -106,7 +114,7 @@ MORPHOLOGY = ("re_circ", "re_maj", "sersic_n", "axis_ratio", "position_angle")
 GIVEN = ("log_sfr", "log_zmet", "log_us", "muv", "beta", "dust2", "age")
 """Quantities that a user's table may give, in columns ``given_<name>`` and ``given_<name>_error`` (`given_column`)."""
 
-PREFIXES = ("mag_", "absmag_", "line_")
+PREFIXES = ("mag_", "absmag_", "line_", "lineflux_", "ew_")
 """How the names of columns begin that the configuration adds."""
 
 
@@ -167,6 +175,20 @@ def survey_column(name: str, flux_unit: str) -> Column | None:
     return COLUMNS.get(name)
 
 
+INTRINSIC = "_intrinsic"
+"""How the names of columns end that are without dust."""
+
+
+def line_flux_column(line: str) -> str:
+    """Return the name of the column with the observed flux of an emission line."""
+    return f"lineflux_{line}"
+
+
+def equivalent_width_column(line: str) -> str:
+    """Return the name of the column with the equivalent width of an emission line."""
+    return f"ew_{line}"
+
+
 def column(name: str) -> Column | None:
     """Return what is known of a column, None for one that passed through from the user's table."""
     if name.startswith("mag_"):
@@ -175,9 +197,17 @@ def column(name: str) -> Column | None:
     if name.startswith("absmag_"):
         about = f"absolute magnitude in {name[7:]} in the rest frame, with dust"
         return Column(_f4, "mag(AB)", about, "phys.magAbs")
-    if name.startswith("line_"):
-        about = f"luminosity of the emission line {name[5:]}, with dust (Lsun = 3.839e33 erg/s)"
-        return Column(_f8, "Lsun", about, "phys.luminosity;em.line")  # as erg/s beyond single precision
+    prefix, _, line = name.removesuffix(INTRINSIC).partition("_")
+    dust = "without dust" if name.endswith(INTRINSIC) else "with dust"
+    if prefix == "line":  # as erg/s beyond single precision
+        about = f"luminosity of the emission line {line}, {dust} (Lsun = 3.839e33 erg/s)"
+        return Column(_f8, "Lsun", about, "phys.luminosity;em.line")
+    if prefix == "lineflux":
+        about = f"observed flux of the emission line {line}, {dust}, without intergalactic absorption"
+        return Column(_f8, "erg/(s cm2)", about, "phot.flux;em.line")
+    if prefix == "ew":
+        about = f"rest-frame equivalent width of the emission line {line}, {dust}"
+        return Column(_f4, "Angstrom", about, "spect.line.eqWidth")
     return COLUMNS.get(name)
 
 
@@ -195,6 +225,7 @@ _VO_UNITS = {
     "Lsun": "solLum",
     "Lsun/Hz": "solLum.Hz**-1",
     "erg/(s cm2)": "erg.s**-1.cm**-2",
+    "erg/(s cm2 Angstrom)": "erg.s**-1.cm**-2.Angstrom**-1",
 }
 
 
@@ -254,7 +285,10 @@ _SECTIONS = {
 }
 """Headings of the reference, by the first column below; nothing of a section without a heading is listed."""
 
-_MADE = ("mag_FILTER", "absmag_FILTER", "line_LINE")
+_MADE = (
+    *("mag_FILTER", "absmag_FILTER", "line_LINE", "line_LINE_intrinsic", "lineflux_LINE"),
+    *("ew_LINE", "ew_LINE_intrinsic"),
+)
 """Columns of which there is one for each filter or line of the config, for the reference."""
 
 _HEAD = """\

@@ -483,6 +483,17 @@ def _check_filters(config: dict[str, Any]) -> Iterator[str]:
                 yield f"photometry.{key}: {problem}; {remedy}"
 
 
+def _check_observed(config: dict[str, Any]) -> Iterator[str]:
+    wanted = _get(config, "spectra.observed")
+    if wanted is None:
+        return
+    from mocksed import observed  # few configs ask for it
+
+    yield from observed.problems(
+        wanted, _wavelength(config), _get(config, f"galaxies.{config['galaxies']['source']}.redshift")
+    )
+
+
 def _wavelength(config: dict[str, Any]) -> Any:
     """Return the wavelengths of the spectra [A], None as long as they are not known."""
     from mocksed.sps.table import read_wavelength
@@ -725,6 +736,7 @@ _CHECKS = (
     _check_wavelength,
     _check_lines,
     _check_survey,
+    _check_observed,
     _check_table,
     _check_ssp_table,
     _check_results,
@@ -773,7 +785,7 @@ def _sections(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
 
 
 def _docs_table(properties: dict[str, Node], path: str = "") -> str:
-    leaves = {key: node for key, node in properties.items() if "properties" not in node}
+    leaves = {key: node for key, node in properties.items() if "properties" not in node or "null" in _types(node)}
     prefix = f"{path}." if path else ""
     return _table(
         "key",

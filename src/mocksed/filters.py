@@ -298,7 +298,7 @@ def select(
     return tuple(read(name, files[name], named.get(name)) if name in files else load(name) for name in names)
 
 
-def unreachable(band: Filter, wavelength: Array, redshift: Sequence[float]) -> str | None:
+def unreachable(band: Filter, wavelength: Array, redshift: Sequence[float], what: str = "filter") -> str | None:
     """Return what is wrong with a filter that looks beyond the spectra of some galaxies, None if it does not.
 
     Parameters
@@ -309,13 +309,15 @@ def unreachable(band: Filter, wavelength: Array, redshift: Sequence[float]) -> s
         Of the spectra, rest frame [A]; only the first and the last one matter.
     redshift : sequence of float
         Lowest and highest redshift of the galaxies; 0, 0 for magnitudes in the rest frame.
+    what : str
+        What it is called.
 
     """
     lowest, highest = band.wavelength[-1] / wavelength[-1] - 1.0, band.wavelength[0] / wavelength[0] - 1.0
     if lowest <= redshift[0] and redshift[1] <= highest:
         return None
     problem = (
-        f"filter '{band.name}' ({band.wavelength[0]:.0f} to {band.wavelength[-1]:.0f} A) reaches beyond the spectra, "
+        f"{what} '{band.name}' ({band.wavelength[0]:.0f} to {band.wavelength[-1]:.0f} A) reaches beyond the spectra, "
         f"{wavelength[0]:g} to {wavelength[-1]:g} A in the rest frame"
     )
     if redshift[1] == 0.0:

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mocksed.compiled import njit, prange
 from mocksed.errors import UserError
@@ -21,7 +21,9 @@ AB_ZERO = 48.60
 FAINTEST = 75.0
 """Apparent magnitude beyond which nothing is received: no photon by any telescope within the age of the universe."""
 
-_PER_LSUN_AT_10PC = LSUN / (4.0 * np.pi * (10.0 * PARSEC) ** 2)
+PER_LSUN_AT_10PC = LSUN / (4.0 * np.pi * (10.0 * PARSEC) ** 2)
+"""Flux of one solar luminosity of FSPS at 10 pc [erg/s/cm^2]."""
+
 _STEPS = 4096  # in which a filter is tabulated
 _LYMAN_ALPHA = np.log(LYMAN_ALPHA)
 _ROUNDING = 1e-12  # a sum so much smaller than its terms is nothing
@@ -51,13 +53,13 @@ class Bands(NamedTuple):
 
 
 @lru_cache(maxsize=16)
-def prepare(filters: tuple[Filter, ...]) -> Bands:
+def prepare(filters: tuple[Filter, ...], steps: int = _STEPS) -> Bands:
     """Return filters as the kernels want them; at the nodes all is exact for transmissions linear in wavelength."""
-    start, step, redward = np.empty(len(filters)), np.empty(len(filters)), np.empty((len(filters), _STEPS + 1, 2))
+    start, step, redward = np.empty(len(filters)), np.empty(len(filters)), np.empty((len(filters), steps + 1, 2))
     for i, band in enumerate(filters):
         x = np.log(band.wavelength)
-        start[i], step[i] = x[0], (x[-1] - x[0]) / _STEPS
-        redward[i] = _redward(band, x, np.linspace(x[0], x[-1], _STEPS + 1))
+        start[i], step[i] = x[0], (x[-1] - x[0]) / steps
+        redward[i] = _redward(band, x, np.linspace(x[0], x[-1], steps + 1))
     return Bands(start, step, redward)
 
 
@@ -135,6 +137,7 @@ def mean_fluxes(
     filters: Sequence[Filter],
     redshift: Array | None = None,
     transmission: NDArray[np.float32] | None = None,
+    steps: int = _STEPS,
 ) -> Array:
     """Return the mean L_nu that filters see of spectra, linear in ln(wavelength) between their nodes.
 
@@ -153,6 +156,8 @@ def mean_fluxes(
     transmission : ndarray of shape (n, n_blue + 1), optional
         Of the intergalactic medium, as `mocksed.sps.igm.transmission` returns it: on the ``n_blue`` wavelengths below
         Lyman alpha and just blueward of that. It is 1 redward, and everywhere without it or its columns.
+    steps : int
+        In which each filter is tabulated.
 
     Returns
     -------
@@ -170,7 +175,7 @@ def mean_fluxes(
     check_reach(filters, wavelength, redshift)
     out = np.empty((len(spectra), len(filters)))
     if out.size:
-        _mean_fluxes(_nodes(wavelength), spectra, np.log1p(redshift), transmission, prepare(tuple(filters)), out)
+        _mean_fluxes(_nodes(wavelength), spectra, np.log1p(redshift), transmission, prepare(tuple(filters), steps), out)
     return out
 
 
@@ -295,7 +300,12 @@ def absolute_magnitude(l_nu: NDArray) -> Array:
     """Return the AB magnitude at 10 pc of a mean L_nu [Lsun/Hz]; NaN (null in files) where it is not positive."""
     l_nu = np.asarray(l_nu, np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(l_nu > 0.0, -2.5 * np.log10(l_nu * _PER_LSUN_AT_10PC) - AB_ZERO, np.nan)
+        return np.where(l_nu > 0.0, -2.5 * np.log10(l_nu * PER_LSUN_AT_10PC) - AB_ZERO, np.nan)
+
+
+def luminosity(absolute: ArrayLike) -> Array:
+    """Return the mean L_nu [Lsun/Hz] of an absolute AB magnitude."""
+    return np.asarray(10.0 ** (-0.4 * (np.asarray(absolute, np.float64) + AB_ZERO)) / PER_LSUN_AT_10PC)
 
 
 def apparent_magnitude(l_nu: NDArray, redshift: Array, distance_modulus: Array) -> Array:

@@ -76,9 +76,10 @@ _LAWS: dict[str, Law] = {
     "balance": Law(420, 3.0, row_bytes=0, row_us=42_000.0, row_disk=0, point_bytes=24),
     "neighbours": Law(375, 2.5, row_bytes=300, row_us=6.0, row_disk=44, point_bytes=24),
     "assign": Law(275, 2.4, row_bytes=200, row_us=2.2, row_disk=70, point_bytes=20),
-    "catalog": Law(400, 3.6, row_bytes=570, row_us=44.0, row_disk=205),
+    "catalog": Law(400, 3.6, row_bytes=590, row_us=44.0, row_disk=212),
     "spectra": Law(430, 2.6, row_bytes=100, row_us=65.0, row_disk=0),
     "survey": Law(245, 2.2, row_bytes=90, row_us=0.2, row_disk=4),
+    "observed": Law(440, 4.0, row_bytes=110, row_us=68.0, row_disk=8),
     "export": Law(560, 5.0, row_bytes=0, row_us=8.0, row_disk=0),
     "plot": Law(380, 7.0, row_bytes=290, row_us=1.0, row_disk=0, point_bytes=45),
     "summary": Law(300, 3.8, row_bytes=640, row_us=4.0, row_disk=0, point_bytes=45),
@@ -86,7 +87,11 @@ _LAWS: dict[str, Law] = {
     "ssp_table": Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0),
 }
 _PER_BAND = Law(0, 0, row_bytes=50, row_us=0.4, row_disk=15)  # of the survey
-_PER_COLUMN = Law(0, 0, row_bytes=12, row_us=0.3, row_disk=3.7)  # of magnitudes, lines or shapes that the catalogue has
+_PER_COLUMN = Law(0, 0, row_bytes=12, row_us=0.3, row_disk=3.7)  # of magnitudes or shapes that the catalogue has
+_LINES, _PER_LINE = Law(0, 0.1, row_bytes=0, row_us=22.0, row_disk=0), Law(0, 0, row_bytes=120, row_us=0.3, row_disk=29)
+_IONISING = Law(0, 0, row_bytes=50, row_us=3.0, row_disk=8)
+_PER_BIN = Law(0, 0, row_bytes=0, row_us=0.2, row_disk=3.6)  # of observed spectra
+_OWN_WIDTH = Law(0, 0, row_bytes=0, row_us=50.0, row_disk=0)  # of their lines
 _MOVED = Law(150, 1.5, row_bytes=250, row_us=35.0, row_disk=9)  # of galaxies onto what their table gives
 _READ_US = 0.2  # of each row of the catalogue and of the parent, of which plots take samples
 _PER_WAVELENGTH = 3.6  # bytes on disk, compressed
@@ -94,7 +99,7 @@ _ALL_LINES = 166
 _PLOTS = 7
 _MB = 1 << 20
 
-RANKED = ("parent", "neighbours", "spectra")
+RANKED = ("parent", "neighbours", "spectra", "observed")
 """Rules that are one job each where there are several ranks of MPI."""
 
 
@@ -286,9 +291,8 @@ def _jobs(config: Mapping[str, Any]) -> dict[str, int]:
     jobs = dict.fromkeys(_of_a_shard(config), config["galaxies"]["shards"])
     jobs |= {"parent": 2 * config["parent"]["shards"], "tree": sum(tree_shards(config, kind) for kind in KINDS)}
     jobs |= {"input_table": 1, "balance": 1, "plot": _PLOTS, "summary": 1}
-    left_out = {"lightcone", "input_table", "balance", "spectra", "survey", "export", "compare", "ssp_table"} - set(
-        _of_a_shard(config)
-    )
+    some = {"lightcone", "input_table", "balance", "spectra", "survey", "observed", "export", "compare", "ssp_table"}
+    left_out = some - set(_of_a_shard(config))
     if config["galaxies"]["source"] == "table":
         left_out.remove("input_table")
     if config["assignment"]["method"] == "choose":
@@ -301,6 +305,7 @@ def _of_a_shard(config: Mapping[str, Any]) -> list[str]:
     first = ["lightcone"] if config["galaxies"]["source"] == "lightcone" else []
     last = ["spectra"] if config["spectra"]["write"] else []
     seen = ["survey"] if bands.is_asked_for(config) else []
+    seen += ["observed"] if config["spectra"]["observed"] else []
     return [*first, "neighbours", "assign", "catalog", *last, *seen]
 
 
@@ -316,16 +321,27 @@ def _law(rule: str, config: Mapping[str, Any], one_tree: bool = False) -> Law:
         trees = 1 if one_tree else tree_shards(config, "star_forming")
         return law._replace(row_us=law.row_us + trees * search_us(n / trees))
     if rule == "assign" and given.of_config(config["galaxies"]):
-        return Law(*(base + more for base, more in zip(law, _MOVED, strict=True)))
+        return _sum(law, _MOVED)
     if rule == "survey":
-        n = len(bands.of_config(config))
-        return Law(*(base + n * more for base, more in zip(law, _PER_BAND, strict=True)))
+        return _sum(law, _PER_BAND, len(bands.of_config(config)))
+    if rule == "observed" and (wanted := config["spectra"]["observed"]):
+        from mocksed import instruments  # few runs have it
+
+        return _sum(_sum(law, _PER_BIN, len(instruments.from_config(wanted).wavelength)), _OWN_WIDTH,
+                    wanted["line_width"] is not None)  # fmt: skip
     if rule != "catalog":
         return law
     lines, photometry = config["spectra"]["lines"], config["photometry"]
-    n = (_ALL_LINES if lines == "all" else len(lines)) + len(photometry["filters"]) + len(photometry["rest_frame"])
-    n += len(MORPHOLOGY) if config["morphology"]["write"] else 0
-    return Law(*(base + n * more for base, more in zip(law, _PER_COLUMN, strict=True)))
+    n_lines = _ALL_LINES if lines == "all" else len(lines)
+    shapes = len(MORPHOLOGY) if config["morphology"]["write"] else 0
+    law = _sum(law, _PER_COLUMN, len(photometry["filters"]) + len(photometry["rest_frame"]) + shapes)
+    law = _sum(_sum(law, _LINES, n_lines > 0), _PER_LINE, n_lines)
+    return _sum(law, _IONISING, config["spectra"]["ionising"])
+
+
+def _sum(law: Law, more: Law, times: int = 1) -> Law:
+    """Return a law with that of something that comes on top, so many times."""
+    return Law(*(base + times * extra for base, extra in zip(law, more, strict=True)))
 
 
 def _all_rows(rule: str, config: Mapping[str, Any]) -> int:

@@ -39,11 +39,12 @@ Limits = tuple[float, float]
 
 
 class Recipe(NamedTuple):
-    """How the spectra of a catalogue are made: the model, the wavelengths to keep [A], and what the files say."""
+    """How the spectra of a catalogue are made: the model, the wavelengths to keep [A], what the files say, the IGM."""
 
     engine: Engine | ReferenceEngine
     limits: Limits
     about: dict[str, Any]
+    igm: str
 
 
 def in_catalogue(sps: Mapping[str, Any], limits: Sequence[float]) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def recipe(
     engine = engine_of(sps)
     if sps["engine"] == "fsps" and (found := provenance.of_engine(engine, sps)["fsps"]) != about["fsps"]:
         raise UserError(f"{catalogue} was made with another FSPS, {about['fsps']}; this one is {found}. Use that one.")
-    return Recipe(engine, tuple(stored["spectra_wavelength"]), about)
+    return Recipe(engine, tuple(stored["spectra_wavelength"]), about, sps["igm"])
 
 
 def _check_table(catalogue: Path | str, table: str, made_with: Mapping[str, Any]) -> None:
@@ -140,7 +141,7 @@ def of_run(
         one.
 
     """
-    columns, made = _selected(run, galaxy_id, results, ssp_table, realisation)
+    columns, made = selected(run, galaxy_id, results, ssp_table, realisation)
     kept = window(made.engine.wavelength, made.limits)
     flux = [block[:, kept] for _, block in catalog.spectra(columns, made.engine)]
     wavelength = made.engine.wavelength[kept]
@@ -157,17 +158,23 @@ def write_of_run(
     realisation: int | None = None,
 ) -> None:
     """Write the spectra of some galaxies of a finished run to a file as those of the run; arguments as in `of_run`."""
-    columns, made = _selected(run, galaxy_id, results, ssp_table, realisation)
+    columns, made = selected(run, galaxy_id, results, ssp_table, realisation)
     write(path, columns, made.engine, made.limits, made.about, progress)
 
 
-def _selected(
-    run: str, galaxy_id: ArrayLike, results: Path | str, ssp_table: Path | str | None, realisation: int | None
+def selected(
+    run: str,
+    galaxy_id: ArrayLike,
+    results: Path | str,
+    ssp_table: Path | str | None,
+    realisation: int | None,
+    names: Sequence[str] = NEEDED,
 ) -> tuple[dict[str, NDArray], Recipe]:
+    """Return columns of some galaxies of a run, and how their spectra are made; arguments as in `of_run`."""
     paths, wanted = catalogue_of(run, results), np.asarray(galaxy_id)
     if wanted.size and wanted.dtype.kind not in "iu":
         raise UserError(f"galaxies are named by integers, galaxy_id; {wanted.flat[0]} is none.")
-    columns = catalog.find(paths, wanted.astype(np.int64).reshape(-1), NEEDED, realisation)
+    columns = catalog.find(paths, wanted.astype(np.int64).reshape(-1), names, realisation)
     shards = [paths[i] for i in np.unique(columns.pop("shard"))] or paths[:1]
     for other in shards[1:]:
         if _made_in_one_way(other) != _made_in_one_way(shards[0]):

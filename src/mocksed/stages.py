@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed import jobs, provenance, realisations, spectra, staging, storage
+from mocksed import instruments, jobs, observed, provenance, realisations, spectra, staging, storage
 from mocksed.cosmology import Cosmology, age_max
 from mocksed.errors import UserError
 from mocksed.launch import Work
@@ -359,10 +359,38 @@ class Spectra:
             spectra.write(shard["output"], columns, made.engine, made.limits, about, bar)
 
 
+class Observed(Spectra):
+    """Observed spectra of the shards of a catalogue, whose metadata say how spectra are made.
+
+    Parameters
+    ----------
+    params : mapping
+        As for `Spectra`, and ``observed``: the config's ``spectra.observed``.
+    shards, share
+        As for `Spectra`.
+
+    """
+
+    def __init__(self, params: Params, shards: Sequence[Shard], share: Share = alone) -> None:
+        super().__init__(params, shards, share)
+        self._instrument = instruments.from_config(params["observed"])
+
+    def make(self, shard: Shard, report: Report = jobs.progress) -> None:
+        """Compute the spectra."""
+        self._check(shard)
+        columns = storage.read_arrays(shard["catalog"], observed.NEEDED, optional=[realisations.COLUMN])
+        made = spectra.recipe(shard["catalog"], engine_of=self._engine_of)
+        about = observed.about(self._params["observed"], self._instrument, made.engine, columns["redshift"])
+        about = made.about | about | provenance.of_shard(*shard["shard"])
+        with report(len(columns["galaxy_id"]), "galaxies", f"observed {Path(shard['output']).stem}") as bar:
+            observed.write(shard["output"], columns, made, self._params["observed"], self._instrument, about, bar)
+
+
 STAGES: dict[str, Callable[[Params, Sequence[Shard], Share], Stage]] = {
     "parent": Parent,
     "neighbours": Neighbours,
     "spectra": Spectra,
+    "observed": Observed,
 }
 
 

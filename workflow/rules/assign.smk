@@ -46,6 +46,7 @@ rule catalog:
         photometry=cfg["photometry"],
         lines=cfg["spectra"]["lines"],
         morphology=cfg["morphology"],
+        ionising=cfg["spectra"]["ionising"],
         wavelength=cfg["spectra"]["wavelength"],
         about=SEARCH["about"],
         shard=lambda wildcards: number_of(wildcards.shard),

@@ -25,13 +25,17 @@ with job(snakemake.log[0], snakemake.threads):
         cosmo=cosmo,
         uvj_box=params.uvj_box,
     )
-    columns |= catalog.line_luminosities(columns, params.lines, engine=engine)
+    columns |= catalog.averaged_sfr(columns, engine.model.sfh)
+    if params.ionising:
+        columns |= catalog.ionising(columns, engine=engine)
+    columns |= catalog.lines(columns, params.lines, engine=engine, cosmo=cosmo)
     own = params.photometry["filter_files"], params.photometry["filter_units"]
     apparent, rest_frame = (filters.select(params.photometry[key], *own) for key in ("filters", "rest_frame"))
     with progress(len(table), "galaxies", "magnitudes") as bar:
         columns |= catalog.magnitudes(
-            columns, apparent, rest_frame, engine=engine, cosmo=cosmo, igm_model=params.sps["igm"], progress=bar
-        )
+            columns, apparent, rest_frame, engine=engine, cosmo=cosmo, igm_model=params.sps["igm"],
+            lines=params.photometry["lines"], progress=bar,
+        )  # fmt: skip
     if params.morphology["write"]:
         of_table = storage.to_arrays(table.select([name for name in MORPHOLOGY if name in table.column_names]))
         columns |= morphology.shapes(columns, of_table, seed=params.about["seed"], cosmo=cosmo)
@@ -41,5 +45,6 @@ with job(snakemake.log[0], snakemake.threads):
     about["lines"] = {name: engine.line_name[i] for name, i in lines.indices(params.lines, engine.line_name).items()}
     about["filters"] = {band.name: round(band.pivot, 2) for band in (*apparent, *rest_frame)}  # pivot wavelengths [A]
     about |= {"morphology": params.morphology} if params.morphology["write"] else {}
+    about["lines_in_magnitudes"] = params.photometry["lines"]
     about |= {"uvj_box": params.uvj_box} | provenance.of_shard(*params.shard)
     storage.write_table(snakemake.output[0], columns | passed_through, about | params.about)

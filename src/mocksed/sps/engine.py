@@ -6,6 +6,7 @@ same galaxy gives the same bytes in any batch and with any number of threads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 from itertools import pairwise
@@ -22,7 +23,7 @@ from mocksed.sps.dust import Curve, transmission
 from mocksed.sps.model import DEFAULT_MODEL, Model
 from mocksed.sps.nebular import add_continuum, add_lines, bracket, draw_lines
 from mocksed.sps.parameters import checked
-from mocksed.sps.table import LIGHT, SSPTable
+from mocksed.sps.table import LIGHT, SSPTable, ionising_photons
 from mocksed.sps.weights import History, history, sfr_per_mass_formed, ssp_weights, survival
 
 Array = NDArray[np.float64]
@@ -51,6 +52,7 @@ class Engine:
         self.model = model
         self.wavelength = table.wavelength
         self.line_name = table.line_name
+        self.line_wavelength = table.line_wavelength
         self._history = history(model.sfh, table.log_age)
         self._nebular = nebular.prepare(table)
         self._dust = dust.curve(table.wavelength, model)
@@ -85,7 +87,7 @@ class Engine:
 
     def spectra(
         self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
-        dust_index: ArrayLike | None = None, *, nebular: ArrayLike, mass_formed: ArrayLike = 1.0,
+        dust_index: ArrayLike | None = None, *, nebular: ArrayLike, mass_formed: ArrayLike = 1.0, lines: bool = True,
     ) -> NDArray[np.float32]:  # fmt: skip
         """Return rest-frame spectra, L_nu [Lsun/Hz], shape (n, n_wave).
 
@@ -105,6 +107,8 @@ class Engine:
             Whether the gas shines (and absorbs the ionising photons).
         mass_formed : array_like of shape (n, ), optional
             Stellar mass that formed [Msun].
+        lines : bool
+            Whether the emission lines are drawn; dust that emits is lit by them all the same.
 
         Raises
         ------
@@ -119,8 +123,61 @@ class Engine:
         out = np.empty((n, len(table.wavelength)), np.float32)
         order, starts = blocks(2 * _cell(table.log_zmet, parameters[2]) + shines, _BLOCK)
         _spectra(order, starts, *parameters, shines, mass, self._history, table.log_zmet, table.stellar,
-                 table.n_ionising, self._nebular, self._dust_log2, self._emission, self._d_nu, out)  # fmt: skip
+                 table.n_ionising, self._nebular, self._dust_log2, self._emission, self._d_nu, lines, out)  # fmt: skip
         return out
+
+    def equivalent_widths(
+        self, lines: Sequence[int], luminosity: Array, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike,
+        log_us: ArrayLike, dust2: ArrayLike, dust_index: ArrayLike | None = None,
+    ) -> Array:  # fmt: skip
+        """Return equivalent widths of some lines [A, rest frame], shape (n, n_line).
+
+        They are integrals of a spectrum with the line divided by that without any, less 1. Both are behind the same
+        dust, which therefore does not matter unless it emits.
+
+        Parameters
+        ----------
+        lines : sequence of int
+            Indices of the lines.
+        luminosity : ndarray of shape (n, n_line)
+            Their luminosities for 1 Msun formed, without dust [Lsun].
+        age, tau, log_zmet, log_us, dust2, dust_index
+            As for `spectra`.
+
+        """
+        parameters = list(self._parameters(age, tau, log_zmet, log_us, dust2, dust_index, True))
+        if not self.model.add_dust_emission:
+            parameters[4] = np.zeros(len(luminosity))
+        of_lines, weight = self._below_lines
+        pixel, of_pixel = np.unique(of_lines[lines], return_inverse=True)
+        continuum = self.continuum(pixel, *parameters, nebular=True)
+        depth, slope = (values[:, None] for values in parameters[4:])
+        let_through = np.exp(-depth * self._dust.some(pixel).at(slope))
+        return luminosity * nebular.mean_inverse(
+            continuum, let_through, of_pixel.reshape(-1, weight.shape[1]), weight[lines]
+        )
+
+    def continuum(
+        self, pixel: NDArray[np.intp], age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike,
+        dust2: ArrayLike, dust_index: ArrayLike | None = None, *, nebular: ArrayLike,
+    ) -> NDArray[np.float32]:  # fmt: skip
+        """Return `spectra` of 1 Msun formed without lines at some of the wavelengths, by increasing index."""
+        if self.model.add_dust_emission:  # which wants to know all that the dust absorbs
+            return self.spectra(age, tau, log_zmet, log_us, dust2, dust_index, nebular=nebular, lines=False)[:, pixel]
+        parameters = self._parameters(age, tau, log_zmet, log_us, dust2, dust_index, nebular)
+        table, n = self.table, len(parameters[0])
+        shines = np.ascontiguousarray(np.broadcast_to(nebular, n), bool)
+        neb = self._nebular._replace(continuum=np.ascontiguousarray(self._nebular.continuum[..., pixel]))
+        out = np.empty((n, len(pixel)), np.float32)
+        order, starts = blocks(2 * _cell(table.log_zmet, parameters[2]) + shines, _BLOCK)
+        _spectra(order, starts, *parameters, shines, np.ones(n, np.float32), self._history, table.log_zmet,
+                 np.ascontiguousarray(table.stellar[..., pixel]), int(np.searchsorted(pixel, table.n_ionising)), neb,
+                 self._dust.some(pixel).in_log2(), self._emission, self._d_nu[pixel], False, out)  # fmt: skip
+        return out
+
+    @cached_property
+    def _below_lines(self) -> tuple[NDArray[np.intp], Array]:
+        return nebular.below_lines(self.wavelength, self.line_wavelength, self.table.line_sigma)
 
     def lines(
         self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
@@ -170,9 +227,22 @@ class Engine:
     def log_ssfr(self, age: Array, tau: Array, log_zmet: Array) -> Array:
         """Return log10 of SFR per surviving mass [1/yr] alone, shape (n, ); arguments as in `spectra`."""
         mass = np.empty(len(age))
-        _surviving_mass(age, tau, self.clip_log_zmet(log_zmet), self._history, self.table.log_zmet, self.table.mass,
-                        mass)  # fmt: skip
+        _ssp_sums(age, tau, self.clip_log_zmet(log_zmet), self._history, self.table.log_zmet, self.table.mass, mass)
         return np.asarray(np.log10(sfr_per_mass_formed(self.model.sfh, age, tau) / mass) - 9.0)
+
+    def ionising_photons(self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike) -> Array:
+        """Return the rate at which stars of 1 Msun formed make photons below 912 A [1/s], shape (n, ).
+
+        Those of all ages count, though only stars up to 2e7 yr light the gas, as in FSPS. Arguments as in `spectra`.
+        """
+        age, tau, log_zmet = (np.atleast_1d(np.asarray(values, np.float64)) for values in (age, tau, log_zmet))
+        rate = np.empty(len(age))
+        _ssp_sums(age, tau, self.clip_log_zmet(log_zmet), self._history, self.table.log_zmet, self._photons, rate)
+        return rate
+
+    @cached_property
+    def _photons(self) -> Array:
+        return ionising_photons(self.table.wavelength, self.table.stellar)
 
     def attenuation(self, wavelength: ArrayLike, dust_index: ArrayLike) -> Array:
         """Return optical depths at wavelengths [A] relative to that at 5500 A.
@@ -222,14 +292,13 @@ def blocks(cell: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArr
 
 
 @njit(parallel=True)
-def _surviving_mass(  # type: ignore[no-untyped-def]
-    age, tau, log_zmet, history: History, zmet_nodes, ssp_mass, mass
-) -> None:
+def _ssp_sums(age, tau, log_zmet, history: History, zmet_nodes, of_ssp, out) -> None:  # type: ignore[no-untyped-def]
+    """Fill ``out`` (n, ) with the sums over its stars of what SSPs of 1 Msun have, ``of_ssp`` (n_zmet, n_age)."""
     for g in prange(len(age)):
         weights = np.empty(len(history.log_age))
         used = ssp_weights(history, age[g], tau[g], weights)
         z, dz = bracket(zmet_nodes, log_zmet[g])
-        mass[g] = survival(weights, used, ssp_mass[z], ssp_mass[z + 1], dz)
+        out[g] = survival(weights, used, of_ssp[z], of_ssp[z + 1], dz)
 
 
 # What one galaxy gets does not depend on the others of its block: they are only side by side.
@@ -269,7 +338,7 @@ def _shine(formed, used, z, dz, neb):  # type: ignore[no-untyped-def]
 @njit(parallel=True, fastmath={"contract"})
 def _spectra(  # type: ignore[no-untyped-def]
     order, starts, age, tau, log_zmet, log_us, dust2, dust_index, shines, mass, history, zmet_nodes, stellar,
-    n_ionising, neb, dust_log2, emission, d_nu, out,
+    n_ionising, neb, dust_log2, emission, d_nu, drawn, out,
 ) -> None:  # fmt: skip
     n_young, (_, n_age, n_wave) = len(neb.node), stellar.shape
     for block in prange(len(starts) - 1):
@@ -300,19 +369,24 @@ def _spectra(  # type: ignore[no-untyped-def]
                 _add_ssps(stellar[z], stellar[z + 1], ages, weights[m : m + 2], tile, spectra[m], spectra[m + 1])
         for m, g in enumerate(members):
             spectrum, attenuated = spectra[m], out[g]
+            luminosity = np.zeros(neb.lines.shape[3], np.float32)
             if lit:
                 gas_z, gas_dz = bracket(neb.log_zmet, log_zmet[g])
                 u, du = bracket(neb.log_us, log_us[g])
                 photons = _shine(formed[m], used[m], z, bracket(zmet_nodes, log_zmet[g])[1], neb)
-                luminosity = np.zeros(neb.lines.shape[3], np.float32)
                 add_continuum(photons, neb, gas_z, _F(gas_dz), u, _F(du), spectrum)
-                add_lines(photons, neb, gas_z, _F(gas_dz), u, _F(du), luminosity)
-                draw_lines(luminosity, neb.profile_start, neb.profile, spectrum)
+                if drawn or len(emission):
+                    add_lines(photons, neb, gas_z, _F(gas_dz), u, _F(du), luminosity)
+                if drawn:
+                    draw_lines(luminosity, neb.profile_start, neb.profile, spectrum)
             transmission(dust2[g], dust_index[g], dust_log2, transmitted)
             for i in range(n_wave):
                 spectrum[i] *= mass[g]
                 attenuated[i] = spectrum[i] * transmitted[i]
             if len(emission) and dust2[g] > 0.0:
+                if lit and not drawn:  # the dust absorbs them
+                    luminosity *= mass[g]
+                    draw_lines(luminosity, neb.profile_start, neb.profile, spectrum)
                 _add_dust_emission(spectrum, mass[g], transmitted, emission, d_nu, attenuated)
 
 

@@ -20,9 +20,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from mocksed import photometry
 from mocksed.errors import UserError
+from mocksed.sps import nebular as gas
 from mocksed.sps.derived import Derived, bands, from_fluxes
+from mocksed.sps.dust import curve
 from mocksed.sps.model import DEFAULT_MODEL, DUST_TYPE, LIMITS, SFH, Model
 from mocksed.sps.parameters import checked
+from mocksed.sps.table import LIGHT, ionising_photons
 
 Array = NDArray[np.float64]
 
@@ -129,6 +132,14 @@ def line_names(wavelength: Array) -> tuple[str, ...]:
     return tuple(names[i] for i in nearest)
 
 
+def line_sigma(sps: Any) -> Array:
+    """Return the width of the lines [A] as FSPS sets it: two pixels at half maximum or the library's resolution."""
+    wavelength, lines = (np.asarray(values, np.float64) for values in (sps.wavelengths, sps.emline_wavelengths))
+    i = np.clip(np.searchsorted(wavelength, lines, side="right") - 1, 0, len(wavelength) - 2)
+    two_pixels = (wavelength[i + 1] - wavelength[i]) * 2.0 / 2.355
+    return np.asarray(np.maximum(two_pixels, lines * np.abs(np.asarray(sps.resolutions)[i]) / (LIGHT * 1e-13)))
+
+
 class Composite(NamedTuple):
     """What FSPS returns for one galaxy, per Msun formed.
 
@@ -160,6 +171,7 @@ def composite(
     dust_index: float | None = None,
     *,
     nebular: bool,
+    lines: bool = True,
     imf_type: int = 1,
     model: Model = DEFAULT_MODEL,
 ) -> Composite:
@@ -177,6 +189,8 @@ def composite(
         Slope of the attenuation curve; only used where the model leaves it free.
     nebular : bool
         Whether the gas shines.
+    lines : bool
+        Whether the spectrum has its lines (FSPS's ``nebemlineinspec``).
     imf_type : int
         FSPS's ``imf_type``.
     model : Model
@@ -204,7 +218,7 @@ def composite(
     if nebular:
         options["gas_logu"] = float(log_us)
     with _LOCK:
-        set_options(sps, ALWAYS | model_options(model) | options)
+        set_options(sps, ALWAYS | model_options(model) | options | {"nebemlineinspec": lines})
         _, spectrum = sps.get_spectrum(tage=float(age))
         found = Composite(spectrum, float(sps.stellar_mass), float(sps.sfr), np.asarray(sps.emline_luminosity))
     if not (np.isfinite(found.mass) and np.all(np.isfinite(spectrum)) and spectrum.max() > 1e-60):
@@ -276,13 +290,32 @@ class ReferenceEngine:
 
     def spectra(
         self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
-        dust_index: ArrayLike | None = None, *, nebular: ArrayLike, mass_formed: ArrayLike = 1.0,
+        dust_index: ArrayLike | None = None, *, nebular: ArrayLike, mass_formed: ArrayLike = 1.0, lines: bool = True,
     ) -> NDArray[np.float32]:  # fmt: skip
         """Return rest-frame spectra, L_nu [Lsun/Hz], shape (n, n_wave)."""
         rows = self._rows(age, tau, log_zmet, log_us, dust2, dust_index, nebular)
         shines, mass = (np.broadcast_to(values, len(rows)) for values in (nebular, mass_formed))
-        found = [m * self._compute(row, bool(lit)).spectrum for row, lit, m in zip(rows, shines, mass, strict=True)]
+        found = [
+            m * self._compute(row, bool(lit), lines).spectrum for row, lit, m in zip(rows, shines, mass, strict=True)
+        ]
         return np.reshape(found, (len(rows), len(self.wavelength))).astype(np.float32)
+
+    def equivalent_widths(
+        self, lines: Sequence[int], luminosity: Array, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike,
+        log_us: ArrayLike, dust2: ArrayLike, dust_index: ArrayLike | None = None,
+    ) -> Array:  # fmt: skip
+        """Return equivalent widths of some lines [A, rest frame], given their luminosities without dust [Lsun]."""
+        rows = self._rows(age, tau, log_zmet, log_us, dust2, dust_index, nebular=True)
+        bare = self.spectra(*rows.T, nebular=True, lines=False)
+        let_through = np.exp(-rows[:, 4:5] * curve(self.wavelength, self.model).at(rows[:, 5:6]))
+        pixel, weight = gas.below_lines(self.wavelength, self.line_wavelength, line_sigma(population(self._imf_type)))
+        return luminosity * gas.mean_inverse(bare, let_through, pixel[lines], weight[lines])
+
+    def ionising_photons(self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike) -> Array:
+        """Return the rate at which stars of 1 Msun formed make photons below 912 A [1/s], shape (n, )."""
+        zero = np.zeros(np.shape(age))
+        bare = self.spectra(age, tau, log_zmet, zero, zero, zero, nebular=False)
+        return ionising_photons(self.wavelength, bare)
 
     def lines(
         self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
@@ -328,6 +361,6 @@ class ReferenceEngine:
         )
         return np.stack(arrays, axis=-1)
 
-    def _compute(self, row: Sequence[float] | Array, nebular: bool) -> Composite:
+    def _compute(self, row: Sequence[float] | Array, nebular: bool, lines: bool = True) -> Composite:
         parameters = (float(value) for value in row)
-        return composite(*parameters, nebular=nebular, imf_type=self._imf_type, model=self.model)
+        return composite(*parameters, nebular=nebular, lines=lines, imf_type=self._imf_type, model=self.model)

@@ -29,7 +29,7 @@ from mocksed.errors import UserError
 from mocksed.jobs import log, progress
 from mocksed.sps import fsps
 from mocksed.sps.model import Model
-from mocksed.sps.table import LIGHT, LYMAN_LIMIT, SSPTable, ionising_photons, read, write
+from mocksed.sps.table import LYMAN_LIMIT, SSPTable, ionising_photons, read, write
 from mocksed.storage import replacing
 
 Array = NDArray[np.float64]
@@ -149,7 +149,7 @@ def extract(imf_type: int = 1) -> SSPTable:
         neb_continuum=round_mantissa(continuum, _LOG_BITS),
         neb_lines=round_mantissa(lines, _LOG_BITS),
         line_wavelength=line_wavelength,
-        line_sigma=_line_sigma(wavelength, np.asarray(sps.resolutions), line_wavelength),
+        line_sigma=fsps.line_sigma(sps),
         line_name=fsps.line_names(line_wavelength),
         dust_qpah=dust_qpah,
         dust_umin=dust_umin,
@@ -220,13 +220,6 @@ def _at_nodes(hats: Array, per_photon: Array) -> Array:
     with np.errstate(divide="ignore"):
         logs = np.maximum(np.log10(np.maximum(per_photon, 0.0)), _FLOOR)
     return np.asarray(np.linalg.lstsq(hats, logs, rcond=None)[0], np.float64)
-
-
-def _line_sigma(wavelength: Array, resolution: Array, lines: Array) -> Array:
-    """Return the width of the lines [A] as FSPS sets it: two pixels at half maximum or the library's resolution."""
-    i = np.clip(np.searchsorted(wavelength, lines, side="right") - 1, 0, len(wavelength) - 2)
-    two_pixels = (wavelength[i + 1] - wavelength[i]) * 2.0 / 2.355
-    return np.asarray(np.maximum(two_pixels, lines * np.abs(resolution[i]) / (LIGHT * 1e-13)))
 
 
 def _dust_emission(sps: Any) -> tuple[Array, Array, Array]:

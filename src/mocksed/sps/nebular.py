@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mocksed.compiled import njit
-from mocksed.sps.table import LIGHT, SSPTable
+from mocksed.sps.table import LIGHT, LYMAN_LIMIT, SSPTable
 
 _LOG2_10, _LN2 = np.log2(10.0), np.log(2.0)
 _SMOOTH = 0.5  # log2: the expansion of `add_continuum` is good to 1e-6 for such a change between age nodes
@@ -102,6 +102,57 @@ def line_profiles(
     profile = np.exp(-0.5 * x**2) / (np.sqrt(2 * np.pi) * sigma[:, None]) * centre[:, None] ** 2 / LIGHT
     profile[pixel >= (stop - start)[:, None]] = 0.0
     return start, profile.astype(np.float32)
+
+
+def below_lines(
+    wavelength: NDArray[np.float64], centre: NDArray[np.float64], sigma: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return where lines are drawn, and how to average the inverse of what is below them for `mean_inverse`.
+
+    Parameters
+    ----------
+    wavelength, centre, sigma : ndarrays of shapes (n_wave, ), (n_line, ), (n_line, )
+        Of the spectra, and centres and standard deviations of the lines [A].
+
+    Returns
+    -------
+    pixel, weight : ndarrays of shape (n_line, n_pixel)
+        Indices of wavelengths, and weights [A Hz] of 1 / L_nu, those of the profile of the line, normalised.
+
+    """
+    start, profile = line_profiles(wavelength, centre, sigma)
+    pixel = np.minimum(start[:, None] + np.arange(profile.shape[1]), len(wavelength) - 1)
+    weight = profile / wavelength[pixel] ** 2 * np.gradient(wavelength)[pixel]
+    weight[wavelength[pixel] <= LYMAN_LIMIT] = 0.0  # where the gas leaves nothing for the wings of the Lyman series
+    return pixel, weight / weight.sum(axis=1, keepdims=True) * wavelength[pixel] ** 2 / LIGHT
+
+
+def mean_inverse(
+    l_nu: NDArray[np.floating], let_through: NDArray[np.float64], pixel: NDArray[np.intp], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the mean of 1 / L_lambda below lines [A/Lsun], shape (n, n_line), weighted by what dust leaves of them.
+
+    Parameters
+    ----------
+    l_nu : ndarray of shape (n, n_wave)
+        Spectra without lines, behind the dust [Lsun/Hz].
+    let_through : ndarray of shape (n, n_wave), or (1, n_wave)
+        Of the dust.
+    pixel, weight : ndarrays of shape (n_line, n_pixel)
+        From `below_lines`.
+
+    Returns
+    -------
+    ndarray of shape (n, n_line)
+        NaN where a spectrum is zero.
+
+    """
+    out = np.zeros((len(l_nu), len(pixel)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = let_through / l_nu
+        for of_lines, weights in zip(pixel.T, weight.T, strict=True):
+            out += np.where(weights > 0.0, weights * ratio[:, of_lines], 0.0)
+    return np.where(np.isfinite(out), out, np.nan)
 
 
 @njit(inline="always")

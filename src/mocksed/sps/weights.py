@@ -209,6 +209,38 @@ def sfr_per_mass_formed(history: str, age: ArrayLike, tau: ArrayLike) -> Array:
     return _PSI[history](age, tau)
 
 
+def mean_sfr_per_mass_formed(history: str, age: ArrayLike, tau: ArrayLike, over: float) -> Array:
+    """Return the SFR averaged over the time before ``age``, per mass formed until then [1/Gyr].
+
+    Parameters
+    ----------
+    history : str
+        One of `HISTORIES`.
+    age, tau : array_like of shape (n, )
+        Age and e-folding time [Gyr].
+    over : float
+        The time [Gyr]; what is younger formed nothing before, and has all its mass over this time.
+
+    Returns
+    -------
+    ndarray of shape (n, )
+        The integral of the history from age - over to age, over that of ``over``, in closed form: relative to the rate
+        at ``age``, with x = age / tau, d = over / tau, it is ((1 + x - d) (e^d - 1) - d) / (d x) for delayed tau,
+        (e^d - 1) / d for tau, and 1 for a constant one.
+
+    """
+    age, tau = np.broadcast_arrays(np.asarray(age, np.float64), tau)
+    d = np.minimum(over, age) / tau
+    grown = np.expm1(d)
+    relative = {
+        "delayed_tau": lambda: ((1.0 + age / tau - d) * grown - d) * tau / (d * age),
+        "tau": lambda: grown / d,
+        "constant": lambda: 1.0,
+    }[history]()
+    mean = sfr_per_mass_formed(history, age, tau) * relative
+    return np.asarray(np.where(age > over, mean, 1.0 / over))
+
+
 @njit()
 def survival(weights: NDArray[np.float64], used: int, low: NDArray[np.float64], high: NDArray[np.float64],
              fraction: float) -> float:  # fmt: skip

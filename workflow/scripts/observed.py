@@ -1,0 +1,7 @@
+"""Write what an instrument sees of shards of the catalogue."""
+
+from mocksed.launch import Work, run
+
+files = zip(snakemake.input.catalog, snakemake.params.shards, snakemake.output, strict=True)
+shards = [{"catalog": catalog, "shard": shard, "output": path} for catalog, shard, path in files]
+run(Work("observed", snakemake.params.run, shards), snakemake.log[0], snakemake.threads, snakemake.resources)
