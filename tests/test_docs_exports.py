@@ -16,6 +16,8 @@ from mocksed import config
 from tests import catalogues
 from tests.programs import CLIENTS_REQUIRED, module
 
+pytestmark = pytest.mark.slow
+
 ROMAN = tuple(f"roman_wfi_{band}" for band in ("f062", "f106", "f129", "f158"))
 
 

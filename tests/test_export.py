@@ -133,6 +133,7 @@ def test_fits_is_verified(run, tmp_path):
 
 
 @needs("stilts")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fits", "votable", "csv"])
 def test_topcat_reads_it(run, tmp_path, name):
     columns = ["galaxy_id", "redshift", "quiescent", "log_sfr", "note"]
