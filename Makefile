@@ -1,7 +1,7 @@
 # make run   from a fresh machine to the finished demo: environment, results, plots, report
 # make test  style, types and the whole test suite
 # make quick what finds most faults in a minute; make mutants says how many (hours)
-# Others: bench, lint, format, docs, lock, clean. Another config: make run CONFIG=config/mine.yaml CORES=8
+# Others: bench, clients, lint, format, docs, lock, clean. Another config: make run CONFIG=config/mine.yaml CORES=8
 # On a cluster: make run PROFILE=slurm CONFIG=config/mine.yaml (docs/cluster.md)
 
 PYTHON ?= python3
@@ -101,11 +101,20 @@ MOVED := $(if $(wildcard .venv/.installed),$(if $(filter-out $(realpath .venv),$
 .venv/.bench: requirements-bench.lock .venv/.installed
 	@{ $(call INSTALL,$<); } && touch $@ || echo "DSPS cannot be installed: its rows will say so" >&2
 
+# Tests that need these programs are skipped without them.
+clients: env .venv/.clients
+
+.venv/.clients: requirements-clients.lock .venv/.installed
+	$(call INSTALL,$<)
+	touch $@
+
 lock: env
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 pyproject.toml --group dev --group build \
 	  --generate-hashes -o requirements.lock
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --group bench --constraints requirements.lock \
 	  --generate-hashes -o requirements-bench.lock
+	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --group clients --constraints requirements.lock \
+	  --generate-hashes -o requirements-clients.lock
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --group uv --generate-hashes -o requirements-uv.lock
 
 clean:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mocksed import storage
+from mocksed.columns import COLUMNS
 
 ABOUT = {"run": "demo", "seed": 42, "cosmology": {"H0": 67.66, "Om0": 0.3111}, "small": 1e-5}
 
@@ -55,13 +56,14 @@ def write(folder: Path, *shards: Mapping[str, NDArray], stage: str = "catalog", 
 def shapes(n: int) -> dict[str, NDArray]:
     """Return columns of morphology."""
     rng = np.random.default_rng(n)
-    return {
+    found = {
         "re_circ": rng.uniform(0.5, 5.0, n),
         "re_maj": rng.uniform(0.1, 1.0, n),
         "sersic_n": rng.uniform(0.6, 4.0, n),
         "axis_ratio": rng.uniform(0.2, 1.0, n),
         "position_angle": rng.uniform(0.0, 180.0, n),
     }
+    return {name: values.astype(COLUMNS[name].type.to_pandas_dtype()) for name, values in found.items()}
 
 
 def lines(n: int, names: tuple[str, ...]) -> dict[str, NDArray]:

@@ -1,4 +1,3 @@
-import shutil
 import subprocess
 from io import BytesIO
 
@@ -13,6 +12,7 @@ from astropy.table import Table
 from mocksed import described, storage
 from mocksed.columns import COLUMNS
 from tests import catalogues
+from tests.programs import needs
 
 LISTS = {
     "spectrum": np.arange(12.0).reshape(4, 3),
@@ -67,7 +67,7 @@ def test_the_votable_has_a_field_for_each_column(path):
     }  # fmt: skip
 
 
-@pytest.mark.skipif(not shutil.which("stilts"), reason="stilts is not installed")
+@needs("stilts")
 def test_the_votable_is_valid(path, tmp_path):
     (tmp_path / "a.vot").write_bytes(pq.read_schema(path).metadata[described.VOTABLE])
     lint = subprocess.run(["stilts", "votlint", str(tmp_path / "a.vot")], capture_output=True, text=True, check=True)

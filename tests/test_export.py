@@ -1,6 +1,4 @@
 import json
-import os
-import shutil
 import subprocess
 import warnings
 from pathlib import Path
@@ -20,12 +18,8 @@ from mocksed.errors import UserError
 from mocksed.export import FILES, file_name, source
 from mocksed.export import registry as export
 from tests import catalogues
+from tests.programs import needs
 
-STILTS_REQUIRED = os.environ.get("MOCKSED_REQUIRE_STILTS") == "1"
-needs_stilts = pytest.mark.skipif(not STILTS_REQUIRED and not shutil.which("stilts"), reason="stilts is not installed")
-needs_fitsverify = pytest.mark.skipif(
-    not STILTS_REQUIRED and not shutil.which("fitsverify"), reason="fitsverify is not installed"
-)
 PLAIN = [name for name, exporter in export.EXPORTERS.items() if exporter.layout is None]
 
 
@@ -129,7 +123,7 @@ def test_hdf5_tells_units_and_the_run(run, tmp_path):
         assert missing.sum() == 14 + 9
 
 
-@needs_fitsverify
+@needs("fitsverify")
 def test_fits_is_verified(run, tmp_path):
     (path,) = export.write_of_run("fits", "demo", tmp_path)
     with fits.open(path) as file:
@@ -138,7 +132,8 @@ def test_fits_is_verified(run, tmp_path):
     assert "Verification found 0 warning(s) and 0 error(s)" in said.stdout, said.stdout
 
 
-@needs_stilts
+@needs("stilts")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fits", "votable", "csv"])
 def test_topcat_reads_it(run, tmp_path, name):
     columns = ["galaxy_id", "redshift", "quiescent", "log_sfr", "note"]

@@ -129,7 +129,7 @@ def _sum(*values: NDArray) -> NDArray:
 
 def _half_light_radius(re_maj: NDArray, axis_ratio: NDArray) -> NDArray:
     """Return the radius of the circle with the area of the ellipse with half of the light."""
-    return re_maj * np.sqrt(axis_ratio)
+    return re_maj * np.sqrt(axis_ratio.astype(np.float64))
 
 
 JAGUAR_BANDS = {
