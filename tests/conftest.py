@@ -38,6 +38,10 @@ def why_no_fsps() -> str | None:
     return None
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--faults", choices=("few", "all"), default="few", help="how many kills tests/faults makes")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker, why_not, required in (
         ("fsps", why_no_fsps, FSPS_REQUIRED),

@@ -127,7 +127,7 @@ def test_check_says_what_will_be_read(tmp_path, root, monkeypatch, capsys):
 
 
 def test_check_reads_the_first_rows_or_all(tmp_path, root, monkeypatch, capsys):
-    monkeypatch.setattr("mocksed.galaxies.validation.examine.__defaults__", (10, None))
+    monkeypatch.setattr("mocksed.galaxies.validation.examine.__defaults__", (10, True))
     monkeypatch.setattr("mocksed.galaxies.preview.CHUNK_ROWS", 10)
     data = {"z": np.where(np.arange(N) == 30, np.nan, 1.0)}
     status, said, _ = checked(tmp_path, root, monkeypatch, capsys, data)

@@ -62,12 +62,13 @@ ONLY_FOR: dict[str, tuple[str, ...]] = {
 """Kinds of distribution that have a meaning for some parameters only."""
 
 _PATH_WORDS = "without braces, angle brackets and line breaks"
+_PLAIN_WORDS = f"{_PATH_WORDS}, no URL, ~ and $ written out"
 _PATTERN_WORDS = {
     r"^[A-Za-z0-9][A-Za-z0-9_.-]*(?!\n)$": (
         "a name of letters, digits, '_', '.' and '-' that begins with a letter or digit"
     ),
-    r"^[^{}<>\n]+(?!\n)$": f"a path that is not empty, {_PATH_WORDS}",
-    r"^[^{}<>\n]+\.h5(?!\n)$": f"the path of a file that ends in .h5, {_PATH_WORDS}",
+    r"^(?!~)(?!.*://)[^{}<>$\n]+(?!\n)$": f"a path that is not empty, {_PLAIN_WORDS}",
+    r"^(?!~)(?!.*://)[^{}<>$\n]+\.h5(?!\n)$": f"the path of a file that ends in .h5, {_PLAIN_WORDS}",
 }
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 """What no file, column or argument of a command can be called: NUL, and surrogates, which UTF-8 does not have."""
@@ -502,6 +503,16 @@ def _check_survey(config: dict[str, Any]) -> Iterator[str]:
         yield from bands.problems(config)
 
 
+def _check_wavelength(config: dict[str, Any]) -> Iterator[str]:
+    limits, wavelength = _get(config, "spectra.wavelength"), _wavelength(config)
+    low, high = limits
+    if low < high and wavelength is not None and not any((low <= wavelength) & (wavelength <= high)):
+        yield (
+            f"spectra.wavelength: {_show(limits)} has none of the wavelengths of the spectra; expected limits around "
+            f"some of those from {wavelength[0]:g} to {wavelength[-1]:g} A"
+        )
+
+
 def _check_lines(config: dict[str, Any]) -> Iterator[str]:
     names, table = _get(config, "spectra.lines"), _get(config, "sps.table")
     if not names or names == "all" or _get(config, "sps.engine") != "table" or not os.path.isfile(table):
@@ -711,6 +722,7 @@ _CHECKS = (
     _check_centre,
     _check_redshift_bins,
     _check_filters,
+    _check_wavelength,
     _check_lines,
     _check_survey,
     _check_table,

@@ -7,6 +7,7 @@ for which every job and every look at a config would wait.
 import math
 import os
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -240,7 +241,8 @@ Read = tuple[Array, Array, float | None]
 
 def _read_text(name: str, path: Path) -> Read:
     try:
-        rows = np.loadtxt(path, ndmin=2, encoding="latin-1")  # which takes any comment, whatever the locale
+        with warnings.catch_warnings(action="ignore"):  # of an empty file, which is said below
+            rows = np.loadtxt(path, ndmin=2, encoding="latin-1")  # which takes any comment, whatever the locale
     except (OSError, ValueError) as error:  # also what is not text
         reason = str(error).removesuffix(".")
         raise UserError(f"filter '{name}': cannot read {path}: {reason}; {_EXPECTED}, comments after '#'.") from error
@@ -256,8 +258,9 @@ def _read_table(name: str, path: Path) -> Read:
 
     format_ = _format(path)
     try:
-        source = votable.parse(path) if format_ == "votable" else path
-        table = Table.read(source, format=format_)
+        with warnings.catch_warnings(action="ignore"):
+            source = votable.parse(path) if format_ == "votable" else path
+            table = Table.read(source, format=format_)
     except Exception as error:  # astropy's readers raise many kinds
         raise UserError(f"filter '{name}': cannot read {path}: {error}; {_EXPECTED}.") from error
     if len(table.columns) != 2:

@@ -162,7 +162,7 @@ def write_table(
 @contextmanager
 def parquet_writer(path: Path | str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     """Yield a writer of a Parquet file that tells units, with the checksums that `open_table` verifies."""
-    with pq.ParquetWriter(path, described.described(schema), **PARQUET) as writer:
+    with pq.ParquetWriter(os.path.abspath(path), described.described(schema), **PARQUET) as writer:
         yield writer
     _seal(path)
 
@@ -218,8 +218,8 @@ def open_table(path: Path | str) -> Iterator[pq.ParquetFile]:
     """
     try:
         _check_footer(path)
-        # with pre_buffer it holds all that it has read
-        with pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True) as file:
+        # with pre_buffer it holds all that it has read; a relative path that begins with s3: would be taken for a URL
+        with pq.ParquetFile(os.path.abspath(path), pre_buffer=False, page_checksum_verification=True) as file:
             yield file
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
@@ -257,7 +257,8 @@ def read_table(
             wanted = [*columns, *(name for name in optional if name in file.schema_arrow.names)]
         if where is None:
             return file.read(wanted)
-        return pq.read_table(path, columns=wanted, filters=where, page_checksum_verification=True)  # imports pandas
+        # imports pandas
+        return pq.read_table(os.path.abspath(path), columns=wanted, filters=where, page_checksum_verification=True)
 
 
 def check_columns(path: Path | str, file: pq.ParquetFile, columns: Sequence[str]) -> None:

@@ -37,7 +37,7 @@ def preview(spec: TableSpec, seed: int, all_rows: bool = False) -> tuple[list[st
             header = header_of(spec, table)
             if (usable := header.usable()) is None:
                 return [], header.problems
-            validation = examine(replace(header, spec=usable), table, seed, n_chunks=None if all_rows else 1)
+            validation = examine(replace(header, spec=usable), table, seed, all_rows=all_rows)
             return list(_lines(header, validation, table, all_rows)), header.problems + validation.problems()
     except UserError as error:
         return [], [str(error)]

@@ -1,6 +1,6 @@
 """The first pass through the user's table: everything that is wrong with its rows, and how many can be used."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -198,9 +198,7 @@ def _unlikely_as(role: str, sample: Array, spec: TableSpec) -> str:
     return ""
 
 
-def examine(
-    header: Header, table: Table, seed: int, chunk_rows: int = CHUNK_ROWS, n_chunks: int | None = None
-) -> Validation:
+def examine(header: Header, table: Table, seed: int, chunk_rows: int = CHUNK_ROWS, all_rows: bool = True) -> Validation:
     """Read the table once, or its first rows.
 
     Parameters
@@ -213,8 +211,8 @@ def examine(
         Seed of the run.
     chunk_rows : int
         Rows read at a time.
-    n_chunks : int, optional
-        How many times, by default all of the table.
+    all_rows : bool
+        Whether to read all of the table, or only as many rows.
 
     Raises
     ------
@@ -222,15 +220,26 @@ def examine(
         If the file is damaged, or the identifiers are none.
 
     """
+    n_rows = None if all_rows else chunk_rows
     validation = Validation(header, table.columns)
-    for chunk in islice(table.read(list(validation.roles.values()), chunk_rows), n_chunks):
+    for chunk in _first(table.read(list(validation.roles.values()), chunk_rows), n_rows):
         validation.add(chunk, normalise(chunk, validation.n_rows, header.spec, seed))
     if not validation.ids_increase:  # only then can they repeat; costs 16 bytes a row to find out
         name = validation.roles["galaxy_id"]
-        chunks = islice(table.read([name], chunk_rows), n_chunks)
+        chunks = _first(table.read([name], chunk_rows), n_rows)
         ids = np.concatenate([galaxy_ids(chunk[name], 0, header.spec) for chunk in chunks])
         validation.of_ids = _repeated(header.spec, table, ids)
     return validation
+
+
+def _first(chunks: Iterable[pa.Table], n_rows: int | None) -> Iterator[pa.Table]:
+    """Yield chunks until there are so many rows, or all; those of several files can be small."""
+    n_read = 0
+    for chunk in chunks:
+        yield chunk
+        n_read += len(chunk)
+        if n_rows is not None and n_read >= n_rows:
+            return
 
 
 def validate(header: Header, table: Table, seed: int, chunk_rows: int = CHUNK_ROWS) -> Validation:

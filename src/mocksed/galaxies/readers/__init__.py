@@ -147,6 +147,7 @@ def _naming(path: Path) -> Iterator[None]:
     """Turn whatever the libraries raise for a file into one message that names it."""
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what the libraries make up for
             warnings.filterwarnings("error", message=".*truncated.*")
             yield
     except UserError:

@@ -17,7 +17,8 @@ _PARQUET_META, _PARQUET_VOTABLE = b"table_meta_yaml", b"IVOA.VOTable-Parquet.con
 @contextmanager
 def open_parquet(path: Path, dataset: str | int | None) -> Iterator[Table]:
     """Open a file of Parquet."""
-    with pq.ParquetFile(path, pre_buffer=False) as file:  # else it holds all that it has read
+    # with pre_buffer it holds all that it has read; a relative s3:x.parquet would be taken for a URL
+    with pq.ParquetFile(path.absolute(), pre_buffer=False) as file:
         schema = file.schema_arrow
 
         def read(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:

@@ -272,8 +272,8 @@ def _csv_types(path: Path, layout: _Layout) -> dict[str, pa.DataType]:
             schema = reader.schema
             types = {f.name: f.type for f in schema} | types
             try:
-                for _ in reader:
-                    pass
+                for rows in reader:
+                    _check_lines(rows)
             except pa.ArrowInvalid as error:
                 match = re.match(r"In CSV column #(\d+): .*conversion error", str(error), re.DOTALL)
                 name = schema.names[int(match[1])] if match else None
@@ -283,6 +283,17 @@ def _csv_types(path: Path, layout: _Layout) -> dict[str, pa.DataType]:
             else:
                 break
     return types
+
+
+def _check_lines(rows: pa.RecordBatch) -> None:
+    """Stop at a text of several lines, as a quote makes of all that follows on it where it is not closed."""
+    for name, values in zip(rows.schema.names, rows.columns, strict=True):
+        if pa.types.is_string(values.type) and pc.any(broken := pc.match_substring(values, "\n")).as_py():
+            text = values.filter(broken)[0].as_py()
+            raise ValueError(
+                f"column '{name}' has a text of several lines, which begins with {text[:40]!r}: a quote that is not "
+                "closed, or line breaks to be removed"
+            )
 
 
 def _large_integers(path: Path, layout: _Layout) -> dict[str, pa.DataType]:
