@@ -21,7 +21,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from mocksed import jsontext, relations, resources, yamlfile
 from mocksed.cosmology import AGE_MARGIN
-from mocksed.errors import UserError, suggestion
+from mocksed.errors import UserError, no_file, suggestion
 from mocksed.galaxies import spec as table_spec
 from mocksed.galaxies.files import files_of, table_path
 from mocksed.galaxies.spec import TableSpec
@@ -549,8 +549,8 @@ def _check_table_file(config: dict[str, Any]) -> Iterator[str]:
             yield f"galaxies.table.path: {_show(file)} is named twice; give each file once"
         if glob.has_magic(file) and not os.path.exists(file):
             yield f"galaxies.table.path: no file matches {_show(file)}; expected tables, seen from {Path.cwd()}"
-        elif not os.path.isfile(file):
-            yield f"galaxies.table.path: {_show(file)} is not a file; expected a table, seen from {Path.cwd()}"
+        elif problem := no_file(file):
+            yield f"galaxies.table.path: {_show(file)} {problem}; expected a table, seen from {Path.cwd()}"
         elif re.search("[{}<>\n]", file):
             yield f"galaxies.table.path: {_show(file)} is not allowed; expected names {_PATH_WORDS}"
 
@@ -575,7 +575,7 @@ def table_of(config: dict[str, Any]) -> TableSpec | None:
     table = _get(config, "galaxies.table")
     if _get(config, "galaxies.source") != "table" or any(table_spec.problems(table)):
         return None
-    if not all(file.is_file() for file in files_of(table_path(table["path"]))):
+    if any(map(no_file, files_of(table_path(table["path"])))):
         return None
     return TableSpec.from_config(table, _get(config, "quiescent.uvj_box"), _get(config, "galaxies.mass_functions"))
 
@@ -590,10 +590,10 @@ def _check_ssp_table(config: dict[str, Any]) -> Iterator[str]:
             read_lines(table)
         except UserError as error:
             yield f"sps.table: {str(error).removesuffix('.')}"
-    elif not table.resolve().is_relative_to(made.resolve()):
+    elif not Path(os.path.realpath(table)).is_relative_to(os.path.realpath(made)):
         yield (
-            f"sps.table: {_show(str(table))} is not a file; expected an SSP table, or a name below {made}/, which is "
-            "made from the FSPS of SPS_HOME"
+            f"sps.table: {_show(str(table))} {no_file(table)}; expected an SSP table, or a name below {made}/, which "
+            "is made from the FSPS of SPS_HOME"
         )
 
 

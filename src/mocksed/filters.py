@@ -5,7 +5,6 @@ for which every job and every look at a config would wait.
 """
 
 import math
-import os
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed.errors import UserError, suggestion
+from mocksed.errors import UserError, no_file, suggestion
 
 if TYPE_CHECKING:
     from astropy.io.votable.tree import VOTableFile
@@ -206,8 +205,8 @@ def read(name: str, path: Path | str, unit: str | None = None) -> Filter:
 
     """
     path = Path(path)
-    if not os.path.isfile(path):  # unlike Path.is_file, it takes names that are too long
-        raise UserError(f"filter '{name}': {path} is not a file; {_EXPECTED}.")
+    if problem := no_file(path):
+        raise UserError(f"filter '{name}': {path} {problem}; {_EXPECTED}.")
     wavelength, transmission, own_scale = _read_text(name, path) if _format(path) is None else _read_table(name, path)
     if own_scale and unit and not math.isclose(own_scale, UNITS[unit]):
         raise UserError(

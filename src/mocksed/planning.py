@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mocksed import realisations, resources
-from mocksed.errors import UserError
+from mocksed.errors import UserError, no_file
 from mocksed.galaxies import count
 from mocksed.measured import Job
 from mocksed.search import KINDS
@@ -133,6 +133,6 @@ def _n_wavelengths(config: Mapping[str, Any]) -> int:
     from mocksed.sps.table import read_wavelength
 
     path, (low, high) = Path(config["sps"]["table"]), config["spectra"]["wavelength"]
-    if config["sps"]["engine"] != "table" or not path.is_file():
+    if config["sps"]["engine"] != "table" or no_file(path):
         return _WAVELENGTHS
     return sum(low <= wavelength <= high for wavelength in read_wavelength(path))

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from mocksed import __version__, catalog, provenance, realisations, storage
-from mocksed.errors import UserError, suggestion
+from mocksed.errors import UserError, no_file, suggestion
 from mocksed.jobs import Progress, log
 from mocksed.sps import engines
 from mocksed.sps.engine import Engine
@@ -93,7 +93,7 @@ def _check_table(catalogue: Path | str, table: str, made_with: Mapping[str, Any]
     """Stop if an SSP table is missing or not the one that a catalogue was made with."""
     hint = "Put it there or name its place: --ssp-table, in Python ssp_table"
     expected = f"the SSP table {made_with['file']} with the SHA-256 {made_with['sha256']}"
-    if not Path(table).is_file():
+    if no_file(table):
         raise UserError(
             f"{catalogue} was made with {expected}, which is not at {table}, seen from {Path.cwd()}. {hint}."
         )

@@ -10,7 +10,6 @@ import signal
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ import pytest
 import yaml
 
 from mocksed import cli
-from mocksed.sps import table as ssp_table
 from tests.runs import merge
 
 pytestmark = pytest.mark.faults
@@ -49,22 +47,6 @@ SURVEY = {
     "note": np.full(N, "x"),
 }
 COLUMNS = {"galaxy_id": "id", "redshift": "z", "mass": "lmass"}
-
-
-@pytest.fixture(scope="module")
-def own_ssp(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an SSP table of two metallicities and ages, which is read at once."""
-    whole = ssp_table.read(root / "resources/ssp_padova_kurucz_chabrier.h5")
-    two = slice(0, 2)
-    small = replace(
-        whole, log_age=whole.log_age[two], log_zmet=whole.log_zmet[two], stellar=whole.stellar[two, two],
-        mass=whole.mass[two, two], dust_qpah=whole.dust_qpah[:1], dust_umin=whole.dust_umin[:1],
-        dust_emission=whole.dust_emission[:1, :1], neb_log_us=whole.neb_log_us[:1], neb_log_age=whole.neb_log_age[:1],
-        neb_continuum=whole.neb_continuum[:, :1, :1], neb_lines=whole.neb_lines[:, :1, :1],
-    )  # fmt: skip
-    path = tmp_path_factory.mktemp("ssp") / "own.h5"
-    ssp_table.write(path, small)
-    return path
 
 
 def chdir(folder: Path, root: Path, own_ssp: Path) -> Path:

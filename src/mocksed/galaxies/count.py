@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mocksed import jsontext
-from mocksed.errors import UserError
+from mocksed.errors import UserError, no_file
 from mocksed.galaxies.files import Files, files_of, table_path
 
 GUESS = 1_000_000
@@ -39,7 +39,7 @@ def of_config(config: Mapping[str, Any]) -> Count:
         table = galaxies["table"]
         path = table_path(table["path"] or "")
         files = files_of(path)
-        if not all(file.is_file() for file in files):
+        if any(map(no_file, files)):
             return Count(GUESS, f"a guess: {path} is not there yet")
         return _of_table(path, table["format"], table["dataset"], tuple(file.stat().st_mtime_ns for file in files))
     if n := galaxies["lightcone"]["n_galaxies"]:

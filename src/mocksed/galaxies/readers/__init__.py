@@ -7,6 +7,7 @@ order apart); missing values are null. Several files of the same columns are one
 
 import dataclasses
 import difflib
+import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -113,7 +114,7 @@ def count_rows(path: Path | Files, file_format: str = "auto", dataset: str | int
 
 @contextmanager
 def _open_file(path: Path, file_format: str, dataset: str | int | None) -> Iterator[Table]:
-    if not path.exists():
+    if not os.path.exists(path):
         close = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*")], n=1)
         hint = f" Did you mean {path.parent / close[0]}?" if close else ""
         raise UserError(f"{path} does not exist (galaxies.table.path).{hint}")

@@ -1,0 +1,65 @@
+"""A file is damaged or deleted between stages, and the run repeated: it is made anew, or the run stops and names it.
+
+Some kinds by default, all of them with `pytest tests/faults --faults=all`.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.faults.test_kills import TARGETS
+from tests.runs import Workflow
+
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
+
+KINDS = {
+    "parent": "parent/star_forming/0000.h5",
+    "tree": "tree/star_forming/0000.npy",
+    "what a tree says": "tree/quiescent/0000.json",
+    "balance": "balance.json",
+    "galaxies": "galaxies/0001.parquet",
+    "neighbours": "neighbours/0000.parquet",
+    "assign": "assign/0001.parquet",
+    "catalog": "catalog/0000.parquet",
+}
+
+FEW = ("tree", "assign")
+
+
+@pytest.fixture(params=KINDS)
+def damaged(request: pytest.FixtureRequest, tiny: Workflow, tmp_path: Path) -> tuple[Workflow, str]:
+    """Return a copy of a finished run, and the file of it that is to be damaged."""
+    if request.param not in FEW and request.config.getoption("--faults") != "all":
+        pytest.skip("with --faults=all")
+    run = Workflow(tiny.root, tmp_path / "run")
+    shutil.copytree(tiny.folder, run.folder, dirs_exist_ok=True)
+    return run, f"results/tiny/{KINDS[request.param]}"
+
+
+def flip(path: Path) -> None:
+    """Change a bit in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def as_before(run: Workflow, tiny: Workflow, path: str) -> bool:
+    return all((run.folder / p).read_bytes() == (tiny.folder / p).read_bytes() for p in (path, *TARGETS))
+
+
+def test_a_file_between_stages(damaged: tuple[Workflow, str], tiny: Workflow) -> None:
+    run, path = damaged
+    flip(run.folder / path)
+    done = run.run(path, *TARGETS)
+    said = done.stdout + done.stderr
+    assert "Traceback" not in said
+    if done.returncode:
+        assert any(f"error: {words}{path}" in said for words in ("", "cannot read ")), said[-3000:]
+        os.remove(run.folder / path)
+        run.succeed(path, *TARGETS, "--rerun-incomplete")
+    assert as_before(run, tiny, path)
+    os.remove(run.folder / path)
+    run.succeed(path, *TARGETS)
+    assert as_before(run, tiny, path)
