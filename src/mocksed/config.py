@@ -425,6 +425,7 @@ def _check_ranges(config: dict[str, Any]) -> Iterator[str]:
         "galaxies.table.redshift": (0.0, math.inf),
         "galaxies.table.log_mstar": (-math.inf, math.inf),
         "spectra.wavelength": (0.0, math.inf),
+        "survey.gaap_diameter": (0.0, math.inf),
     }
     for path, (low, high) in limits.items():
         yield from _range_problems(path, _get(config, path), low, high)

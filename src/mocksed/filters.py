@@ -205,8 +205,8 @@ def read(name: str, path: Path | str, unit: str | None = None) -> Filter:
 
     """
     path = Path(path)
-    if problem := no_file(path):
-        raise UserError(f"filter '{name}': {path} {problem}; {_EXPECTED}.")
+    if why_not := no_file(path):
+        raise UserError(f"filter '{name}': {path} {why_not}; {_EXPECTED}.")
     wavelength, transmission, own_scale = _read_text(name, path) if _format(path) is None else _read_table(name, path)
     if own_scale and unit and not math.isclose(own_scale, UNITS[unit]):
         raise UserError(

@@ -176,6 +176,8 @@ def of_run(run: str, results: Path | str = "results") -> Source:
     with storage.open_table(catalogue[0]) as file:
         schema = file.schema_arrow
     about = storage.metadata(catalogue[0])
+    if "cosmology" not in about:
+        raise UserError(f"{catalogue[0]} does not say of which run it is: it is no catalogue of this version.")
     if there:
         with storage.open_table(there[0]) as file:
             further = [field for field in file.schema_arrow if field.name not in schema.names]
