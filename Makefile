@@ -19,7 +19,7 @@ CACHE := $(shell d=$${XDG_CACHE_HOME:-$$HOME/.cache}; mkdir -p "$$d" 2>/dev/null
 export XDG_CACHE_HOME := $(or $(CACHE),$(CURDIR)/.cache)
 SNAKEFILES := Snakefile $(wildcard workflow/*.smk workflow/rules/*.smk)
 
-.PHONY: run test quick mutants bench lint format docs lock clean env moved
+.PHONY: run test quick mutants bench clients lint format docs lock clean env moved
 .DELETE_ON_ERROR:
 
 # The lock is inherited by Snakemake, so whoever holds it is alive. The file is not empty while a run is unfinished:
