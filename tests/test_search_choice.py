@@ -280,18 +280,19 @@ def some_dusty(n=3, k=4, seed=5):
     return Candidates(np.zeros((n, k)), np.ones((n, k)), **of, dust2=dust2), mass, z, np.full(n, 4.0)
 
 
-@pytest.mark.parametrize("quantity", ["a_uv", "a_v"])
-def test_an_attenuation_takes_the_place_of_muv(quantity):
+@pytest.mark.parametrize("slope", ["williams2018", "koprowski2018"])
+@pytest.mark.parametrize(("quantity", "name"), [("a_uv", "mclure2018"), ("a_v", "garn_best2010")])
+def test_an_attenuation_takes_the_place_of_muv(quantity, name, slope):
     found, *galaxies = some_dusty()
-    relations = Relations.from_config({quantity: {"a_uv": "mclure2018", "a_v": "garn_best2010"}[quantity]})
+    relations = Relations.from_config({quantity: name, "beta": slope})
     model = Model(dust_type="kriek_conroy")
     score = choice.star_forming(found, *galaxies, relations=relations, prior=NO_PRIOR, model=model)
     mass, z, _ = (of[:, None] for of in galaxies)
-    value = choice.MAG * found.dust2
-    if quantity == "a_uv":
-        value *= np.array([[dust.kriek_conroy(1500.0, index) for index in row] for row in found.dust_index])
-    law, own = relations.of_dust.scatter, relations.beta.mean(found.muv, z)
-    drawn = relations.beta.mean(relations.mean_muv(mass, z), z)
+    a_v = choice.MAG * found.dust2
+    a_uv = a_v * np.array([[dust.kriek_conroy(1500.0, index) for index in row] for row in found.dust_index])
+    value = a_uv if quantity == "a_uv" else a_v
+    law, own = relations.of_dust.scatter, relations.beta.mean(found.muv, z, a_uv)
+    drawn = relations.beta.mean(relations.mean_muv(mass, z), z, relations.mean_a_uv(mass, z))
     expected = (
         -0.5 * ((value - relations.of_dust.mean(mass, z)) / law.scale) ** 2
         - 0.5 * ((found.beta - own) / 0.35) ** 2 + 0.5 * ((found.beta - drawn) / 0.35) ** 2

@@ -70,6 +70,11 @@ def test_the_default_metric_counts_in_scatters_of_the_relations():
     assert default["star_forming"].payload == ("muv_per_mass", "dust_index")
 
 
+def test_points_carry_their_dust_where_the_uv_slope_follows_it():
+    assert carries({"beta": "koprowski2018"}) == ["dust2"]
+    assert carries({"beta": "bouwens2014"}) == carries({}) == []
+
+
 @pytest.mark.parametrize("preset", METRICS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_scales_of_a_preset_can_be_replaced(preset, kind):

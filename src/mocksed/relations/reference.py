@@ -63,7 +63,8 @@ the mean SFR (Madau & Dickinson 2014, eq. 10) and the mean attenuation give. Wit
 the attenuation curve has a normal distribution around the relation at a galaxy's own A_V, in place of
 `assignment.prior.star_forming.dust_index`. A_UV is that at 1500 A of a model's optical depth and curve. Medians follow
 `mclure2018` to 0.1 mag up to 10^10.2 Msun; at 10^10.7 Msun they are 0.15 mag low, since few models with so much dust
-have the UV slopes of `beta: williams2018`. `garn_best2010` is followed to 0.02 mag.
+have the UV slopes of `beta: williams2018`. With `beta: koprowski2018` or `meurer1999`, slopes that follow a galaxy's
+attenuation, they are within 0.1 mag up to 10^11 Msun. `garn_best2010` is followed to 0.02 mag.
 
 """
 
