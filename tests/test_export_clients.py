@@ -83,7 +83,7 @@ def test_what_a_run_lacks_is_left_out_and_said(tmp_path, caplog):
     assert not {"NRC_F444W_fnu", "HBaA_6563_EW", "Re_maj"} & set(found.colnames)
     (said,) = caplog.messages
     assert said.startswith("JAGUAR: left out, since the run lacks what makes them: SFR_10, SFR_100, HST_F435W_fnu")
-    assert said.endswith("They come from the config's spectra.lines, photometry.filters, morphology.")
+    assert said.endswith("They come from the config's spectra.lines, photometry.filters, morphology.write.")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_what_a_run_lacks_is_left_out_and_said(tmp_path, caplog):
         (
             "romanisim",
             "sersic_n",
-            "columns that the run lacks: sersic_n. They come from the config's morphology.",
+            "columns that the run lacks: sersic_n. They come from the config's morphology.write.",
         ),
         ("romanisim", "mag_roman", "They come from the config's photometry.filters."),
         ("romanisim", "ra", "They come from the config's galaxies.table.columns.ra and dec."),

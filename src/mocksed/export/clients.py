@@ -53,10 +53,10 @@ _KEYS = {
     "lineflux_": "spectra.lines",
     "ew_": "spectra.lines",
     "log_sfr_": "spectra.lines",
-    "re_": "morphology",
-    "sersic_n": "morphology",
-    "axis_ratio": "morphology",
-    "position_angle": "morphology",
+    "re_": "morphology.write",
+    "sersic_n": "morphology.write",
+    "axis_ratio": "morphology.write",
+    "position_angle": "morphology.write",
     "flux_": "survey",
 }
 """Keys of the config that make columns, by how their names begin."""
