@@ -63,10 +63,9 @@ def chdir(folder: Path, root: Path, own_ssp: Path) -> Path:
 def good(root: Path, own_ssp: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """See that what the cases change is good, which has all imported that a check needs."""
     before = Path.cwd()
-    command = prepare(
-        {"table": {"columns": {"log_sfr": "lsfr"}}}, chdir(tmp_path_factory.mktemp("good"), root, own_ssp)
-    )
-    assert cli.main(command) == 0
+    folder = chdir(tmp_path_factory.mktemp("good"), root, own_ssp)
+    for case in ({"table": {"columns": {"log_sfr": "lsfr"}}}, {"config": {"galaxies": {"lightcone": {"area": 0.001}}}}):
+        assert cli.main(prepare(case, folder)) == 0
     os.chdir(before)
 
 

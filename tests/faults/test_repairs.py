@@ -1,6 +1,6 @@
 """A file is damaged or deleted between stages, and the run repeated: it is made anew, or the run stops and names it.
 
-Some kinds by default, all of them with `pytest tests/faults --faults=all`.
+One kind by default, all of them with `pytest tests/faults --faults=all`.
 """
 
 import os
@@ -25,7 +25,7 @@ KINDS = {
     "catalog": "catalog/0000.parquet",
 }
 
-FEW = ("tree", "assign")
+FEW = ("assign",)
 
 
 @pytest.fixture(params=KINDS)
