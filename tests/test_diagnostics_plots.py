@@ -31,7 +31,11 @@ from mocksed.errors import UserError
 from mocksed.relations import Relations
 
 RELATIONS = Relations()
-SETTINGS = Settings()
+SSP_TABLE = Path(__file__).parents[1] / "resources/ssp_padova_kurucz_chabrier.h5"
+SETTINGS = Settings(
+    sps={"engine": "table", "table": str(SSP_TABLE), "dust_type": "kriek_conroy", "igm": "madau1995"},
+    photometry={"filters": ["lsst_baseline_g", "jwst_f200w"]},
+)
 PANELS = {
     "muv": (muv, "muv"),
     "beta": (muv, "beta"),
@@ -87,6 +91,7 @@ def synthetic(n_star_forming: int, n_quiescent: int, scatter: float = 1.0, seed:
             "tau": 10 ** rng.uniform(-1.0, 2.0, n),
             "dust2": np.where(quiescent, 0.0, np.abs(normal(0, 0.5))),
             "dust_index": rng.uniform(-1.2, 0.4, n),
+            "mass_fraction": np.full(n, 0.7),
             "uv": uv,
             "vj": 0.6 * uv - np.where(quiescent, 0.1, -0.2) + normal(0, 0.12),
             "distance": rng.gamma(2.0, 0.2, n),
@@ -386,7 +391,7 @@ def test_realisations_are_drawn_with_their_spread(eight: Sample, name: str, n: t
     said = [text.get_text() for axes in figure.axes for text in axes.texts]
     said += [axes.get_title(loc="right") for axes in figure.axes]
     said += [text.get_text() for legend in figure.legends for text in legend.get_texts()]
-    if sample is eight and name != "ages":
+    if sample is eight and name not in ("ages", "spectra"):
         assert any("spread" in text for text in said), said
     if sample is eight and name in ("muv", "sfr_mass", "mass_metallicity"):
         assert any(text.startswith("8 \N{MULTIPLICATION SIGN} ") for text in said), said
@@ -485,3 +490,27 @@ def test_the_name_of_a_users_relation_is_no_formula(large: Sample, tmp_path: Pat
     diagnostics.save(figure, tmp_path / "a.png", tmp_path / "a.pdf")
     (legend,) = figure.legends
     assert any(text.get_text().endswith(r"own\$_{x\$.csv") for text in legend.get_texts())
+
+
+def test_example_spectra_are_of_both_classes_and_massive(large: Sample) -> None:
+    panels = DIAGNOSTICS["spectra"].measure(large, SETTINGS)["panels"]
+    assert len(panels) == 4
+    for panel in panels:
+        for name in ("star_forming", "quiescent"):
+            shown = panel[name]
+            row = int(np.flatnonzero(large.galaxies["galaxy_id"] == shown["galaxy_id"])[0])
+            assert large.galaxies["quiescent"][row] == (name == "quiescent")
+            assert panel["low"] < shown["redshift"] < panel["high"]
+            assert abs(shown["log_mstar"] - 10.3) < 0.2
+
+
+def test_example_spectra_have_their_photometry_and_lines(large: Sample) -> None:
+    module = DIAGNOSTICS["spectra"]
+    figure = module.draw(large, module.measure(large, SETTINGS), SETTINGS)
+    for axes in figure.axes:
+        spectrum, points = (next(line for line in axes.lines if what in str(line.get_label()))
+                            for what in ("spectrum", "photometry"))  # fmt: skip
+        at, flux = points.get_data()
+        assert len(at) == 2
+        assert np.interp(at[1], *spectrum.get_data()) == pytest.approx(flux[1], rel=0.5)  # F200W
+    assert r"H$\alpha$" in [text.get_text() for text in figure.axes[0].texts]

@@ -102,6 +102,8 @@ def add_spectra(commands: Any) -> None:
     command.add_argument("--observed", metavar="INSTRUMENT", help="as an instrument sees them: a preset, or in braces "
                          "what the config's spectra.observed takes, e.g. '{range: [4000, 9000], step: 2, fwhm: 5}'"
                          )  # fmt: skip
+    command.add_argument("--plot", type=Path, metavar="F.png", help="draw them with their photometry and the filters; "
+                         "without --output and --observed, that alone")  # fmt: skip
     command.add_argument("--ssp-table", type=Path, metavar="F", help="where the SSP table of the run is now")
 
 
@@ -250,6 +252,10 @@ def spectra_of_run(args: argparse.Namespace) -> None:
     from mocksed import spectra
     from mocksed.jobs import progress
 
+    if args.plot:
+        _plot_spectra(args)
+        if args.output is None and args.observed is None:
+            return
     output = args.output or args.results / args.run / "selected_spectra.parquet"
     with progress(len(args.ids), "galaxies", "spectra") as bar:
         common = args.results, args.ssp_table, bar, args.realisation
@@ -272,6 +278,32 @@ def export_of_run(args: argparse.Namespace) -> None:
     logging.basicConfig(level=logging.INFO, format="note: %(message)s")
     chosen = {"columns": args.columns, "where": args.where, "output": args.output, "by_shard": args.per_shard}
     print(*write_of_run(args.format, args.run, args.results, **chosen), sep="\n")
+
+
+_MOST_DRAWN = 8
+
+
+def _plot_spectra(args: argparse.Namespace) -> None:
+    """Draw the spectra of some galaxies of a finished run."""
+    from mocksed import filters, provenance, spectra, storage
+    from mocksed.cosmology import Cosmology
+    from mocksed.diagnostics import spectra as plot
+    from mocksed.diagnostics import style
+
+    if len(args.ids) > _MOST_DRAWN:
+        raise UserError(f"--plot: {len(args.ids)} galaxies have no room; expected {_MOST_DRAWN} identifiers at most.")
+    if args.plot.suffix.lower() != ".png":
+        raise UserError(f"--plot: {args.plot} is not allowed; expected a name that ends in .png.")
+    chosen, made = spectra.selected(args.run, args.ids, args.results, args.ssp_table, args.realisation, plot.COLUMNS)
+    shard = spectra.catalogue_of(args.run, args.results)[0]
+    said = storage.metadata(shard)
+    with storage.open_table(shard) as file:
+        names = [name.removeprefix("mag_") for name in file.schema_arrow.names if name.startswith("mag_")]
+    bands = [filters.load(name) for name in names if name in filters.available()]  # curves of one's own are elsewhere
+    cosmo = Cosmology(**made.about["cosmology"])
+    drawn = plot.of_galaxies(chosen, made.engine, cosmo, made.igm, bands, lines=said.get("lines_in_magnitudes", True))
+    style.save(drawn, args.plot, about=provenance.stamped(made.about))
+    print(args.plot)
 
 
 def _instrument(text: str) -> dict[str, Any]:

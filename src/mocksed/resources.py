@@ -96,7 +96,7 @@ _MOVED = Law(150, 1.5, row_bytes=250, row_us=35.0, row_disk=9)  # of galaxies on
 _READ_US = 0.2  # of each row of the catalogue and of the parent, of which plots take samples
 _PER_WAVELENGTH = 3.6  # bytes on disk, compressed
 _ALL_LINES = 166
-_PLOTS = 7
+_PLOTS = 8
 _MB = 1 << 20
 
 RANKED = ("parent", "neighbours", "spectra", "observed")

@@ -10,14 +10,18 @@ PLOTS = [
     "uvj",
     "assignment",
     "ages",
+    "spectra",
 ]
 NEED_PARENT = ["triangle"]
+NEED_MODEL = ["spectra"]
 
 DIAGNOSTIC_SETTINGS = {
     **cfg["diagnostics"],
     "uvj_box": cfg["quiescent"]["uvj_box"],
     "cosmology": cfg["cosmology"],
     "relations": RELATIONS,
+    "sps": cfg["sps"],
+    "photometry": cfg["photometry"],
 }
 
 # What the files that diagnostics read must say, see mocksed.diagnostics.check_inputs.
@@ -32,6 +36,7 @@ rule plot:
     input:
         catalog=shards_of("catalog"),
         star_forming=lambda wildcards: parents_of("star_forming") if wildcards.diagnostic in NEED_PARENT else [],
+        ssp_table=lambda wildcards: SSP_TABLE if wildcards.diagnostic in NEED_MODEL else [],
         relations=tables_of(RELATIONS),
     output:
         png=report(

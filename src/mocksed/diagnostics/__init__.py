@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from matplotlib.figure import Figure
 
-from mocksed.diagnostics import ages, assignment, bins, mass_metallicity, muv, sfr_mass, triangle, uvj
+from mocksed.diagnostics import ages, assignment, bins, mass_metallicity, muv, sfr_mass, spectra, triangle, uvj
 from mocksed.diagnostics.catalogue import Sample, check, count_rows, read
 from mocksed.diagnostics.settings import Settings
 from mocksed.diagnostics.style import save
@@ -56,6 +56,7 @@ DIAGNOSTICS: dict[str, Diagnostic] = {
     "uvj": uvj,
     "assignment": assignment,
     "ages": ages,
+    "spectra": spectra,
 }
 """Every diagnostic by the name of its plot."""
 

@@ -40,6 +40,11 @@ class Settings:
     relations: Mapping[str, Any] | None = None
     """The config's ``relations``; the default ones without it."""
 
+    sps: Mapping[str, Any] = field(default_factory=dict)
+    """The config's ``sps``, with which spectra are drawn."""
+    photometry: Mapping[str, Any] = field(default_factory=dict)
+    """The config's ``photometry``, whose filters are drawn with them."""
+
     @cached_property
     def asked(self) -> Relations:
         """The relations that the run asks for."""

@@ -84,7 +84,7 @@ def figure(width: float, height: float) -> Figure:
 
 
 @styled
-def save(drawn: Figure, png: Path | str, pdf: Path | str, about: Mapping[str, Any] | None = None) -> None:
+def save(drawn: Figure, png: Path | str, pdf: Path | str | None = None, about: Mapping[str, Any] | None = None) -> None:
     """Write a figure as PNG and as PDF, each whole or not at all, the same bytes every time.
 
     Parameters
@@ -92,7 +92,7 @@ def save(drawn: Figure, png: Path | str, pdf: Path | str, about: Mapping[str, An
     drawn : Figure
         The figure.
     png, pdf : path
-        The files.
+        The files; without ``pdf`` the first alone.
     about : mapping, optional
         Where its numbers come from, put as JSON under PNG's ``Description`` and PDF's ``Subject``.
 
@@ -105,6 +105,8 @@ def save(drawn: Figure, png: Path | str, pdf: Path | str, about: Mapping[str, An
     said = jsontext.dumps(about, sort_keys=True) if about else None
     with storage.replacing(png) as temporary:
         drawn.savefig(temporary, dpi=150, metadata={"Software": None, "Description": said})
+    if pdf is None:
+        return
     with storage.replacing(pdf) as temporary:
         drawn.savefig(temporary, dpi=150, metadata={"CreationDate": None, "Subject": said})
 
