@@ -141,12 +141,6 @@ def test_apertures_need_the_width_of_each_psf(schema):
     load(schema, survey | {"fwhm": {"jwst_f090w": 0.04}}, morphology={"write": True})
 
 
-def test_gaap_apertures_have_a_smallest_and_a_largest(schema):
-    survey = {"presets": ["euclid_wide"], "aperture": "gaap", "gaap_diameter": [2.0, 0.7]}
-    said = problem(schema, survey, morphology={"write": True})
-    assert "survey.gaap_diameter: [2.0, 0.7] is not allowed; expected the smaller one first" in said
-
-
 def test_all_problems_come_at_once(schema):
     said = problem(schema, {"presets": ["euclid"], "depths": {"lsst_baseline_y": 24, "jwst_f115w": 99}})
     assert "has 3 problems" in said

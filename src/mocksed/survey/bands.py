@@ -213,6 +213,3 @@ def _problems_of_apertures(config: Mapping[str, Any], bands: Sequence[Band]) -> 
             f"survey.fwhm: missing for {', '.join(lacking)}; survey.aperture {survey['aperture']} needs the width of "
             "their PSF [arcsec]"
         )
-    low, high = survey["gaap_diameter"]
-    if not 0.0 < low < high:
-        yield f"survey.gaap_diameter: {[low, high]} is not allowed; expected the smaller one first, above 0"
