@@ -35,6 +35,7 @@ def test_check_accepts_the_relations_of_2026_whatever_is_changed_of_them(in_root
         assert "ok\n" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_mistake_ends_with_one_message_and_status_1(in_root, tmp_path):
     path = tmp_path / "bad.yaml"
     path.write_text("run: test\nseed: -1\n")

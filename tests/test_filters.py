@@ -31,6 +31,7 @@ def text(tmp_path):
 # Those of the packages
 
 
+@pytest.mark.slow
 def test_every_filter_of_sedpy_is_as_sedpy_has_it():
     names = list_available_filters()
     assert set(names) < set(filters.available())
@@ -40,6 +41,7 @@ def test_every_filter_of_sedpy_is_as_sedpy_has_it():
         assert_array_equal(load(name).transmission, expected.transmission, err_msg=name)
 
 
+@pytest.mark.slow
 def test_every_filter_of_speclite_is_as_speclite_has_it():
     names = filters.available().keys() - set(list_available_filters())
     assert {"Euclid-VIS", "Euclid-Y", "Euclid-J", "Euclid-H", "lsst2023-u", "wise2010-W1"} <= names

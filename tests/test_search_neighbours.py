@@ -51,6 +51,7 @@ def same(one, other):
     return one.keys() == other.keys() and all(one[name].tobytes() == values.tobytes() for name, values in other.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_galaxy_alone_and_in_any_order_is_as_in_the_table(chain, kind, method, monkeypatch, set_threads):
@@ -63,6 +64,7 @@ def test_a_galaxy_alone_and_in_any_order_is_as_in_the_table(chain, kind, method,
     assert same(chain.found(kind, method=method), whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_trees_of_parts_find_the_same_bytes(chain, kind, method):
@@ -71,6 +73,7 @@ def test_trees_of_parts_find_the_same_bytes(chain, kind, method):
         assert same(chain.found(kind, cloud=cloud, method=method), chain.found(kind, method=method))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_realisation_is_the_same_alone(chain, kind, method):
@@ -197,6 +200,7 @@ def test_candidates_look_like_the_parent_at_the_masses_of_the_galaxies(chain):
                 assert_array_equal(found.dust_index, parents["dust_index"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("cuts", [(0, 200), (0, 77, 200)])
 def test_without_an_allowed_point_the_youngest_of_all_is_used(chain, method, cuts):

@@ -277,6 +277,7 @@ def quiescent_recipe(root, **changes):
     return make_recipe(root, **{"kind": "quiescent", "n": 300, "uvj_box": dict(WILLIAMS2009), "sps": sps} | changes)
 
 
+@pytest.mark.slow
 def test_quiescent_points_are_all_in_the_box_and_the_same_for_any_shards(tmp_path, root, sloped, monkeypatch):
     recipe = quiescent_recipe(root, sps={"table": str(root / TABLE), "dust_type": sloped.model.dust_type})
     one = parent.open_shards(write_shards(tmp_path, recipe, sloped, 1), recipe)
