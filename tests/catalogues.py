@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mocksed import storage
-from mocksed.columns import COLUMNS
+from mocksed.columns import column
 
 ABOUT = {"run": "demo", "seed": 42, "cosmology": {"H0": 67.66, "Om0": 0.3111}, "small": 1e-5}
 
@@ -63,7 +63,7 @@ def shapes(n: int) -> dict[str, NDArray]:
         "axis_ratio": rng.uniform(0.2, 1.0, n),
         "position_angle": rng.uniform(0.0, 180.0, n),
     }
-    return {name: values.astype(COLUMNS[name].type.to_pandas_dtype()) for name, values in found.items()}
+    return _as_stored(found)
 
 
 def lines(n: int, names: tuple[str, ...]) -> dict[str, NDArray]:
@@ -71,4 +71,10 @@ def lines(n: int, names: tuple[str, ...]) -> dict[str, NDArray]:
     rng = np.random.default_rng(n)
     found = {f"lineflux_{name}": 10.0 ** rng.uniform(-20.0, -16.0, n) for name in names}
     found |= {f"ew_{name}": rng.uniform(1.0, 500.0, n) for name in names}
-    return found | {"log_sfr_10": rng.uniform(-2.0, 2.0, n), "log_sfr_100": rng.uniform(-2.0, 2.0, n)}
+    return _as_stored(found | {"log_sfr_10": rng.uniform(-2.0, 2.0, n), "log_sfr_100": rng.uniform(-2.0, 2.0, n)})
+
+
+def _as_stored(columns: Mapping[str, NDArray]) -> dict[str, NDArray]:
+    """Return columns with the types that files of a run have for them."""
+    types = {name: known.type for name in columns if (known := column(name))}
+    return {name: values.astype(types[name].to_pandas_dtype()) for name, values in columns.items()}

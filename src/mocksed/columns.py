@@ -299,8 +299,8 @@ the table of the galaxies; columns of that table that mocksed does not know foll
 most readers show as NaN.
 
 Units are those of `astropy.units`: `dex(Msun)` means log10 of a mass in solar masses, `mag(AB)` AB magnitudes. pyarrow
-finds unit and description in the metadata of each field, astropy under `table_meta_yaml`, TOPCAT and STILTS (from
-version 3.5 on) in a VOTable in the file's metadata.
+finds unit and description in the metadata of each field, astropy under `table_meta_yaml`, TOPCAT and STILTS
+of 2025 and later in a VOTable in the file's metadata.
 
 ## Reading
 
