@@ -181,7 +181,10 @@ def fluxes(
 
     """
     bins, wavelength = bins_of(instrument), engine.wavelength
-    photometry.check_reach([instrument.whole], wavelength, columns["redshift"])
+    redshifts = columns["redshift"]
+    ends = (float(redshifts.min()), float(redshifts.max())) if len(redshifts) else (0.0, 0.0)
+    if len(redshifts) and (problem := unreachable(instrument.whole, wavelength, ends, "grid")):
+        raise UserError(f"{problem}.")
     formed = catalog.mass_formed(columns)
     for block, l_nu in catalog.spectra(columns, engine, progress, lines=line_width is None):
         redshift = columns["redshift"][block]
