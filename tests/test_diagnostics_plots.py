@@ -206,6 +206,12 @@ def test_residuals_that_go_together_are_found(large: Sample) -> None:
     assert tied["mean_correlation"] == pytest.approx(0.707, abs=0.02)
 
 
+def test_slopes_of_dust_are_asked_for_at_the_attenuation_of_the_galaxy() -> None:
+    dusty = Relations.from_config({"beta": "meurer1999"})
+    galaxies = {"redshift": np.zeros(2), "muv": np.array([-20.0, -17.0]), "muv_intrinsic": np.array([-20.0, -19.0])}
+    assert residuals.mean_beta(galaxies, dusty) == pytest.approx([-4.43 / 1.99, (2.0 - 4.43) / 1.99])
+
+
 def test_residuals_are_from_the_median_of_what_is_cut_to_limits() -> None:
     galaxies = synthetic(2000, 0, scatter=0.0) | {"log_mstar": np.full(2000, 11.5)}
     mean = residuals.means(galaxies, RELATIONS)["log_zmet"]
