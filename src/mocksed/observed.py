@@ -6,7 +6,6 @@ nothing is lost between bins or counted twice.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from math import erf
@@ -18,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
-from mocksed import catalog, instruments, photometry, provenance, realisations, spectra
+from mocksed import catalog, instruments, jsontext, photometry, provenance, realisations, spectra
 from mocksed.columns import COLUMNS
 from mocksed.compiled import njit, prange
 from mocksed.cosmology import Cosmology
@@ -420,7 +419,7 @@ def write_fits(
     primary = fits.PrimaryHDU()
     primary.header["RUN"] = str(metadata["run"])
     primary.header["UNRESOLV"] = metadata["share_unresolved"], "share of bins finer than the SSPs resolve"
-    primary.header["PROVENAN"] = json.dumps(provenance.stamped(metadata), sort_keys=True), "where it comes from"
+    primary.header["PROVENAN"] = jsontext.dumps(provenance.stamped(metadata), sort_keys=True), "where it comes from"
     hdus: list[Any] = [primary]
     for rows, values in of_columns(columns, made, observed, instrument, progress):
         for row, flux in zip(range(rows.start, rows.stop), values, strict=True):
