@@ -222,6 +222,17 @@ def test_a_changed_byte_is_noticed(tmp_path, where):
     assert noticed > 50
 
 
+def test_a_changed_word_of_what_a_file_says_of_itself_is_noticed(tmp_path):
+    path = tmp_path / "a.parquet"
+    storage.write_table(path, {"galaxy_id": np.arange(3)}, {"run": "unmistakable"})
+    content = path.read_bytes()
+    assert b"unmistakable" in content
+    path.write_bytes(content.replace(b"unmistakable", b"unmistaxable"))
+    for read in (storage.metadata, storage.read_table):
+        with pytest.raises(UserError, match="its footer has another checksum"):
+            read(path)
+
+
 def test_rows_are_read_by_condition(tmp_path):
     path = tmp_path / "a.parquet"
     storage.write_table(path, {"galaxy_id": np.arange(10) * 7, "age": np.arange(10.0), "tau": np.ones(10)})
