@@ -483,7 +483,12 @@ def test_a_list_may_be_cut_short(in_root):
 @pytest.fixture
 def run(tmp_path, monkeypatch, engine, root):
     """A catalogue of four galaxies in the current folder."""
-    sps = {"engine": "table", "table": str(root / "resources/ssp_padova_kurucz_chabrier.h5"), "imf_type": 1}
+    sps = {
+        "engine": "table",
+        "table": str(root / "resources/ssp_padova_kurucz_chabrier.h5"),
+        "imf_type": 1,
+        "igm": "madau1995",
+    }
     columns = {name: np.full(4, 0.5) for name in spectra.NEEDED}
     columns |= {"galaxy_id": np.arange(10, 14), "quiescent": np.zeros(4, bool), "log_mstar": np.full(4, 9.0)}
     columns |= {"log_us": np.full(4, -2.0), "log_zmet": np.array([-1.0, -0.5, 0.0, 0.1])}

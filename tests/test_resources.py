@@ -80,7 +80,7 @@ def test_a_measurement_is_of_the_rows_and_jobs_of_its_run(measured):
     source, rule = config_of(measured["run"]), measured["rule"]
     assert (resources.rows(rule, source), resources.points(rule, source)) == (measured["rows"], measured["points"])
     if planned := resources.plan(source).get(rule):
-        assert planned.jobs == measured["jobs"]
+        assert planned.jobs == measured["jobs"] + (rule == "plot")  # there was no plot of spectra yet
 
 
 @pytest.mark.parametrize("measured", [m for m in MEASURED if m.values[0]["disk_bytes"] > 10e6])

@@ -162,7 +162,7 @@ def run(tmp_path_factory, root, columns, engine):
     """A run of three shards with its spectra, as the workflow leaves it; its SSP table is a copy beside it."""
     folder = tmp_path_factory.mktemp("run")
     table = shutil.copy(root / "resources" / "ssp_padova_kurucz_chabrier.h5", folder / "table.h5")
-    sps = {"engine": "table", "table": str(table), "imf_type": 1, "dust_type": "kriek_conroy"}
+    sps = {"engine": "table", "table": str(table), "imf_type": 1, "dust_type": "kriek_conroy", "igm": "madau1995"}
     about = ABOUT | provenance.of_engine(engine, sps) | spectra.in_catalogue(sps, LIMITS)
     galaxies = columns | {"galaxy_id": np.sort(columns["galaxy_id"])}
     for shard, (start, stop) in enumerate(SHARDS):
@@ -373,7 +373,7 @@ def test_shards_with_and_without_realisations_are_not_mixed(run, copy, stored):
 
 @pytest.mark.fsps
 def test_spectra_of_a_run_with_fsps(tmp_path, columns):
-    sps = {"engine": "fsps", "table": "not used", "imf_type": 1, "dust_type": "kriek_conroy"}
+    sps = {"engine": "fsps", "table": "not used", "imf_type": 1, "dust_type": "kriek_conroy", "igm": "madau1995"}
     engine = engines.of(sps)
     few = {name: values[:4] for name, values in columns.items()}
     about = ABOUT | provenance.of_engine(engine, sps) | spectra.in_catalogue(sps, LIMITS)
