@@ -1,4 +1,5 @@
 import subprocess
+from datetime import time
 from io import BytesIO
 
 import astropy.units as u
@@ -86,3 +87,22 @@ def test_what_is_written_anew_describes_itself_anew(path, tmp_path):
 def test_columns_of_other_types_are_said_to_be_text():
     assert described.vo_type(pa.uint64()) == {"datatype": "unicodeChar", "arraysize": "*"}
     assert described.vo_type(pa.list_(pa.float32())) == {"datatype": "float", "arraysize": "*"}
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "attributes"),
+    [
+        (pa.array(["a", None, "bcd"]).dictionary_encode(), "string", {"datatype": "unicodeChar", "arraysize": "*"}),
+        (pa.array([1, 2, 1]).dictionary_encode(), "int64", {"datatype": "long"}),
+        (pa.array(["a", "", "bcd"]).cast(pa.string_view()), "string", {"datatype": "unicodeChar", "arraysize": "*"}),
+        (pa.array([{"a": 1}] * 3), "object", {"datatype": "unicodeChar", "arraysize": "*"}),
+        (pa.array([time(1)] * 3), "object", {"datatype": "unicodeChar", "arraysize": "*"}),
+    ],
+    ids=["categories", "categories of numbers", "views of text", "records", "times"],
+)
+def test_columns_of_any_type_of_a_users_table_are_described(values, name, attributes):
+    table = pa.table({"mine": values})
+    assert f"datatype: {name}" in described.astropy_header(table.schema)
+    assert described.vo_type(values.type) == attributes
+    lengths = described.with_lengths(table).metadata or {}
+    assert lengths == ({b"table::len::mine": b"3"} if name == "string" else {})
