@@ -24,7 +24,7 @@ from tests.runs import PARENTS, STAGES, VARIANTS, Workflow
 
 pytestmark = pytest.mark.slow
 
-DIAGNOSTICS = ("muv", "sfr_mass", "mass_metallicity", "triangle", "uvj", "assignment", "ages")
+DIAGNOSTICS = ("muv", "sfr_mass", "mass_metallicity", "triangle", "uvj", "assignment", "ages", "spectra")
 
 
 def test_every_file_is_there(tiny):

@@ -24,7 +24,6 @@ rule export:
     params:
         format=lambda wildcards: EXPORTS[wildcards.file],
         run=cfg["run"],
-        results=cfg["results"],
         rows=cfg["export"],
         about=SEARCH["about"],
         sps=cfg["sps"],

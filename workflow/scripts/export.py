@@ -1,5 +1,7 @@
 """Write the galaxies of the run for another program."""
 
+from pathlib import Path
+
 from mocksed import provenance
 from mocksed.export.registry import EXPORTERS, write_of_run
 from mocksed.jobs import job
@@ -11,4 +13,5 @@ with job(snakemake.log[0]):
     rows = dict(params.rows)
     if EXPORTERS[params.format].layout is not None:  # a program has its own columns
         rows.pop("columns", None)
-    write_of_run(params.format, params.run, params.results, **rows, output=snakemake.output[0])
+    results = Path(snakemake.output[0]).parents[2]
+    write_of_run(params.format, params.run, results, **rows, output=snakemake.output[0])
