@@ -236,5 +236,6 @@ def test_an_old_processor_gives_the_same_numbers_but_for_rounding():
     old = {"NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": "", "OPENBLAS_CORETYPE": "Nehalem"}
     old["NPY_DISABLE_CPU_FEATURES"] = " ".join(np.show_config(mode="dicts")["SIMD Extensions"]["found"])
     tests = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "not slow", __file__]
-    done = subprocess.run(tests, env=os.environ | old, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MOCKSED_REQUIRE_")}  # none are run
+    done = subprocess.run(tests, env=own | old, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
