@@ -21,7 +21,7 @@ settings.load_profile("mocksed")
 
 ROOT = Path(__file__).parents[1]
 FSPS_REQUIRED = os.environ.get("MOCKSED_REQUIRE_FSPS") == "1"
-SPECIAL = {"fsps", "slurm", "mpi", "slow"}
+SPECIAL = {"faults", "fsps", "slurm", "mpi", "slow"}
 SLURM_REQUIRED = os.environ.get("MOCKSED_REQUIRE_SLURM") == "1"
 
 

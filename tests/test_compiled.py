@@ -103,12 +103,14 @@ def test_all_compiled_functions_use_this_cache(root: Path) -> None:
     assert users == ["compiled.py"]
 
 
+@pytest.mark.slow
 def test_many_processes_start_at_once(run: Run) -> None:
     with ThreadPoolExecutor(6) as pool:
         assert {tuple(done.result()[:2]) for done in [pool.submit(run) for _ in range(6)]} == {("1.0", "9.0")}
     assert run()[2] == "1"
 
 
+@pytest.mark.slow
 def test_the_users_choice_of_folder_then_the_package_then_home_then_none(
     package: Path, run: Run, tmp_path: Path
 ) -> None:
@@ -129,6 +131,7 @@ def test_the_users_choice_of_folder_then_the_package_then_home_then_none(
         assert "set NUMBA_CACHE_DIR to a folder of yours" in numbers[3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", ["0", "-1", "all", ""])
 def test_no_number_of_threads_is_said_and_passed_over(run: Run, threads: str) -> None:
     numbers = run(NUMBA_NUM_THREADS=threads)

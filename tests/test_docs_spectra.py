@@ -11,6 +11,8 @@ from PIL import Image
 from mocksed import cli, config, instruments, storage
 from tests.runs import Workflow
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def page(root):
