@@ -28,11 +28,15 @@ KINDS = {
 FEW = ("assign",)
 
 
-@pytest.fixture(params=KINDS)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "damaged" in metafunc.fixturenames:
+        kinds = KINDS if metafunc.config.getoption("--faults") == "all" else FEW
+        metafunc.parametrize("damaged", list(kinds), indirect=True)
+
+
+@pytest.fixture
 def damaged(request: pytest.FixtureRequest, tiny: Workflow, tmp_path: Path) -> tuple[Workflow, str]:
     """Return a copy of a finished run, and the file of it that is to be damaged."""
-    if request.param not in FEW and request.config.getoption("--faults") != "all":
-        pytest.skip("with --faults=all")
     run = Workflow(tiny.root, tmp_path / "run")
     shutil.copytree(tiny.folder, run.folder, dirs_exist_ok=True)
     return run, f"results/tiny/{KINDS[request.param]}"
