@@ -63,6 +63,7 @@ lint: env
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
+	$(PY) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()' --no-logo
 	$(if $(SNAKEFILES),$(PY) -m snakefmt --check $(SNAKEFILES))
 
 format: env

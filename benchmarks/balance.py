@@ -24,10 +24,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmarks.scale import ROOT, execute, measured
-from mocksed import config as configuration
 from mocksed.cosmology import Cosmology
 from mocksed.galaxies.lightcone import LightCone
 from mocksed.galaxies.table import deal
+from mocksed.run import configuration
 
 RESULTS = Path(__file__).parent / "balance.txt"
 STAGES = ("lightcone", "neighbours", "assign", "catalog", "spectra")
@@ -50,7 +50,7 @@ def complete(args: argparse.Namespace, table: Path | None = None) -> dict[str, A
         "spectra": {"wavelength": [1400, 1600]},
         "sps": {"table": str(ROOT / "resources/ssp_padova_kurucz_chabrier.h5")},
     }
-    return configuration.load(source, ROOT / "workflow/schemas/config.schema.yaml")
+    return configuration.load(source)
 
 
 def write_table(path: Path, config: dict[str, Any], sort_by: str, stretches: bool) -> None:

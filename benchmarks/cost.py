@@ -1,11 +1,11 @@
-"""Measure what the jobs of each rule take and fit the laws of `mocksed.resources` to it: benchmarks/cost.json.
+"""Measure what the jobs of each rule take and fit the laws of `mocksed.run.cost` to it: benchmarks/cost.json.
 
     python -m benchmarks.cost --folder /tmp/cost             # run what is not there yet (half an hour), measure and fit
     python -m benchmarks.cost --folder /tmp/cost --runs 2e4  # these alone; the measurements of others are kept
 
 Runs are made on one core. Times are CPU times, which other work on the machine changes little; memory is the peak of
 the resident set of a job's script. numba compiles a function when it is first called and keeps it: the first run,
-``warm``, is there for that and not measured. The constants of `mocksed.resources` follow the fit that is printed, by
+``warm``, is there for that and not measured. The constants of `mocksed.run.cost` follow the fit that is printed, by
 hand; tests/test_resources.py holds them against the measurements.
 """
 
@@ -23,11 +23,10 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from benchmarks.scale import ROOT, execute
-from mocksed import __version__, measured, resources
-from mocksed import config as configuration
+from mocksed import __version__
+from mocksed.run import configuration, cost, usage
 
 RESULTS = Path(__file__).parent / "cost.json"
-SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 TABLE = "resources/ssp_padova_kurucz_chabrier.h5"
 FEW_FILTERS = [
     *(f"roman_wfi_f{name}" for name in ("062", "087", "106", "129", "158", "184", "213")),
@@ -77,7 +76,7 @@ FOLDERS = {
 
 def complete(name: str, folder: Path) -> dict[str, Any]:
     """Return the complete configuration of a run."""
-    config = configuration.load({"run": name, "sps": {"table": str(ROOT / TABLE)}, **RUNS[name]}, SCHEMA)
+    config = configuration.load({"run": name, "sps": {"table": str(ROOT / TABLE)}, **RUNS[name]})
     if name.endswith("table"):
         path = folder.absolute() / f"{name}.parquet"
         write_table(path, config["galaxies"]["lightcone"]["n_galaxies"])
@@ -138,7 +137,7 @@ def disk(folder: Path, rule: str) -> int:
 def measurements(folder: Path, name: str, config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what the jobs of each rule of a run took: means and the most over its jobs, and the bytes of all."""
     found = []
-    for rule, jobs in measured.of_run(name, folder).items():
+    for rule, jobs in usage.of_run(name, folder).items():
         if name.endswith("survey") and rule != "survey":  # the others are those of 2e4x8
             continue
         found.append(
@@ -146,8 +145,8 @@ def measurements(folder: Path, name: str, config: Mapping[str, Any]) -> list[dic
                 "run": name,
                 "rule": rule,
                 "jobs": len(jobs),
-                "rows": resources.rows(rule, config),
-                "points": resources.points(rule, config),
+                "rows": cost.rows(rule, config),
+                "points": cost.points(rule, config),
                 "seconds": round(float(np.mean([job.seconds for job in jobs])), 2),
                 "cpu_seconds": round(float(np.mean([job.cpu_seconds for job in jobs])), 2),
                 "longest_cpu_seconds": round(max(job.cpu_seconds for job in jobs), 2),
@@ -188,9 +187,9 @@ def ratios(stored: Mapping[str, Any]) -> str:
     heads = "run | rule | jobs | rows of a job | MB measured | requested | ratio | s measured | expected | ratio"
     lines = [heads, " | ".join(["---"] * 2 + ["---:"] * 8)]
     for m in stored["measurements"]:
-        config = configuration.load({"run": m["run"], **stored["configs"][m["run"]]}, SCHEMA)
-        memory, requested = m["memory_mb"] + resources.SNAKEMAKE_MB, resources.job(m["rule"], config).memory_mb
-        spent, expected = m["longest_cpu_seconds"], resources.seconds(m["rule"], config)
+        config = configuration.load({"run": m["run"], **stored["configs"][m["run"]]})
+        memory, requested = m["memory_mb"] + cost.SNAKEMAKE_MB, cost.job(m["rule"], config).memory_mb
+        spent, expected = m["longest_cpu_seconds"], cost.seconds(m["rule"], config)
         cells = [m["run"], m["rule"], m["jobs"], f"{m['rows']:,}", f"{memory:,}", f"{requested:,}"]
         cells += [f"{requested / memory:.2f}", f"{spent:.1f}", f"{expected:.1f}", f"{expected / spent:.2f}"]
         lines.append(" | ".join(map(str, cells)))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import psutil
 import yaml
 
-from mocksed import launch
+from mocksed.run import launch
 
 ROOT = Path(__file__).parents[1]
 RUNS = {10_000_000: ("parent", "neighbours", "spectra"), 100_000_000: ("neighbours",)}

@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed import catalog, config, filters
+from mocksed import catalog
 from mocksed.cosmology import Cosmology, age_max
+from mocksed.run import configuration
 from mocksed.search.parent import FSPS
+from mocksed.sps import filters
 from mocksed.sps.engine import Engine
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "resources/ssp_padova_kurucz_chabrier.h5"
-SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 NIRCAM = [f"jwst_f{band}" for band in ("070w", "090w", "115w", "150w", "200w", "277w", "356w", "410m", "444w", "480m")]
 
 Columns = dict[str, NDArray]
@@ -46,7 +47,7 @@ def parameters(columns: Columns) -> tuple[NDArray, ...]:
 @cache
 def default_filters() -> tuple[str, ...]:
     """Return the filters of a config that names none."""
-    return tuple(config.load({"run": "benchmark"}, SCHEMA)["photometry"]["filters"])
+    return tuple(configuration.load({"run": "benchmark"})["photometry"]["filters"])
 
 
 def spectra(engine: Engine, columns: Columns) -> None:

@@ -17,8 +17,7 @@ from typing import Any
 
 import yaml
 
-from mocksed import config as configuration
-from mocksed import resources
+from mocksed.run import configuration, cost
 
 ROOT = Path(__file__).parents[1]
 RULES = ("lightcone", "parent", "tree", "balance", "neighbours", "assign")
@@ -38,7 +37,7 @@ def complete(args: argparse.Namespace) -> dict[str, Any]:
         },
         "sps": {"table": str(ROOT / "resources/ssp_padova_kurucz_chabrier.h5")},
     }
-    return configuration.load(source, ROOT / "workflow/schemas/config.schema.yaml")
+    return configuration.load(source)
 
 
 def execute(
@@ -74,7 +73,7 @@ def table(folder: Path, config: dict[str, Any]) -> str:
             continue
         threads = config["neighbours"]["threads"] if rule in ("tree", "neighbours") else 1
         seconds, cpu = threads * sum(job["s"] for job in jobs), sum(job["cpu_time"] for job in jobs)
-        n = rows.get(rule, resources.galaxies(config))
+        n = rows.get(rule, cost.galaxies(config))
         peak = [max(job.get(key, float("nan")) for job in jobs) for key in ("max_rss", "max_pss")]
         longest = max(job["s"] for job in jobs)
         lines.append(
@@ -101,7 +100,7 @@ def main() -> None:
         targets = [f"results/scale/assign/{shard:04d}.parquet" for shard in range(args.galaxy_shards)]
         execute(folder, config, targets, args.cores)
         said = shlex.join(["python", "-m", "benchmarks.scale", *sys.argv[1:]])
-        text = f"{said}\n{resources.tree_shards(config)} tree shards\n\n{table(folder, config)}"
+        text = f"{said}\n{cost.tree_shards(config)} tree shards\n\n{table(folder, config)}"
     print(text)
     (Path(__file__).parent / f"scale_{args.parents:.0e}.txt").write_text(text)
 

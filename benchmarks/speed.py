@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from benchmarks import rivals, sample
 from benchmarks.report import Row, Section, Spread, spread
 from benchmarks.timing import Contestant, interleaved
-from mocksed import config
 from mocksed.cosmology import Cosmology, age_max
 from mocksed.errors import UserError
 from mocksed.galaxies.lightcone import LightCone
 from mocksed.relations import Relations
+from mocksed.run import configuration
 from mocksed.search import KINDS, assign, balance, neighbours, parent
 from mocksed.search.choice import Prior
 from mocksed.search.cloud import Cloud, Search
@@ -94,7 +94,7 @@ def ours(engine: Engine, free: Engine) -> dict[str, Contestant]:
 
 def pipeline(engine: Engine) -> dict[str, Contestant]:
     """Return search and assignment of each class, for galaxies of a light cone and the parents of the default."""
-    whole = config.load({"run": "benchmark"}, sample.SCHEMA)
+    whole = configuration.load({"run": "benchmark"})
     cosmo, relations = Cosmology(), Relations()
     prior = {kind: Prior.from_config(whole["assignment"]["prior"][kind]) for kind in KINDS}
     search = Search("choose", whole["neighbours"]["k"], whole["neighbours"]["draws"], True, 1, cosmo, relations, prior)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mocksed import mapped, staging
+from mocksed.files import memory_map, staging
 from mocksed.search import parent, tree
 from mocksed.search.metric import METRICS
 
@@ -60,7 +60,7 @@ def make(folder: Path) -> list[Path]:
     """Write a parent of random numbers and its tree; return their files."""
     files = [folder / name for name in ("parent.h5", "tree.npy", "tree.json")]
     rng = np.random.default_rng(0)
-    with mapped.writing(files[0], parent.COLUMNS, N_POINTS, {"recipe": RECIPE, "rows": [0, N_POINTS]}) as append:
+    with memory_map.writing(files[0], parent.COLUMNS, N_POINTS, {"recipe": RECIPE, "rows": [0, N_POINTS]}) as append:
         for _ in range(N_POINTS // 1_000_000):
             append({name: rng.uniform(0.1, 10.0, 1_000_000) for name in parent.COLUMNS})
     tree.write(parent.open_shards(files[:1], RECIPE), METRIC, 0, N_POINTS, files[1], files[2])

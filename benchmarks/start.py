@@ -21,7 +21,8 @@ ROUNDS = 9
 JOB = f"""
 import resource
 import numpy as np
-from mocksed import stages, storage
+from mocksed.run import stages
+from mocksed.files import storage
 from mocksed.cosmology import Cosmology, t_univ
 from mocksed.sps import table
 from mocksed.sps.engine import Engine

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed import storage
-from mocksed.columns import column
+from mocksed.files import storage
+from mocksed.files.columns import column
 
 ABOUT = {"run": "demo", "seed": 42, "cosmology": {"H0": 67.66, "Om0": 0.3111}, "small": 1e-5}
 

@@ -148,12 +148,6 @@ def table_of_imf(once: Callable[[str, Callable[[Path], object]], Path]) -> Calla
 
 
 @pytest.fixture(scope="session")
-def schema() -> Path:
-    """Return the schema of the config."""
-    return ROOT / "workflow" / "schemas" / "config.schema.yaml"
-
-
-@pytest.fixture(scope="session")
 def engine() -> Engine:
     """Return the engine over the SSP table that the project ships."""
     return Engine(table.read(ROOT / "resources" / "ssp_padova_kurucz_chabrier.h5"))

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed import catalog, config, stages
+from mocksed import catalog
 from mocksed.cosmology import Cosmology, age_max
+from mocksed.run import configuration
+from mocksed.run.stages.search import search_of as search_of_job
 from mocksed.search import assign, kdtree, neighbours, parent
 from mocksed.search.balance import Balance
 from mocksed.search.cloud import Cloud, Search
@@ -32,12 +34,12 @@ def configured(root: Path, changes: Mapping[str, Any] | None = None) -> dict[str
     for key, value in (changes or {}).items():
         *path, last = key.split(".")
         reduce(lambda node, name: node.setdefault(name, {}), path, raw)[last] = value
-    return config.load(raw, root / "workflow/schemas/config.schema.yaml")
+    return configuration.load(raw)
 
 
 def search_of(cfg: Mapping[str, Any]) -> Search:
     """Return the search of a config."""
-    return stages.search_of(dict(cfg) | {"given": {"mode": "exact", "quantities": []}})
+    return search_of_job(dict(cfg) | {"given": {"mode": "exact", "quantities": []}})
 
 
 def engine_of(cfg: Mapping[str, Any], table: SSPTable) -> Engine:

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from mocksed import config as configuration
-from mocksed import resources, storage
 from mocksed.errors import UserError
+from mocksed.files import storage
+from mocksed.run import configuration, cost
 
 PATIENCE_S = 900
 """After which a run is taken to hang: some machines are slow."""
@@ -44,12 +44,12 @@ class Workflow:
 
     def cut_tree(self) -> int:
         """Have as few tree shards of star-forming points as there can be but one; return their number."""
-        complete = configuration.load(self.config, self.root / "workflow/schemas/config.schema.yaml")
+        complete = configuration.load(self.config)
         found = {}
         for max_memory_gb in np.arange(0.5, 3.0, 0.001).round(3).tolist():
             limited = complete | {"neighbours": complete["neighbours"] | {"max_memory_gb": max_memory_gb}}
             with suppress(UserError):  # too little for any tree
-                found[max_memory_gb] = resources.tree_shards(limited, "star_forming")
+                found[max_memory_gb] = cost.tree_shards(limited, "star_forming")
         max_memory_gb, shards = min((item for item in found.items() if item[1] > 1), key=lambda item: item[1])
         self.change(neighbours={"max_memory_gb": max_memory_gb})
         return shards

@@ -48,7 +48,7 @@ JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/filetxt
-JobCompLoc={folder}/jobs.log
+JobCompLoc={folder}/log
 # cores and memory are what jobs share
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
@@ -116,7 +116,7 @@ def up(cores: int | None = None, memory_mb: int | None = None) -> None:
     for name in ("state", "spool"):
         (FOLDER / name).mkdir(parents=True, exist_ok=True)
     FOLDER.chmod(0o755)
-    (FOLDER / "jobs.log").touch()
+    (FOLDER / "log").touch()
     # libpmix-dev has the link that the plugin opens
     mpi = "pmix" if any(Path("/usr/lib").glob("*/pmix2/lib/libpmix.so")) else "none"
     (FOLDER / "slurm.conf").write_text(
@@ -244,7 +244,7 @@ def submitted(said: str) -> dict[str, list[str]]:
 
 def ended() -> dict[str, dict[str, str]]:
     """Return what SLURM noted of the jobs that have ended, JobState and others, by their identifiers."""
-    lines = (FOLDER / "jobs.log").read_text().splitlines()
+    lines = (FOLDER / "log").read_text().splitlines()
     return {about["JobId"]: about for about in (dict(re.findall(r"(\w+)=(\S*)", line)) for line in lines)}
 
 

@@ -8,18 +8,19 @@ from astropy.cosmology import FlatLambdaCDM
 from numpy.testing import assert_allclose, assert_array_equal
 from sedpy.observate import Filter
 
-from mocksed import catalog, filters, storage
-from mocksed.columns import Flag
+from mocksed import catalog
 from mocksed.cosmology import Cosmology, age_max
 from mocksed.errors import UserError
-from mocksed.photometry import FAINTEST
+from mocksed.files import storage
+from mocksed.files.columns import Flag
 from mocksed.relations import Relations
 from mocksed.search import KINDS, parent
 from mocksed.search.metric import METRICS
 from mocksed.search.sampling import PRESETS
-from mocksed.sps import igm
+from mocksed.sps import filters, igm
 from mocksed.sps.engine import Engine
 from mocksed.sps.model import Model
+from mocksed.sps.photometry import FAINTEST
 from mocksed.sps.weights import psi_n
 from mocksed.uvj import WILLIAMS2009, in_box
 

@@ -81,7 +81,7 @@ def test_a_change_of_what_is_not_imported_leaves_compiled_code_in_use(package: P
     assert run()[2] == "1"
 
 
-@pytest.mark.parametrize("name", ["mocksed.search.choice", "mocksed.photometry", "mocksed.jobs"])
+@pytest.mark.parametrize("name", ["mocksed.search.choice", "mocksed.sps.photometry", "mocksed.run.jobs"])
 def test_sources_are_all_that_a_module_imports(root: Path, name: str) -> None:
     say = f"import {name}, sys; print(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'mocksed'))"
     done = subprocess.run([sys.executable, "-c", say], capture_output=True, text=True, check=True)
@@ -91,7 +91,7 @@ def test_sources_are_all_that_a_module_imports(root: Path, name: str) -> None:
     }
     loaded = set(done.stdout.split())
     folders = {
-        str(package.joinpath(*part, "__init__.py")) for part in ((), ("search",), ("sps",))
+        str(package.joinpath(*part, "__init__.py")) for part in ((), ("search",), ("sps",), ("run",), ("files",))
     }  # run, not imported from
     assert loaded - folders <= seen
     assert len(loaded) > 3

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mocksed import mapped, storage
 from mocksed.diagnostics import catalogue
 from mocksed.errors import UserError
+from mocksed.files import memory_map, storage
 
 N = 20_000
 IDS = np.arange(N) * 7 + 5
@@ -68,7 +68,7 @@ def test_mapped_tables_are_sampled_as_parquet_is(tmp_path: Path) -> None:
     storage.write_table(tmp_path / "a.parquet", {"mine": values})
     paths = [tmp_path / f"{i}.h5" for i in range(3)]
     for path, part in zip(paths, np.array_split(values, 3), strict=True):
-        with mapped.writing(path, ["mine"], len(part)) as append:
+        with memory_map.writing(path, ["mine"], len(part)) as append:
             append({"mine": part})
     assert catalogue.count_rows(paths) == 200_000
     for max_rows in (1000, 200_000):

@@ -11,8 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mocksed import diagnostics, storage
-from mocksed.columns import FLAG_DESCRIPTIONS, Flag
+from mocksed import diagnostics
 from mocksed.cosmology import Cosmology, t_univ
 from mocksed.diagnostics import (
     DIAGNOSTICS,
@@ -28,6 +27,8 @@ from mocksed.diagnostics import (
 )
 from mocksed.diagnostics.catalogue import Arrays, select
 from mocksed.errors import UserError
+from mocksed.files import storage
+from mocksed.files.columns import FLAG_DESCRIPTIONS, Flag
 from mocksed.relations import Relations
 
 RELATIONS = Relations()

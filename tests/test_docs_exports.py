@@ -12,7 +12,7 @@ import pytest
 import yaml
 from astropy.table import Table
 
-from mocksed import config
+from mocksed.run import configuration
 from tests import catalogues
 from tests.programs import CLIENTS_REQUIRED, module
 
@@ -44,11 +44,11 @@ def run(command, folder):
     return done.stdout
 
 
-def test_topcat(root, folder, schema):
+def test_topcat(root, folder):
     export, stilts = blocks(root / "docs/topcat.md", "sh")
     assert run(["sh", "-ec", export], folder) == "results/demo/export/demo.fits\nresults/demo/export/demo.vot\n"
     (settings,) = blocks(root / "docs/topcat.md", "yaml")
-    assert config.load({"run": "demo"} | yaml.safe_load(settings), schema)["export"]["where"] == "mag_jwst_f200w < 28"
+    assert configuration.load({"run": "demo"} | yaml.safe_load(settings))["export"]["where"] == "mag_jwst_f200w < 28"
     if CLIENTS_REQUIRED or shutil.which("stilts"):
         command, topcat = stilts.strip().rsplit("\n", 1)
         assert topcat.endswith("demo.vot")
@@ -58,9 +58,9 @@ def test_topcat(root, folder, schema):
         assert pd.read_csv(folder / "some.csv")["galaxy_id"].tolist() == chosen["galaxy_id"].tolist()
 
 
-def test_image_simulation(root, folder, schema):
+def test_image_simulation(root, folder):
     (settings,) = blocks(root / "docs/image-simulation.md", "yaml")
-    loaded = config.load(yaml.safe_load(settings), schema)
+    loaded = configuration.load(yaml.safe_load(settings))
     assert loaded["morphology"]["write"]
     assert set(loaded["photometry"]["filters"]) == set(ROMAN)
     _, export = blocks(root / "docs/image-simulation.md", "sh")

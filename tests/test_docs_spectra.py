@@ -8,7 +8,10 @@ import yaml
 from astropy.table import QTable
 from PIL import Image
 
-from mocksed import cli, config, instruments, storage
+from mocksed import cli
+from mocksed.files import storage
+from mocksed.run import configuration
+from mocksed.survey import instruments
 from tests.runs import Workflow
 
 pytestmark = pytest.mark.slow
@@ -19,10 +22,10 @@ def page(root):
     return (root / "docs/spectra.md").read_text()
 
 
-def test_the_config_of_the_page_is_one(page, schema, root, monkeypatch):
+def test_the_config_of_the_page_is_one(page, root, monkeypatch):
     monkeypatch.chdir(root)
     (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
-    loaded = config.load({"run": "test"} | yaml.safe_load(block), schema)
+    loaded = configuration.load({"run": "test"} | yaml.safe_load(block))
     assert loaded["spectra"]["observed"]["preset"] == "spherex"
 
 

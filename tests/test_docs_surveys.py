@@ -10,7 +10,7 @@ import pytest
 import yaml
 from astropy.table import Table
 
-from mocksed import storage
+from mocksed.files import storage
 from mocksed.survey.bands import presets
 from tests.runs import PATIENCE_S, Workflow
 

@@ -13,10 +13,11 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from mocksed import cli, storage
+from mocksed import cli
 from mocksed.errors import UserError
 from mocksed.export import FILES, file_name, source
 from mocksed.export import registry as export
+from mocksed.files import storage
 from tests import catalogues
 from tests.programs import needs
 

@@ -10,11 +10,11 @@ import pytest
 from astropy.cosmology import FlatLambdaCDM
 from astropy.table import Table
 
-from mocksed import filters, lines, storage
 from mocksed.errors import UserError
 from mocksed.export import clients, file_name
 from mocksed.export import registry as export
-from mocksed.sps import table
+from mocksed.files import storage
+from mocksed.sps import filters, lines, table
 from tests import catalogues
 from tests.programs import module
 

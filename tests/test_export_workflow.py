@@ -5,7 +5,7 @@ import shutil
 import pytest
 from astropy.table import Table
 
-from mocksed import storage
+from mocksed.files import storage
 
 pytestmark = pytest.mark.slow
 

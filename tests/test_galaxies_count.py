@@ -6,18 +6,18 @@ import pandas as pd
 import pytest
 from astropy.table import Table
 
-from mocksed import config
 from mocksed.cosmology import Cosmology
 from mocksed.errors import UserError
 from mocksed.galaxies import count
 from mocksed.galaxies.lightcone import LightCone
+from mocksed.run import configuration
 
 N = 12_345
 
 
 @pytest.fixture(scope="module")
 def default(root):
-    return config.load({"run": "test"}, root / "workflow/schemas/config.schema.yaml")
+    return configuration.load({"run": "test"})
 
 
 def of_table(default, path, **others):

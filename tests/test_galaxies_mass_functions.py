@@ -7,12 +7,7 @@ from scipy.interpolate import PchipInterpolator
 
 from mocksed.cosmology import Cosmology, comoving_volume
 from mocksed.galaxies import mass_functions
-from mocksed.galaxies.mass_functions import (
-    MASS_FUNCTIONS,
-    log_phi_quiescent,
-    log_phi_star_forming,
-    quiescent_fraction,
-)
+from mocksed.galaxies.mass_functions import MASS_FUNCTIONS, log_phi_quiescent, log_phi_star_forming, quiescent_fraction
 
 LOG_MSTAR = np.array([7.0, 8.0, 9.0, 10.0, 11.0])
 

@@ -16,8 +16,8 @@ from astropy import units
 from astropy.io import fits
 from numpy.testing import assert_array_equal
 
-from mocksed import storage
 from mocksed.errors import UserError
+from mocksed.files import storage
 from mocksed.galaxies.files import Files, files_of, table_path
 from mocksed.galaxies.readers import open_table
 from mocksed.galaxies.readers import text as of_text

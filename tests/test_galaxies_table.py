@@ -16,9 +16,10 @@ import pytest
 from astropy.io import fits
 from numpy.testing import assert_allclose, assert_array_equal
 
-from mocksed import rng, storage
-from mocksed.columns import GIVEN
+from mocksed import rng
 from mocksed.errors import UserError
+from mocksed.files import storage
+from mocksed.files.columns import GIVEN
 from mocksed.galaxies import table as module
 from mocksed.galaxies.given import SPELLINGS
 from mocksed.galaxies.header import header_of

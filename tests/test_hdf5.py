@@ -10,19 +10,20 @@ import h5py
 import numpy as np
 import pytest
 
-from mocksed import hdf5, mapped
+from mocksed import hdf5
+from mocksed.files import memory_map
 from mocksed.galaxies import readers
 from mocksed.sps import table
 
 WRITE = """
 import signal, sys
 from pathlib import Path
-from mocksed import hdf5, storage
+from mocksed import atomic, hdf5
 from mocksed.errors import UserError
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 try:
-    with storage.replacing(sys.argv[1]) as path, hdf5.created(path) as (file, _):
+    with atomic.replacing(sys.argv[1]) as path, hdf5.created(path) as (file, _):
         for i in range(40):
             file.create_dataset(f"x{i}", data=[float(i)] * 100, compression="gzip")
             file[f"x{i}"].attrs["unit"] = "a" * 500
@@ -31,14 +32,14 @@ except UserError as error:
 """
 
 
-@pytest.mark.parametrize("read", [mapped.read, table.read_wavelength, readers.count_rows])
+@pytest.mark.parametrize("read", [memory_map.read, table.read_wavelength, readers.count_rows])
 def test_files_are_read_where_locks_fail(read: Callable, root: Path, tmp_path: Path) -> None:
     """That somebody has the lock fails as a disk without locks does."""
     path = tmp_path / "a.h5"
     if read is table.read_wavelength:
         path.write_bytes((root / "resources" / "ssp_padova_kurucz_chabrier.h5").read_bytes())
     else:
-        with mapped.writing(path, ["age"], 3) as append:
+        with memory_map.writing(path, ["age"], 3) as append:
             append({"age": np.ones(3)})
     with open(path) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -4,7 +4,8 @@ import math
 import numpy as np
 import pytest
 
-from mocksed import jsontext, mapped, storage
+from mocksed import jsontext
+from mocksed.files import memory_map, storage
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,10 @@ def test_no_file_says_nan_of_itself(tmp_path):
     about = {"cosmology": {"H0": math.nan}}
     with pytest.raises(ValueError, match="H0 is nan"):
         storage.write_table(tmp_path / "a.parquet", {"galaxy_id": np.arange(3)}, about)
-    with pytest.raises(ValueError, match="H0 is nan"), mapped.writing(tmp_path / "a.h5", ["age"], 0, about) as append:
+    with (
+        pytest.raises(ValueError, match="H0 is nan"),
+        memory_map.writing(tmp_path / "a.h5", ["age"], 0, about) as append,
+    ):
         append({"age": np.empty(0)})
     assert list(tmp_path.iterdir()) == []
 

@@ -8,9 +8,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from mocksed import morphology
-from mocksed.columns import MORPHOLOGY
 from mocksed.cosmology import Cosmology
 from mocksed.errors import UserError
+from mocksed.files.columns import MORPHOLOGY
 
 COSMO = Cosmology()
 

@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from mocksed import relations as r
+from mocksed.config import relations_page
 from mocksed.errors import UserError
-from mocksed.relations import reference
 
 DEFAULT = r.Relations()
 
@@ -414,4 +414,4 @@ def test_what_a_result_follows_from(tmp_path):
 
 
 def test_the_reference_is_that_of_the_relations(root):
-    assert (root / "docs/relations.md").read_text() == reference.markdown()
+    assert (root / "docs/relations.md").read_text() == relations_page.markdown()

@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from mocksed.columns import Flag
+from mocksed.files.columns import Flag
 from mocksed.rng import Stage, uniforms
 from mocksed.search import assign
 from mocksed.search.metric import METRICS

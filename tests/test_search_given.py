@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import stats
 
-from mocksed.columns import GIVEN, Flag
+from mocksed.files.columns import GIVEN, Flag
 from mocksed.search import given
 
 N = 20_000

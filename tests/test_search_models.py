@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from mocksed import catalog, filters
-from mocksed.columns import Flag
+from mocksed import catalog
 from mocksed.cosmology import Cosmology
+from mocksed.files.columns import Flag
 from mocksed.search import KINDS, balance
-from mocksed.sps import table
+from mocksed.sps import filters, table
 from mocksed.sps.model import DUST_TYPE, SFH
 from tests import populations
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from mocksed.columns import Flag
 from mocksed.cosmology import age_max
+from mocksed.files.columns import Flag
 from mocksed.relations import Relations
 from mocksed.search import KINDS, balance, choice, draw, kdtree, neighbours
 from mocksed.search.assign import METHODS

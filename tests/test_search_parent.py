@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from mocksed import mapped, storage
 from mocksed import relations as rel
 from mocksed.cosmology import AGE_MARGIN, Cosmology, age_max, t_univ
 from mocksed.errors import UserError
+from mocksed.files import memory_map, storage
 from mocksed.relations import Relations
 from mocksed.search import parent
 from mocksed.search.sampling import PRESETS, sampling_of
@@ -398,7 +398,7 @@ def test_missing_truncated_damaged_foreign_and_mixed_shards_are_named(shards, re
     shards[1].write_bytes(content[:where] + bytes([content[where] ^ 1]) + content[where + 1 :])
     with pytest.raises(UserError, match=r"0001\.h5 is damaged: column 'beta'"):
         parent.open_shards(shards, recipe).check()
-    with mapped.writing(shards[1], parent.COLUMNS, 333) as append:
+    with memory_map.writing(shards[1], parent.COLUMNS, 333) as append:
         append(dict.fromkeys(parent.COLUMNS, np.ones(333)))
     with pytest.raises(UserError, match=r"0001\.h5 does not say from what it was made"):
         parent.open_shards(shards, recipe)

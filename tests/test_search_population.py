@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from mocksed.columns import Flag
 from mocksed.cosmology import Cosmology, age_max, t_univ
+from mocksed.files.columns import Flag
 from mocksed.galaxies.lightcone import LightCone
 from mocksed.relations import Relations
 from mocksed.search import balance

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from mocksed import mapped, storage
 from mocksed.errors import UserError
+from mocksed.files import memory_map, storage
 from mocksed.search import parent, tree
 from mocksed.search.kdtree import find
 from mocksed.search.metric import METRICS
@@ -26,7 +26,9 @@ def shards(tmp_path, columns):
     """Three shards of the columns; the names are not in the order of the rows, and one is empty."""
     paths = [tmp_path / "parent" / f"{name}.h5" for name in ("b", "a", "c")]
     for path, (start, stop) in zip(paths, ((0, 20), (20, 20), (20, 50)), strict=True):
-        with mapped.writing(path, parent.COLUMNS, stop - start, {"recipe": RECIPE, "rows": [start, stop]}) as append:
+        with memory_map.writing(
+            path, parent.COLUMNS, stop - start, {"recipe": RECIPE, "rows": [start, stop]}
+        ) as append:
             append({name: values[start:stop] for name, values in columns.items()})
     return paths
 
@@ -158,7 +160,7 @@ def test_json_of_something_else(shards, files):
 @pytest.mark.parametrize("problem", ["missing", "truncated", "damaged", "no column", "another config"])
 def test_a_bad_parent_leaves_nothing(shards, files, columns, problem):
     last, recipe = shards[-1], RECIPE
-    content, table = last.read_bytes(), mapped.read(last)
+    content, table = last.read_bytes(), memory_map.read(last)
     if problem == "missing":
         last.unlink()
     elif problem == "truncated":
@@ -169,7 +171,7 @@ def test_a_bad_parent_leaves_nothing(shards, files, columns, problem):
     else:
         names = [name for name in parent.COLUMNS if problem != "no column" or name != "beta"]
         recipe = RECIPE if problem == "no column" else RECIPE | {"seed": 2}
-        with mapped.writing(last, names, 30, {"recipe": recipe, "rows": [20, 50]}) as append:
+        with memory_map.writing(last, names, 30, {"recipe": recipe, "rows": [20, 50]}) as append:
             append({name: columns[name][20:] for name in names})
     with pytest.raises(UserError, match=r"c\.h5.*[Rr]emove"):
         write(shards, files)

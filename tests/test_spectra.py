@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from mocksed import catalog, provenance, spectra, storage
+from mocksed import catalog, digest, spectra
 from mocksed.errors import UserError
-from mocksed.sps import engines
+from mocksed.files import provenance, storage
+from mocksed.sps import from_config
 from mocksed.sps.engine import Engine
 from mocksed.sps.model import Model
 
@@ -204,7 +205,7 @@ def test_the_spectra_of_a_run_say_what_made_them(run):
     about = storage.metadata(spectra_of(run, 0))
     assert {key: about[key] for key in ABOUT} == ABOUT
     assert about["ssp_table"]["file"] == "table.h5"
-    assert about["ssp_table"]["sha256"] == provenance.sha256(run / "table.h5")
+    assert about["ssp_table"]["sha256"] == digest.sha256(run / "table.h5")
     assert about["sps_model"]["dust_type"] == "kriek_conroy"
     assert about.keys() == {"mocksed_version", "wavelength", "engine", "sps_model", "ssp_table", *ABOUT}
 
@@ -374,7 +375,7 @@ def test_shards_with_and_without_realisations_are_not_mixed(run, copy, stored):
 @pytest.mark.fsps
 def test_spectra_of_a_run_with_fsps(tmp_path, columns):
     sps = {"engine": "fsps", "table": "not used", "imf_type": 1, "dust_type": "kriek_conroy", "igm": "madau1995"}
-    engine = engines.of(sps)
+    engine = from_config.of(sps)
     few = {name: values[:4] for name, values in columns.items()}
     about = ABOUT | provenance.of_engine(engine, sps) | spectra.in_catalogue(sps, LIMITS)
     shard = tmp_path / "results/demo/catalog/0000.parquet"

@@ -3,9 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mocksed import photometry
 from mocksed.cosmology import AGE_MARGIN
-from mocksed.sps import derived, dust
+from mocksed.sps import derived, dust, photometry
 from mocksed.sps.engine import Engine
 from mocksed.sps.model import DUST_TYPE, LIMITS, SLOPED, Model
 

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from threadpoolctl import threadpool_limits
 
-from mocksed import photometry
 from mocksed.cosmology import AGE_MARGIN
 from mocksed.errors import UserError
-from mocksed.sps import derived, engines, fsps, table, weights
+from mocksed.sps import derived, from_config, fsps, photometry, table, weights
 from mocksed.sps.engine import Engine, blocks
 from mocksed.sps.model import LIMITS, SLOPED, Model
 from mocksed.sps.nebular import draw_lines
@@ -245,9 +244,9 @@ def test_every_model_is_as_fsps_computes_it(engine, model):
 
 @pytest.mark.fsps
 def test_the_reference_engine_agrees(engine, root):
-    reference = engines.of({"engine": "fsps", "imf_type": 1})
+    reference = from_config.of({"engine": "fsps", "imf_type": 1})
     assert isinstance(
-        engines.of({"engine": "table", "table": str(root / "resources/ssp_padova_kurucz_chabrier.h5")}), Engine
+        from_config.of({"engine": "table", "table": str(root / "resources/ssp_padova_kurucz_chabrier.h5")}), Engine
     )
     parameters = list(random_parameters(8, engine.table.log_zmet_range, seed=5).values())
     parameters[4] = parameters[4] / 4.0

@@ -3,8 +3,10 @@ import photerr
 import pytest
 from numpy.testing import assert_allclose
 
-from mocksed import cli, config, filters, resources
+from mocksed import cli
 from mocksed.errors import UserError
+from mocksed.run import configuration, cost
+from mocksed.sps import filters
 from mocksed.survey import bands, noise
 from mocksed.survey.bands import Band, presets
 
@@ -16,13 +18,13 @@ def _in_root(root, monkeypatch):
     monkeypatch.chdir(root)
 
 
-def load(schema, survey, **others):
-    return config.load({"run": "test", "photometry": {"filters": FILTERS}, "survey": survey, **others}, schema)
+def load(survey, **others):
+    return configuration.load({"run": "test", "photometry": {"filters": FILTERS}, "survey": survey, **others})
 
 
-def problem(schema, survey, **others):
+def problem(survey, **others):
     with pytest.raises(UserError) as error:
-        load(schema, survey, **others)
+        load(survey, **others)
     return str(error.value)
 
 
@@ -49,34 +51,34 @@ def test_the_depth_of_a_visit_is_that_of_photerr():
     assert_allclose(first["lsst_baseline_r"].visits, 18.1)
 
 
-def test_without_presets_and_depths_there_is_no_survey(schema):
-    loaded = load(schema, {})
+def test_without_presets_and_depths_there_is_no_survey():
+    loaded = load({})
     assert not bands.is_asked_for(loaded)
     assert bands.of_config(loaded) == []
-    assert "survey" not in resources.plan(loaded)
+    assert "survey" not in cost.plan(loaded)
 
 
-def test_a_preset_is_used_for_the_filters_of_the_run(schema):
-    loaded = load(schema, {"presets": ["lsst_y10", "euclid_wide"]})
+def test_a_preset_is_used_for_the_filters_of_the_run():
+    loaded = load({"presets": ["lsst_y10", "euclid_wide"]})
     found = bands.of_config(loaded)
     assert [band.name for band in found] == ["lsst_baseline_g", "lsst_baseline_r", "Euclid-VIS"]
     assert found[2] == Band("Euclid-VIS", 26.2, 1.0, 0.04, 0.13)
     assert bands.sources(loaded)["euclid_wide"]["url"] == "https://arxiv.org/abs/2108.01201"
-    assert resources.plan(loaded)["survey"].jobs == loaded["galaxies"]["shards"]
+    assert cost.plan(loaded)["survey"].jobs == loaded["galaxies"]["shards"]
 
 
-def test_check_says_which_filters_it_is_of(schema):
-    assert bands.preview(load(schema, {})) == []
-    said = bands.preview(load(schema, {"presets": ["euclid_wide"], "depths": {"jwst_f115w": 28}}))
+def test_check_says_which_filters_it_is_of():
+    assert bands.preview(load({})) == []
+    said = bands.preview(load({"presets": ["euclid_wide"], "depths": {"jwst_f115w": 28}}))
     assert said == [
         "survey: Euclid-VIS, jwst_f115w; not in photometry.filters, and so left out: Euclid-Y, Euclid-J, Euclid-H"
     ]
 
 
-def test_depths_of_ones_own_take_the_place_of_presets(schema):
+def test_depths_of_ones_own_take_the_place_of_presets():
     survey = {"presets": ["lsst_y10"], "depths": {"lsst_baseline_r": 25.0, "jwst_f115w": 28.0}}
     survey |= {"gamma": {"jwst_f115w": 0.035}, "fwhm": {"jwst_f115w": 0.05, "lsst_baseline_g": 0.8}}
-    g, r, f115w = bands.of_config(load(schema, survey))
+    g, r, f115w = bands.of_config(load(survey))
     known = {band.name: band for band in presets()["lsst_y10"].bands}
     assert g == Band(**{**vars(known["lsst_baseline_g"]), "fwhm": 0.8})
     assert (r.visits, r.gamma, r.fwhm) == (181.0, 0.039, known["lsst_baseline_r"].fwhm)
@@ -126,23 +128,23 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_cannot_be_is_said_in_one_line(schema, name):
+def test_what_cannot_be_is_said_in_one_line(name):
     survey, expected = WRONG[name]
-    said = problem(schema, survey)
+    said = problem(survey)
     assert said.startswith("the configuration has a problem:\n")
     for text in expected:
         assert text in said
 
 
-def test_apertures_need_the_width_of_each_psf(schema):
+def test_apertures_need_the_width_of_each_psf():
     survey = {"presets": ["jades_deep"], "aperture": "gaap"}
-    said = problem(schema, survey, morphology={"write": True})
+    said = problem(survey, morphology={"write": True})
     assert "survey.fwhm: missing for jwst_f090w; survey.aperture gaap needs the width of their PSF" in said
-    load(schema, survey | {"fwhm": {"jwst_f090w": 0.04}}, morphology={"write": True})
+    load(survey | {"fwhm": {"jwst_f090w": 0.04}}, morphology={"write": True})
 
 
-def test_all_problems_come_at_once(schema):
-    said = problem(schema, {"presets": ["euclid"], "depths": {"lsst_baseline_y": 24, "jwst_f115w": 99}})
+def test_all_problems_come_at_once():
+    said = problem({"presets": ["euclid"], "depths": {"lsst_baseline_y": 24, "jwst_f115w": 99}})
     assert "has 3 problems" in said
 
 

@@ -9,7 +9,7 @@ from scipy import stats
 
 from mocksed.survey import noise
 from mocksed.survey.bands import Band, presets
-from mocksed.survey.stage import flux_of
+from mocksed.survey.fluxes import flux_of
 
 SIGMA_SYS = 0.005
 MAGNITUDES = np.linspace(15.0, 32.0, 200)

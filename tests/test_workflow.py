@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from mocksed import __version__, diagnostics, mapped, resources, storage
-from mocksed import config as configuration
-from mocksed.columns import COLUMNS
+from mocksed import __version__, diagnostics
 from mocksed.cosmology import Cosmology, age_max
+from mocksed.files import memory_map, storage
+from mocksed.files.columns import COLUMNS
+from mocksed.run import configuration, cost
 from mocksed.search import KINDS
 from tests.runs import PARENTS, STAGES, VARIANTS, Workflow
 
@@ -105,8 +106,8 @@ def test_every_file_says_where_its_numbers_come_from(tiny):
     for path in tiny.files():
         if path.suffix == ".parquet":
             said[path] = storage.metadata(path)
-        elif path.suffix == mapped.SUFFIX:
-            said[path] = mapped.read(path).metadata
+        elif path.suffix == memory_map.SUFFIX:
+            said[path] = memory_map.read(path).metadata
         elif path.suffix == ".png":
             with Image.open(path) as image:
                 said[path] = json.loads(image.info["Description"])
@@ -209,8 +210,8 @@ def test_large_runs_are_planned_at_once(root, name):
     assert time.monotonic() - start < 20.0
     # the plan of the cost model has the same jobs
     listed = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE))
-    config = configuration.load(root / f"config/{name}.yaml", root / "workflow/schemas/config.schema.yaml")
-    planned = {rule: str(need.jobs) for rule, need in resources.plan(config).items()}
+    config = configuration.load(root / f"config/{name}.yaml")
+    planned = {rule: str(need.jobs) for rule, need in cost.plan(config).items()}
     assert planned == {rule: n for rule, n in listed.items() if rule not in ("all", "total")}
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mocksed import storage
 from mocksed.diagnostics import comparison
+from mocksed.files import storage
 from tests.runs import VARIANTS, Workflow
 
 pytestmark = pytest.mark.slow

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mocksed import storage
+from mocksed.files import storage
 from mocksed.sps import table
 from tests.runs import Workflow
 

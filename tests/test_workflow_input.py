@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from mocksed.columns import Flag
+from mocksed.files.columns import Flag
 from mocksed.galaxies.given import AV_OF_DUST2
 from mocksed.search.given import TOLERANCES
 from tests.runs import Workflow, survey

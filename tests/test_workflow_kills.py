@@ -7,7 +7,7 @@ import subprocess
 import pyarrow as pa
 import pytest
 
-from mocksed import storage
+from mocksed.files import storage
 from tests.runs import PATIENCE_S, cloned, same, wait_for
 
 pytestmark = pytest.mark.slow

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from mocksed import storage
+from mocksed.files import storage
 from tests.runs import Workflow
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from mocksed import storage
+from mocksed.files import storage
 from tests.runs import SPECTRA, STAGES, Workflow, same, survey
 
 pytestmark = pytest.mark.slow

@@ -1,5 +1,5 @@
 # On SLURM, before anything is submitted: the jobs that a killed Snakemake left in the queue would do the same work.
-from mocksed import slurm
+from mocksed.run import slurm
 
 
 onstart:

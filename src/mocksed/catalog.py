@@ -11,8 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mocksed import photometry, realisations, storage
-from mocksed.columns import (
+from mocksed import realisations
+from mocksed.cosmology import AGE_MARGIN, Cosmology, age_max, distance_modulus
+from mocksed.errors import UserError
+from mocksed.files import storage
+from mocksed.files.columns import (
     INTRINSIC,
     Flag,
     equivalent_width_column,
@@ -21,16 +24,14 @@ from mocksed.columns import (
     magnitude_column,
     rest_frame_column,
 )
-from mocksed.cosmology import AGE_MARGIN, Cosmology, age_max, distance_modulus
-from mocksed.errors import UserError
-from mocksed.filters import Filter
-from mocksed.jobs import Progress
-from mocksed.lines import indices
+from mocksed.progress import Progress
 from mocksed.search import given
 from mocksed.search.draw import ASKED
 from mocksed.search.metric import Metric
 from mocksed.search.parent import FSPS
-from mocksed.sps import igm
+from mocksed.sps import igm, photometry
+from mocksed.sps.filters import Filter
+from mocksed.sps.lines import indices
 from mocksed.sps.table import LSUN
 from mocksed.sps.weights import mean_sfr_per_mass_formed
 from mocksed.uvj import in_box
@@ -244,7 +245,7 @@ def lines(
     columns : mapping of str to ndarray of shape (n, )
         As for `spectra`, and ``redshift``.
     names : sequence of str, or "all"
-        Names that `mocksed.lines.slug` takes.
+        Names that `mocksed.sps.lines.slug` takes.
     engine : Engine or ReferenceEngine
         The stellar population model.
     cosmo : Cosmology

@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml
 
-from mocksed import __version__, columns, config, launch, measured, planning
+from mocksed import __version__
+from mocksed.config import checks, reference
 from mocksed.errors import UserError
-
-SCHEMA = Path("workflow/schemas/config.schema.yaml")
+from mocksed.files import columns
+from mocksed.run import configuration, launch, planning, usage
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,7 +68,6 @@ def add_command(
     """Add a command and return its parser, for further options; most commands take a config file."""
     command: argparse.ArgumentParser = commands.add_parser(name, help=help_, description=help_)
     command.set_defaults(command=function)
-    command.add_argument("--schema", type=Path, default=SCHEMA, help="schema of the config (default: %(default)s)")
     if configfile:
         command.add_argument("--configfile", type=Path, required=True, metavar="F", help="the config, a YAML file")
     return command
@@ -142,7 +142,7 @@ def check(args: argparse.Namespace) -> None:
                 yield f"sps.table: {str(error).removesuffix('.')}"
 
     def galaxies(loaded: dict[str, Any]) -> Iterator[str]:
-        spec = config.table_of(loaded)
+        spec = checks.table_of(loaded)
         if spec is not None:
             from mocksed.galaxies.preview import preview  # it takes seconds to import
 
@@ -157,7 +157,7 @@ def check(args: argparse.Namespace) -> None:
             except UserError as error:
                 yield str(error)
 
-    loaded = config.load(args.configfile, args.schema, further=(ssp_table, galaxies, launcher))
+    loaded = configuration.load(args.configfile, further=(ssp_table, galaxies, launcher))
     note_extrapolated(loaded)
     lines += bands.preview(loaded)
     print(*lines, "ok", sep="\n")
@@ -179,7 +179,7 @@ def note_extrapolated(loaded: dict[str, Any]) -> None:
 
 def report_path(args: argparse.Namespace) -> None:
     """Print where the HTML report of a config goes."""
-    loaded = config.load(args.configfile, args.schema)
+    loaded = configuration.load(args.configfile)
     print(Path(loaded["results"], loaded["run"], "report.html"))
 
 
@@ -188,16 +188,16 @@ def plan(args: argparse.Namespace) -> None:
     if args.check is None and args.configfile is None:
         raise UserError("name a config: mocksed plan --configfile F. Those of the project are in config/.")
     path = args.configfile or planning.config_of(args.check)
-    loaded = config.load(path, args.schema, to_plan=True)
+    loaded = configuration.load(path, to_plan=True)
     if args.check is None:
         print(planning.table(loaded), end="")
     else:
-        print(planning.comparison(loaded, measured.of_run(args.check)), end="")
+        print(planning.comparison(loaded, usage.of_run(args.check)), end="")
 
 
 def list_filters(args: argparse.Namespace) -> None:
     """Print the filters that are known by name."""
-    from mocksed import filters  # no other command reads curves
+    from mocksed.sps import filters  # no other command reads curves
 
     print(f"{'filter':28s} {'pivot [A]':>10s} {'from':>10s} {'to':>10s}")
     for band in map(filters.load, filters.available()):
@@ -206,10 +206,9 @@ def list_filters(args: argparse.Namespace) -> None:
 
 def list_lines(args: argparse.Namespace) -> None:
     """Print the emission lines by name."""
-    from mocksed import lines
-    from mocksed.sps import table
+    from mocksed.sps import lines, table
 
-    loaded = config.load(args.configfile or {"run": "lines"}, args.schema)
+    loaded = configuration.load(args.configfile or {"run": "lines"})
     names, wavelength = table.read_lines(loaded["sps"]["table"])
     print(f"{'line':16s} {'vacuum [A]':>11s}  name in FSPS")
     for name, centre in zip(names, wavelength, strict=True):
@@ -218,13 +217,13 @@ def list_lines(args: argparse.Namespace) -> None:
 
 def list_surveys(args: argparse.Namespace) -> None:
     """Print the surveys whose depths are known."""
-    from mocksed.survey import stage
+    from mocksed.survey import fluxes
     from mocksed.survey.bands import presets
 
-    sigma_sys = config.load({"run": "surveys"}, args.schema)["survey"]["sigma_sys"]
+    sigma_sys = configuration.load({"run": "surveys"})["survey"]["sigma_sys"]
     for preset in presets().values():
         print(f"{preset.name}: {preset.is_}\n  {preset.source}, {preset.url}")
-        for name, limit in stage.limits(preset.bands, {"unit": "uJy", "sigma_sys": sigma_sys}).items():
+        for name, limit in fluxes.limits(preset.bands, {"unit": "uJy", "sigma_sys": sigma_sys}).items():
             print(f"  {name:20s} {limit['mag']:6.2f}")
 
 
@@ -235,22 +234,22 @@ def list_columns(args: argparse.Namespace) -> None:
 
 def list_relations(args: argparse.Namespace) -> None:
     """Print the scaling relations."""
-    from mocksed.relations import reference
+    from mocksed.config import relations_page
 
-    print(reference.markdown(), end="")
+    print(relations_page.markdown(), end="")
 
 
 def list_sky_data(args: argparse.Namespace) -> None:
     """Print what has been observed of galaxies."""
-    from mocksed.sky import reference
+    from mocksed.sky import reference as sky
 
-    print(reference.markdown(), end="")
+    print(sky.markdown(), end="")
 
 
 def spectra_of_run(args: argparse.Namespace) -> None:
     """Compute the spectra of some galaxies of a finished run anew."""
     from mocksed import spectra
-    from mocksed.jobs import progress
+    from mocksed.progress import progress
 
     if args.plot:
         _plot_spectra(args)
@@ -262,7 +261,7 @@ def spectra_of_run(args: argparse.Namespace) -> None:
         if args.observed is None:
             spectra.write_of_run(output, args.run, args.ids, *common)
         else:
-            from mocksed import observed
+            from mocksed.survey import observed
 
             observed.write_of_run(output, args.run, args.ids, _instrument(args.observed), *common)
     print(output)
@@ -285,10 +284,12 @@ _MOST_DRAWN = 8
 
 def _plot_spectra(args: argparse.Namespace) -> None:
     """Draw the spectra of some galaxies of a finished run."""
-    from mocksed import filters, provenance, spectra, storage
+    from mocksed import spectra
     from mocksed.cosmology import Cosmology
     from mocksed.diagnostics import spectra as plot
     from mocksed.diagnostics import style
+    from mocksed.files import provenance, storage
+    from mocksed.sps import filters
 
     if len(args.ids) > _MOST_DRAWN:
         raise UserError(f"--plot: {len(args.ids)} galaxies have no room; expected {_MOST_DRAWN} identifiers at most.")
@@ -321,7 +322,7 @@ def _instrument(text: str) -> dict[str, Any]:
 
 def config_docs(args: argparse.Namespace) -> None:
     """Print the reference of the config."""
-    print(config.docs(args.schema), end="")
+    print(reference.markdown(), end="")
 
 
 if __name__ == "__main__":

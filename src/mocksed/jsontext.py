@@ -12,7 +12,8 @@ def dumps(content: object, **layout: Any) -> str:
     Raises
     ------
     ValueError
-        If a number is not finite. Where that means that there is none, `mocksed.storage.plain` makes it null first.
+        If a number is not finite. Where that means that there is none, `mocksed.files.storage.plain` makes it null
+        first.
 
     """
     try:

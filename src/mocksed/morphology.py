@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mocksed.columns import MORPHOLOGY
 from mocksed.cosmology import Cosmology, comoving_distance
 from mocksed.errors import UserError
+from mocksed.files.columns import MORPHOLOGY
 from mocksed.relations.scatter import Gaussian
 from mocksed.rng import Stage, uniforms
 
@@ -112,8 +112,8 @@ def shapes(
     galaxies : mapping of str to ndarray of shape (n, )
         ``galaxy_id``, ``redshift``, ``log_mstar``, ``quiescent``, and ``realisation`` where there is one.
     given : mapping of str to ndarray of shape (n, )
-        Those of `mocksed.columns.MORPHOLOGY` that the table has, NaN where a row has none. A radius follows from the
-        other one and the axis ratio where one of them is given.
+        Those of `mocksed.files.columns.MORPHOLOGY` that the table has, NaN where a row has none. A radius follows
+        from the other one and the axis ratio where one of them is given.
     seed : int
         The seed of the run.
     cosmo : Cosmology
@@ -122,7 +122,7 @@ def shapes(
     Returns
     -------
     dict of ndarrays of shape (n, )
-        `mocksed.columns.MORPHOLOGY` without those given; ``re_maj`` is NaN at redshift 0.
+        `mocksed.files.columns.MORPHOLOGY` without those given; ``re_maj`` is NaN at redshift 0.
 
     Raises
     ------

@@ -12,13 +12,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from mocksed import __version__, catalog, provenance, realisations, storage
+from mocksed import __version__, catalog, digest, realisations
+from mocksed.atomic import replacing
 from mocksed.errors import UserError, no_file, suggestion
-from mocksed.jobs import Progress, log
-from mocksed.sps import engines
+from mocksed.files import provenance, storage
+from mocksed.files.storage import parquet_writer, to_table
+from mocksed.progress import Progress, log
+from mocksed.sps import from_config
 from mocksed.sps.engine import Engine
 from mocksed.sps.fsps import ReferenceEngine
-from mocksed.storage import parquet_writer, replacing, to_table
 
 NEEDED = (
     "galaxy_id",
@@ -55,7 +57,7 @@ def in_catalogue(sps: Mapping[str, Any], limits: Sequence[float]) -> dict[str, A
 def recipe(
     catalogue: Path | str,
     ssp_table: Path | str | None = None,
-    engine_of: Callable[[Mapping[str, Any]], Engine | ReferenceEngine] = engines.of,
+    engine_of: Callable[[Mapping[str, Any]], Engine | ReferenceEngine] = from_config.of,
 ) -> Recipe:
     """Return the recipe that a shard of a catalogue holds.
 
@@ -66,7 +68,7 @@ def recipe(
     ssp_table : path, optional
         Where its SSP table is now, by default where it was.
     engine_of : callable
-        Returns the engine of a config's ``sps``: `mocksed.sps.engines.of`, or one that has it already.
+        Returns the engine of a config's ``sps``: `mocksed.sps.from_config.of`, or one that has it already.
 
     Raises
     ------
@@ -98,7 +100,7 @@ def _check_table(catalogue: Path | str, table: str, made_with: Mapping[str, Any]
         raise UserError(
             f"{catalogue} was made with {expected}, which is not at {table}, seen from {Path.cwd()}. {hint}."
         )
-    if (found := provenance.sha256(table)) != made_with["sha256"]:
+    if (found := digest.sha256(table)) != made_with["sha256"]:
         raise UserError(
             f"{catalogue} was made with {expected}; {table} is another one, {found}. {hint}; or remove the catalogue "
             "and run again."

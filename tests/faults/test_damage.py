@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mocksed import mapped, spectra, stages, storage
+from mocksed import spectra
 from mocksed.diagnostics import catalogue
 from mocksed.errors import UserError
+from mocksed.files import memory_map, storage
+from mocksed.run.stages import search
 from mocksed.search import parent, tree
 from mocksed.search.metric import Metric
 from mocksed.sps import table
@@ -47,14 +49,14 @@ def of_spectra(path: Path) -> object:
 
 
 def of_parent(path: Path) -> object:
-    found = mapped.read(path)
+    found = memory_map.read(path)
     parent.open_shards([path], found.metadata["recipe"]).check()
     return found.metadata, found.n_rows, {name: found.column(name) for name in found.offset}
 
 
 def of_balance(path: Path) -> object:
     stored = storage.read_json(path)
-    return stored, stages.read_balance(str(path), stored["of"]).as_json()
+    return stored, search.read_balance(str(path), stored["of"]).as_json()
 
 
 def of_table(path: Path) -> object:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mocksed import mapped, storage
 from mocksed.errors import UserError
+from mocksed.files import memory_map, storage
 from mocksed.galaxies import table as galaxies
 from mocksed.galaxies.spec import TableSpec
 from mocksed.search import parent, tree
@@ -51,7 +51,7 @@ def json(path: Path) -> None:
 
 
 def parent_shard(path: Path) -> None:
-    with mapped.writing(path, ["age"], 100_000) as append:
+    with memory_map.writing(path, ["age"], 100_000) as append:
         append({"age": np.ones(100_000, np.float32)})
 
 

@@ -4,17 +4,18 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from mocksed import config as configuration
-from mocksed import launch, provenance, realisations, yamlfile
-from mocksed import resources as cost
+from mocksed import realisations, yamlfile
+from mocksed.config.checks import check_table_header
 from mocksed.errors import UserError
+from mocksed.files import provenance
+from mocksed.files.storage import shard_bounds
 from mocksed.galaxies import given
 from mocksed.galaxies.files import made_of
 from mocksed.relations import ARGUMENTS, BEHIND_BALANCE, used
+from mocksed.run import configuration, cost, launch
 from mocksed.search import KINDS
 from mocksed.search.metric import carries
 from mocksed.search.sampling import relations_behind
-from mocksed.storage import shard_bounds
 
 try:
     if workflow.is_main_process:
@@ -23,8 +24,7 @@ try:
             yamlfile.read(Path(path))
     cfg = configuration.load(
         config,
-        Path(workflow.basedir, "workflow/schemas/config.schema.yaml"),
-        further=(configuration.check_table_header,) if workflow.is_main_process else (),  # of all files there are
+        further=(check_table_header,) if workflow.is_main_process else (),  # of all files there are
     )
     if cfg["mpi"]["tasks"] > 1 and workflow.is_main_process:
         launch.check(cfg["mpi"]["launcher"])

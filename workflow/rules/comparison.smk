@@ -1,20 +1,20 @@
 # The run beside what the methods of 2021 make of the same galaxies. Each of these is a run of its own, <run>-<preset>,
 # with the same configuration but for what the preset decides.
-SCHEMA = Path(workflow.basedir, "workflow/schemas/config.schema.yaml")
+from mocksed.config import variant
 
 
 module drakos2021a:
     snakefile:
         "../run.smk"
     config:
-        configuration.variant(cfg, "drakos2021a", SCHEMA)
+        variant(cfg, "drakos2021a")
 
 
 module drakos2021b:
     snakefile:
         "../run.smk"
     config:
-        configuration.variant(cfg, "drakos2021b", SCHEMA)
+        variant(cfg, "drakos2021b")
 
 
 use rule * from drakos2021a exclude ssp_table as drakos2021a_*

@@ -1,9 +1,8 @@
 """Balance the weights with which star-forming galaxies take their models."""
 
-from mocksed import stages
-from mocksed.jobs import job
+from mocksed.run.jobs import job
+from mocksed.run.stages import search
 
 with job(snakemake.log[0], snakemake.threads):
-    params = snakemake.params
-    search = {**params.search, "config": snakemake.config}
-    stages.make_balance(search, params.trees, snakemake.output[0])
+    params = {**snakemake.params.search, "config": snakemake.config}
+    search.make_balance(params, snakemake.params.trees, snakemake.output[0])

@@ -2,7 +2,7 @@
 
 from mocksed.galaxies.spec import TableSpec
 from mocksed.galaxies.table import write_shards
-from mocksed.jobs import job
+from mocksed.run.jobs import job
 
 with job(snakemake.log[0]):
     write_shards(

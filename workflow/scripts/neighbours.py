@@ -1,6 +1,7 @@
 """Search for the parent points near what is asked of each galaxy, and take one."""
 
-from mocksed.launch import Work, run
+from mocksed.run.launch import run
+from mocksed.run.work import Work
 
 files = zip(snakemake.input.galaxies, snakemake.params.shards, snakemake.output, strict=True)
 shards = [{"galaxies": galaxies, "shard": shard, "output": path} for galaxies, shard, path in files]

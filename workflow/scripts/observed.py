@@ -1,6 +1,7 @@
 """Write what an instrument sees of shards of the catalogue."""
 
-from mocksed.launch import Work, run
+from mocksed.run.launch import run
+from mocksed.run.work import Work
 
 files = zip(snakemake.input.catalog, snakemake.params.shards, snakemake.output, strict=True)
 shards = [{"catalog": catalog, "shard": shard, "output": path} for catalog, shard, path in files]

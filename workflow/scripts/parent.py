@@ -1,6 +1,7 @@
 """Draw shards of a parent catalogue and compute what their points look like."""
 
-from mocksed.launch import Work, run
+from mocksed.run.launch import run
+from mocksed.run.work import Work
 
 params = snakemake.params
 shards = [{**shard, "output": path} for shard, path in zip(params.shards, snakemake.output, strict=True)]

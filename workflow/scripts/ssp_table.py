@@ -1,6 +1,6 @@
 """Let FSPS write the SSP table."""
 
-from mocksed.jobs import job
+from mocksed.run.jobs import job
 from mocksed.sps import make_table
 
 with job(snakemake.log[0]):

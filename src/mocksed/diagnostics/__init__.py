@@ -80,7 +80,7 @@ def check_inputs(
     catalogue, parent : sequences of path
         As for `read_sample`.
     about, sps : mappings
-        As for `mocksed.provenance.expected_of_catalogue`.
+        As for `mocksed.files.provenance.expected_of_catalogue`.
     recipe : mapping
         The arguments of `mocksed.search.parent.recipe` of the star-forming parent.
 

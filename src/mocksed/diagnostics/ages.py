@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mocksed.columns import FLAG_DESCRIPTIONS, Flag
 from mocksed.cosmology import Cosmology, t_univ
 from mocksed.diagnostics import bins, style
 from mocksed.diagnostics.catalogue import Arrays, Sample, thin
 from mocksed.diagnostics.settings import Settings
+from mocksed.files.columns import FLAG_DESCRIPTIONS, Flag
 from mocksed.realisations import COLUMN
 
 COLUMNS = ("redshift", "quiescent", "age", "tau", "dust_index", "flags")

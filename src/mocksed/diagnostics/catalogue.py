@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mocksed import mapped, provenance, storage
+from mocksed.files import memory_map, provenance, storage
 from mocksed.realisations import COLUMN
 
 Arrays = dict[str, NDArray]
@@ -58,7 +58,7 @@ def check(paths: Sequence[Path | str], about: Mapping[str, Any], sps: Mapping[st
     paths : sequence of path
         The shards.
     about, sps : mappings
-        As for `mocksed.provenance.expected_of_catalogue`.
+        As for `mocksed.files.provenance.expected_of_catalogue`.
 
     """
     for number, path in enumerate(paths):
@@ -74,7 +74,7 @@ def count_rows(paths: Sequence[Path | str]) -> int:
         If a file is missing or damaged.
 
     """
-    return sum(mapped.read(path).n_rows if _is_mapped(path) else storage.count_rows(path) for path in paths)
+    return sum(memory_map.read(path).n_rows if _is_mapped(path) else storage.count_rows(path) for path in paths)
 
 
 def read(paths: Sequence[Path | str], columns: Sequence[str], max_rows: int) -> Arrays:
@@ -87,7 +87,7 @@ def read(paths: Sequence[Path | str], columns: Sequence[str], max_rows: int) -> 
     Parameters
     ----------
     paths : sequence of path
-        The shards, in order: Parquet, or memory-mapped tables (`mocksed.mapped`).
+        The shards, in order: Parquet, or memory-mapped tables (`mocksed.files.memory_map`).
     columns : sequence of str
         Columns to read. Null becomes NaN.
     max_rows : int
@@ -178,13 +178,13 @@ def _batches(path: Path | str, columns: Sequence[str], first_row: int) -> Iterat
 
 
 def _is_mapped(path: Path | str) -> bool:
-    return Path(path).suffix == mapped.SUFFIX
+    return Path(path).suffix == memory_map.SUFFIX
 
 
 def _mapped_batches(
     path: Path | str, columns: Sequence[str], first_row: int
 ) -> Iterator[tuple[Arrays, NDArray[np.int64]]]:
-    table = mapped.read(path)
+    table = memory_map.read(path)
     table.check(columns)
     arrays = {name: table.column(name) for name in columns}
     for start in range(0, table.n_rows, storage.ROW_GROUP):

@@ -10,14 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mocksed import catalog, filters
+from mocksed import catalog
 from mocksed.cosmology import Cosmology
 from mocksed.diagnostics import style
 from mocksed.diagnostics.catalogue import Sample
 from mocksed.diagnostics.settings import Settings
-from mocksed.filters import Filter
-from mocksed.sps import engines, igm
+from mocksed.sps import filters, from_config, igm
 from mocksed.sps.engine import Engine
+from mocksed.sps.filters import Filter
 from mocksed.sps.fsps import ReferenceEngine
 
 COLUMNS = (
@@ -96,7 +96,7 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
     photometry = settings.photometry
     own = photometry.get("filter_files", {}), photometry.get("filter_units", {})
     return _figure(
-        columns, panels, engines.of(settings.sps), Cosmology(**settings.cosmology), settings.sps["igm"],
+        columns, panels, from_config.of(settings.sps), Cosmology(**settings.cosmology), settings.sps["igm"],
         filters.select(photometry.get("filters", ()), *own), lines=photometry.get("lines", True),
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mocksed import jsontext, storage
+from mocksed import atomic, jsontext
 
 # Okabe & Ito (2008), distinct for all common forms of colour vision
 STAR_FORMING = "#0072B2"
@@ -103,11 +103,11 @@ def save(drawn: Figure, png: Path | str, pdf: Path | str | None = None, about: M
 
     """
     said = jsontext.dumps(about, sort_keys=True) if about else None
-    with storage.replacing(png) as temporary:
+    with atomic.replacing(png) as temporary:
         drawn.savefig(temporary, dpi=150, metadata={"Software": None, "Description": said})
     if pdf is None:
         return
-    with storage.replacing(pdf) as temporary:
+    with atomic.replacing(pdf) as temporary:
         drawn.savefig(temporary, dpi=150, metadata={"CreationDate": None, "Subject": said})
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mocksed import filters, storage
 from mocksed.cosmology import Cosmology, comoving_distance
 from mocksed.errors import UserError
 from mocksed.export.source import Rows, Source, unit
+from mocksed.files import storage
+from mocksed.sps import filters
 
 log = logging.getLogger("mocksed")
 
@@ -29,7 +30,7 @@ class Made:
     make : callable
         Returns the client's column, given those as arrays of shape (n, ).
     unit : str
-        As `mocksed.columns.Column` has it.
+        As `mocksed.files.columns.Column` has it.
     description : str
         What it is.
 

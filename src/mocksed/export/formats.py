@@ -16,10 +16,11 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from mocksed import described, hdf5, jsontext, storage
-from mocksed.columns import vo_unit
+from mocksed import hdf5, jsontext
 from mocksed.errors import UserError
 from mocksed.export.source import Rows, description, unit
+from mocksed.files import storage, table_metadata
+from mocksed.files.columns import vo_unit
 
 Write = Callable[[Path, Rows], None]
 
@@ -33,7 +34,7 @@ _LINE = 57  # bytes that are a line of 76 letters in base64
 def parquet(path: Path, rows: Rows) -> None:
     """Write Parquet as that of the pipeline, with units for astropy and TOPCAT."""
     schema = _told(rows)
-    lengths = {described.LENGTH + name.encode(): str(longest).encode() for name, longest in rows.longest.items()}
+    lengths = {table_metadata.LENGTH + name.encode(): str(longest).encode() for name, longest in rows.longest.items()}
     with storage.parquet_writer(path, schema.with_metadata({**schema.metadata, **lengths})) as writer:
         for block in rows.blocks():
             writer.write_table(block.cast(rows.schema), storage.ROW_GROUP)
@@ -126,7 +127,7 @@ def votable(path: Path, rows: Rows) -> None:
     """Write a VOTable whose rows are binary (BINARY2, in base64)."""
     dtypes = _dtypes(rows, "VOTable")
     lengths = {name: dtype.itemsize for name, dtype in dtypes.items() if dtype.kind == "S" and name in rows.longest}
-    head, _, tail = described.votable(_told(rows), lengths).partition("</TABLE>")
+    head, _, tail = table_metadata.votable(_told(rows), lengths).partition("</TABLE>")
     with open(path, "wb") as file:
         file.write(f'<?xml version="1.0" encoding="utf-8"?>\n{head}<DATA><BINARY2>'.encode())
         file.write(b'<STREAM encoding="base64">\n')

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mocksed import storage
+from mocksed import atomic
 from mocksed.errors import UserError, suggestion
 from mocksed.export import FILES, clients, file_name, formats, source
 from mocksed.export.source import Rows, Source
@@ -123,10 +123,10 @@ def write_of_run(
         _check_output(path, files)
     prepared = [(path, rows_of(part)) for path, part in parts.items()]
     for path, rows in prepared:
-        with storage.replacing(path) as temporary:
+        with atomic.replacing(path) as temporary:
             exporter.write(temporary, rows)
         for suffix, text in beside.items():
-            with storage.replacing(path.with_suffix(suffix)) as temporary:
+            with atomic.replacing(path.with_suffix(suffix)) as temporary:
                 temporary.write_text(text)
     return [path for path, _ in prepared]
 

@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mocksed import described, realisations, storage
+from mocksed import realisations
 from mocksed.errors import UserError, suggestion
 from mocksed.export.where import condition
+from mocksed.files import storage, table_metadata
 from mocksed.spectra import catalogue_of
 
 BLOCK = 65_536
@@ -213,9 +214,9 @@ def chosen(patterns: Sequence[str], schema: pa.Schema) -> list[str]:
 
 def unit(field: pa.Field) -> str:
     """Return the unit of a column, empty without one."""
-    return described.said(field, b"unit")
+    return table_metadata.said(field, b"unit")
 
 
 def description(field: pa.Field) -> str:
     """Return the description of a column."""
-    return described.said(field, b"description")
+    return table_metadata.said(field, b"description")

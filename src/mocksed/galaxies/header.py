@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from mocksed.columns import PREFIXES, RESERVED
 from mocksed.errors import UserError
+from mocksed.files.columns import PREFIXES, RESERVED
 from mocksed.galaxies import units
 from mocksed.galaxies.given import ERROR, SPELLINGS, looks_like
 from mocksed.galaxies.readers import Table

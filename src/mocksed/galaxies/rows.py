@@ -10,8 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mocksed import uvj
-from mocksed.columns import given_column, given_error_column
 from mocksed.errors import UserError
+from mocksed.files.columns import given_column, given_error_column
 from mocksed.galaxies.given import ERROR, SPELLINGS, to_error, to_quantity
 from mocksed.galaxies.mass_functions import draw_quiescent, quiescent_fraction
 from mocksed.galaxies.spec import TableSpec

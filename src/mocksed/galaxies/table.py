@@ -16,14 +16,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mocksed import provenance, rng, storage
+from mocksed import atomic, rng
+from mocksed.files import provenance, storage
 from mocksed.galaxies.header import STANDARD, header_of, not_used
 from mocksed.galaxies.mass_functions import draw_quiescent, quiescent_fraction
 from mocksed.galaxies.readers import CHUNK_ROWS, open_table
 from mocksed.galaxies.rows import normalise
 from mocksed.galaxies.spec import TableSpec
 from mocksed.galaxies.validation import validate
-from mocksed.jobs import progress
+from mocksed.progress import progress
 from mocksed.realisations import COLUMN, column_needed
 
 log = logging.getLogger("mocksed")
@@ -88,9 +89,9 @@ def write_shards(
 
         read = list(dict.fromkeys([*spec.roles().values(), *kept]))
         with ExitStack() as stack:
-            temporaries = [stack.enter_context(storage.replacing(path)) for path in outputs]
+            temporaries = [stack.enter_context(atomic.replacing(path)) for path in outputs]
             if report is not None:
-                storage.write_json(stack.enter_context(storage.replacing(report)), validation.report())
+                storage.write_json(stack.enter_context(atomic.replacing(report)), validation.report())
             with progress(validation.n_rows, "rows", "deal out") as bar:
                 rows = _used_rows(table.read(read, chunk_rows), kept, spec, seed, about, bar.update)
                 dealt = stack.enter_context(_dealt(rows, len(outputs), Path(outputs[0]).parent))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mocksed import digest
 from mocksed.errors import UserError, suggestion
 from mocksed.relations import table
 from mocksed.relations.published import BETA_RANGE, DUST_RANGE, LOG_US_RANGE, LOG_ZMET_RANGE, RELATIONS
@@ -201,8 +202,6 @@ def used(relations: Mapping[str, Any], quantities: Iterable[str]) -> dict[str, A
 
     `Relations.from_config` takes it. It has the SHA-256 of tables (``tables``), so that a changed one shows.
     """
-    from mocksed.provenance import sha256
-
     default = Relations()
     names = {}
     for quantity in quantities:
@@ -216,5 +215,5 @@ def used(relations: Mapping[str, Any], quantities: Iterable[str]) -> dict[str, A
         "scatter": {name: scales[name] for name in names if scales.get(name) is not None},
     }
     part |= {key: relations[key] for key in ("mass_imf", "sfr_imf") if relations.get(key, AS_PUBLISHED) != AS_PUBLISHED}
-    tables = {name: sha256(name) for name in names.values() if table.is_table(name)}
+    tables = {name: digest.sha256(name) for name in names.values() if table.is_table(name)}
     return part | ({"tables": tables} if tables else {})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mocksed.columns import Flag
+from mocksed.files.columns import Flag
 from mocksed.rng import Stage, uniforms
 from mocksed.search import given
 from mocksed.search.metric import Metric

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from mocksed.cosmology import AGE_MARGIN, age_max, t_univ
-from mocksed.jobs import Progress
+from mocksed.progress import Progress
 from mocksed.search import choice, draw
 from mocksed.search.cloud import Cloud, Search
 from mocksed.search.draw import NOTHING

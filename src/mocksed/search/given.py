@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-from mocksed.columns import GIVEN, Flag
+from mocksed.files.columns import GIVEN, Flag
 from mocksed.rng import Stage, uniforms
 
 Array = NDArray[np.float64]
@@ -52,7 +52,7 @@ def asked(galaxies: Mapping[str, NDArray], mode: str, seed: int) -> dict[str, Ar
     Returns
     -------
     dict of ndarrays of shape (n, )
-        By the names of `mocksed.columns.GIVEN`, NaN where nothing is given; without those that no galaxy has.
+        By the names of `mocksed.files.columns.GIVEN`, NaN where nothing is given; without those that no galaxy has.
 
     """
     given = {name: np.array(galaxies[f"given_{name}"], float) for name in columns(galaxies)}

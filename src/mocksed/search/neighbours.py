@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mocksed.cosmology import age_max, t_univ
-from mocksed.jobs import Progress
+from mocksed.progress import Progress
 from mocksed.rng import Stage, uniforms
 from mocksed.search import choice, draw
 from mocksed.search.balance import Balance

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed import jsontext, mapped, provenance
+from mocksed import digest, jsontext
 from mocksed import relations as rel
 from mocksed.cosmology import AGE_MARGIN, Cosmology, age_max, t_univ
 from mocksed.errors import UserError
-from mocksed.jobs import Progress
+from mocksed.files import memory_map, provenance
+from mocksed.progress import Progress
 from mocksed.relations import Relations
 from mocksed.rng import Stage, uniforms
 from mocksed.search.sampling import Distribution, Sampling, relations_behind, sampling_of
@@ -223,7 +224,7 @@ def recipe(
         "cosmology": cosmology,
         "relations": relations_behind(kind, sampling, relations),
         "sps_model": asdict(model),
-        "ssp_table_sha256": provenance.sha256(sps["table"]),
+        "ssp_table_sha256": digest.sha256(sps["table"]),
     }
     return json.loads(jsontext.dumps(result))  # type: ignore[no-any-return]
 
@@ -242,7 +243,7 @@ def write(
     Parameters
     ----------
     path : path
-        The file, see `mocksed.mapped`.
+        The file, see `mocksed.files.memory_map`.
     start, stop : int
         First row, and the one past the last.
     recipe : mapping
@@ -256,7 +257,7 @@ def write(
 
     """
     metadata = {**(about or {}), "recipe": recipe, "rows": [start, stop]}
-    with mapped.writing(path, COLUMNS, stop - start, metadata) as append:
+    with memory_map.writing(path, COLUMNS, stop - start, metadata) as append:
         drawn = 0
         for first in range(start, stop, BLOCK):
             ids = np.arange(first, min(first + BLOCK, stop))
@@ -323,14 +324,14 @@ class Catalogue:
 
     Attributes
     ----------
-    tables : tuple of mocksed.mapped.Table
+    tables : tuple of mocksed.files.memory_map.Table
         Its shards.
     bounds : ndarray of shape (n_shard + 1, )
         First row of each shard in the whole catalogue, and the one past the last.
 
     """
 
-    tables: tuple[mapped.Table, ...]
+    tables: tuple[memory_map.Table, ...]
     bounds: NDArray[np.int64]
 
     @property
@@ -377,7 +378,7 @@ def open_shards(paths: Sequence[Path | str], recipe: Recipe) -> Catalogue:
         If one is missing, truncated, made from another recipe or not the one that follows.
 
     """
-    tables = tuple(mapped.read(path) for path in paths)
+    tables = tuple(memory_map.read(path) for path in paths)
     bounds = [tables[0].metadata.get("rows", [0])[0]]
     for table in tables:
         check_recipe(table.path, table.metadata, recipe)

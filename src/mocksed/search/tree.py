@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from mocksed import jsontext, mapped, storage
+from mocksed import atomic, digest, jsontext
 from mocksed.errors import UserError
-from mocksed.jobs import Progress
+from mocksed.files import storage
+from mocksed.progress import Progress
 from mocksed.search import kdtree, parent
 from mocksed.search.kdtree import LEAF, KDTree
 from mocksed.search.metric import Metric
@@ -76,7 +77,7 @@ def write(
         if progress:
             progress.update(last - first)
     order, crc = kdtree.order(points), 0
-    with storage.replacing(leaves) as temporary, open(temporary, "wb") as file:
+    with atomic.replacing(leaves) as temporary, open(temporary, "wb") as file:
         npy.write_array_header_1_0(file, _header(stop - start, metric))
         for first in range(0, len(order), _LEAVES * LEAF):
             some = kdtree.leaves(points, age, payload, order[first : first + _LEAVES * LEAF], start)
@@ -113,7 +114,7 @@ def read(leaves: Path | str, about: Path | str, metric: Metric, start: int, stop
             f"{leaves} has {stored_leaves.dtype} of shape {stored_leaves.shape}, expected float32 of {expected_shape}. "
             f"{_REMOVE}"
         )
-    if mapped.checksum(leaves, stored_leaves.offset) != stored["crc32"]:
+    if digest.crc32(leaves, stored_leaves.offset) != stored["crc32"]:
         raise UserError(f"{leaves} is damaged: it has another checksum than {about} says. {_REMOVE}")
     return KDTree(stored_leaves, len(metric.scales))
 

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import ArrayLike, NDArray
 
-from mocksed import imf
+from mocksed import imf, shipped
 from mocksed.cosmology import Cosmology
 from mocksed.errors import UserError, suggestion
 from mocksed.sky import conversions
@@ -19,7 +19,7 @@ from mocksed.sky.laws import LAWS
 
 Array = NDArray[np.float64]
 
-FOLDER = Path("resources/sky")
+FOLDER = shipped.found("resources/sky")
 """Where the tables are, seen from the folder of the workflow."""
 
 OBSERVABLES = {
@@ -230,7 +230,7 @@ def by_observable(folder: str | Path = FOLDER) -> dict[str, list[Observed]]:
     """
     paths = sorted(Path(folder).glob("*.ecsv"))
     if not paths:
-        raise UserError(f"{folder} has no tables of observed data (*.ecsv). Go to the folder of the workflow.")
+        raise UserError(f"{folder} has no tables of observed data (*.ecsv).")
     tables = [read(path) for path in paths]
     return {name: [one for one in tables if one.observable == name] for name in OBSERVABLES}
 

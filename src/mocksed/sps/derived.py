@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed import filters, photometry
 from mocksed.compiled import njit, prange
+from mocksed.sps import filters, photometry
 from mocksed.sps.dust import V_BAND, Curve, transmission
 from mocksed.sps.model import LIMITS
 from mocksed.sps.nebular import NebularTables, add_continuum, add_lines, bracket, draw_lines, line_profiles

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from mocksed import photometry
 from mocksed.compiled import njit, prange
-from mocksed.sps import derived, dust, nebular
+from mocksed.sps import derived, dust, nebular, photometry
 from mocksed.sps.derived import Derived
 from mocksed.sps.dust import Curve, transmission
 from mocksed.sps.model import DEFAULT_MODEL, Model

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mocksed import photometry
 from mocksed.errors import UserError
 from mocksed.sps import nebular as gas
+from mocksed.sps import photometry
 from mocksed.sps.derived import Derived, bands, from_fluxes
 from mocksed.sps.dust import curve
 from mocksed.sps.model import DEFAULT_MODEL, DUST_TYPE, LIMITS, SFH, Model

@@ -25,12 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mocksed import __version__
+from mocksed.atomic import replacing
 from mocksed.errors import UserError
-from mocksed.jobs import log, progress
+from mocksed.progress import log, progress
 from mocksed.sps import fsps
 from mocksed.sps.model import Model
 from mocksed.sps.table import LYMAN_LIMIT, SSPTable, ionising_photons, read, write
-from mocksed.storage import replacing
 
 Array = NDArray[np.float64]
 

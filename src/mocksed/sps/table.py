@@ -12,9 +12,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed import hdf5, jsontext, provenance, storage
+from mocksed import digest, hdf5, jsontext
+from mocksed.atomic import replacing
 from mocksed.errors import UserError
-from mocksed.storage import replacing
 
 log = logging.getLogger("mocksed")
 
@@ -192,7 +192,7 @@ def checksums(table: SSPTable) -> dict[str, int]:
 def _checksum(content: object) -> int:
     if isinstance(content, np.ndarray):  # of numbers in the order of bytes that all machines of today have
         return zlib.crc32(np.ascontiguousarray(content).data, zlib.crc32(repr(content.shape).encode()))
-    return storage.checksum(content)
+    return digest.checksum(content)
 
 
 def read(path: Path | str) -> SSPTable:
@@ -269,7 +269,7 @@ def read_lines(path: Path | str) -> tuple[tuple[str, ...], Float64]:
 def check_shipped(path: Path | str) -> None:
     """Stop with a `UserError` if a file has the name of a table that comes with mocksed and is another one."""
     name = Path(path).name
-    if name in SHIPPED and (found := provenance.sha256(path)) != SHIPPED[name]:
+    if name in SHIPPED and (found := digest.sha256(path)) != SHIPPED[name]:
         raise UserError(
             f"{path} is not the SSP table that comes with mocksed under this name: its SHA-256 is {found}, expected "
             f"{SHIPPED[name]}. Restore it (git checkout {path}), or give a table of your own another name."

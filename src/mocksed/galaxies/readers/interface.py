@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from astropy.table import meta
 
-from mocksed.storage import ROW_GROUP
+from mocksed.files.storage import ROW_GROUP
 
 CHUNK_ROWS = ROW_GROUP
 """Rows read at a time; 50 MB of a table of 100 columns, of which reading takes several times as much."""

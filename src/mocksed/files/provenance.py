@@ -1,0 +1,209 @@
+"""Where numbers come from: what every output file says of the run and the model that made it.
+
+A stage adds what it knows and takes over the rest from the files that it reads, so that a file tells of all that it
+depends on. Nothing of it depends on dates or machines. A stage that reads a file compares (`check`) what the file says
+with what it would say if this run had made it: files of another configuration, of another clone with the same folder of
+results, or that somebody copied are never mixed in. Snakemake sees the same when it remembers what it did; the files do
+not depend on its memory.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mocksed import __version__, digest, jsontext, realisations
+from mocksed.errors import UserError
+from mocksed.files import storage
+from mocksed.sps.model import Model
+
+if TYPE_CHECKING:
+    from mocksed.sps.engine import Engine
+    from mocksed.sps.fsps import ReferenceEngine
+
+log = logging.getLogger("mocksed")
+
+KEYS = (
+    *("run", "seed", "cosmology", "realisations", "galaxies", "relations", "search"),
+    *("engine", "sps_model", "ssp_table", "fsps"),
+)
+"""What a file says and hands on, as far as it depends on it, beside the version of mocksed."""
+
+SHARD = "shard"
+"""Key of which shard of galaxies a file is, of how many: rows alone do not tell 1 of 2 from 1 of 4. Not handed on."""
+
+_OF_RUN = ("run", "seed", "cosmology")
+_OF_GALAXIES = ("seed", "cosmology", "realisations", "galaxies")
+
+
+def of_run(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what all files of a run say, from its complete configuration."""
+    return {key: config[key] for key in _OF_RUN}
+
+
+def of_galaxies(config: Mapping[str, Any], made_of: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what all files with galaxies say.
+
+    Parameters
+    ----------
+    config : mapping
+        The complete configuration.
+    made_of : mapping
+        What the galaxies are made of (`mocksed.galaxies.files.made_of`).
+
+    Returns
+    -------
+    dict
+        As `of_run`, and ``galaxies``; also ``realisations``, their indices, unless it is 0 alone.
+
+    """
+    indices = realisations.indices(config["realisations"])
+    about = of_run(config) | {"galaxies": dict(made_of)}
+    return about | ({"realisations": indices} if realisations.column_needed(indices) else {})
+
+
+def of_shard(number: int, n_shards: int) -> dict[str, Any]:
+    """Return what a file says of which shard of the galaxies it is."""
+    return {SHARD: [number, n_shards]}
+
+
+def expected_of_galaxies(about: Mapping[str, Any], shard: Sequence[int]) -> dict[str, Any]:
+    """Return what a file of galaxies says if it is of a run, for `check`.
+
+    Parameters
+    ----------
+    about : mapping
+        What files of the run say, those of galaxies or of a later stage.
+    shard : pair of int
+        Number of the shard, and how many there are.
+
+    """
+    return {key: about.get(key) for key in _OF_GALAXIES} | {SHARD: list(shard)}
+
+
+def expected_of_search(about: Mapping[str, Any], sps: Mapping[str, Any], shard: Sequence[int]) -> dict[str, Any]:
+    """Return what a file of neighbours, or of what follows from them, says if it is of a run, for `check`.
+
+    Parameters
+    ----------
+    about : mapping
+        What these files of the run say: of the galaxies, ``relations`` and ``search``.
+    sps : mapping
+        The config's ``sps``.
+    shard : pair of int
+        Number of the shard, and how many there are.
+
+    """
+    own = {key: about.get(key) for key in ("relations", "search")} | {"sps_model": asdict(Model.from_config(sps))}
+    if os.path.isfile(sps["table"]):  # else whoever wants to read it stops
+        own["ssp_table.sha256"] = digest.sha256(sps["table"])
+    return expected_of_galaxies(about, shard) | own
+
+
+def expected_of_catalogue(about: Mapping[str, Any], sps: Mapping[str, Any], shard: Sequence[int]) -> dict[str, Any]:
+    """Return what a shard of the catalogue says if it is of a run, for `check`; parameters as before."""
+    own = {"engine": sps["engine"]} | ({"fsps.imf_type": sps["imf_type"]} if sps["engine"] == "fsps" else {})
+    return expected_of_search(about, sps, shard) | own
+
+
+def check(path: Path | str, expected: Mapping[str, Any]) -> None:
+    """Stop unless a file says what is expected of it.
+
+    The name of the run, and all that is not in ``expected``, may be anything. Another version of mocksed is said in the
+    log.
+
+    Parameters
+    ----------
+    path : path
+        Parquet or JSON that the pipeline wrote.
+    expected : mapping of str to value
+        Keys of the file's metadata; a point leads into what a key holds ("ssp_table.sha256").
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or says something else: the message names what differs, and both values.
+
+    """
+    agree(path, _said_by(path), expected)
+
+
+def agree(path: Path | str, said: Mapping[str, Any], expected: Mapping[str, Any], within: str | None = None) -> None:
+    """Stop as `check` does, of metadata that are read already, all or what is ``within`` one of their keys."""
+    if (version := said.get("mocksed_version", __version__)) != __version__:
+        log.info("%s was made by mocksed %s; this is %s.", path, version, __version__)
+    for key, wanted in storage.plain(expected).items():
+        value: Any = said if within is None else said[within]
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if differs := _difference(key, value, wanted):
+            where, is_, should_be = differs
+            raise UserError(
+                f"{path} was made with another configuration: {where} is {jsontext.shown(is_)}, expected "
+                f"{jsontext.shown(should_be)}. Remove it and run again: it will be made anew."
+            )
+
+
+def _difference(key: str, found: Any, expected: Any) -> tuple[str, Any, Any] | None:
+    """Return the name and both values of the first thing that differs."""
+    if isinstance(found, Mapping) and isinstance(expected, Mapping):
+        names = dict.fromkeys([*expected, *found])
+        inside = (_difference(f"{key}.{name}", found.get(name), expected.get(name)) for name in names)
+        return next(filter(None, inside), None)
+    return None if found == expected else (key, found, expected)
+
+
+def of_engine(engine: Engine | ReferenceEngine, sps: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what files with numbers of a stellar population model say.
+
+    Parameters
+    ----------
+    engine : Engine or ReferenceEngine
+        The model.
+    sps : mapping
+        The config's ``sps``, from which it was made.
+
+    Returns
+    -------
+    dict
+        ``engine``, ``sps_model``, and either ``ssp_table``, what the table says of itself with the ``file``'s name and
+        the ``sha256`` of its bytes, or ``fsps``, what python-fsps says of itself.
+
+    """
+    about: dict[str, Any] = {key: value for key, value in engine.about.items() if key in KEYS}
+    if "ssp_table" in about:
+        about["ssp_table"] = {
+            **about["ssp_table"],
+            "file": Path(sps["table"]).name,
+            "sha256": digest.sha256(sps["table"]),
+        }
+    else:
+        about["fsps"] = {key: value for key, value in engine.about.items() if key not in KEYS}
+    return about
+
+
+def of_file(path: Path | str) -> dict[str, Any]:
+    """Return what a file of the pipeline, Parquet or JSON, says of where its numbers come from.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+
+    """
+    stored = _said_by(path)
+    return {key: stored[key] for key in KEYS if key in stored}
+
+
+def _said_by(path: Path | str) -> Mapping[str, Any]:
+    stored: Mapping[str, Any] = storage.read_json(path) if Path(path).suffix == ".json" else storage.metadata(path)
+    return stored
+
+
+def stamped(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return it with the version of mocksed, for files that are not Parquet (`mocksed.files.storage` stamps those)."""
+    return {"mocksed_version": __version__, **about}

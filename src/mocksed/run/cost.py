@@ -1,0 +1,364 @@
+"""What a run needs: one cost model, for the resource requests of the rules and for `mocksed plan`.
+
+Each rule has a `Law`: what a job takes by itself, for each of its rows, and for each parent point that it maps. The
+laws describe what benchmarks/cost.py has measured (benchmarks/cost.json; a test holds the two together).
+
+Time is that of one core, in CPU seconds, and does not count waiting for disks. Memory is the sum of the resident sets
+of all processes of a job: its script and the Snakemake that runs it on a cluster. Resident is also what a job has
+mapped of files, the tree and the parent, although a node keeps one copy for all its jobs, and so are libraries that
+processes share: SLURM's own accounting adds up the same, while cgroups count shared pages once. A request that holds
+under the one holds under the other. MB are 2^20 bytes, as SLURM and Snakemake have them.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from mocksed import realisations
+from mocksed.errors import UserError
+from mocksed.files.columns import MORPHOLOGY
+from mocksed.galaxies import count, given
+from mocksed.search import KINDS
+from mocksed.search.nodes import SFR_OFFSETS, grid
+from mocksed.survey import bands
+
+SNAKEMAKE_MB = 420
+"""Memory of the processes around a script in a job on a cluster [MB]: two Snakemakes, one that SLURM starts and one
+that this starts, of 200 MB each (130 MB with shared libraries divided among those who map them), and srun. Snakemake's
+benchmark files see the script alone, which takes so much less."""
+SNAKEMAKE_S = 7.0
+"""CPU time of these, most of it before the script starts [s]. No law has it: a run on one machine does without."""
+
+_SPARE = 1.25  # memory requested over expected
+_LEAST_MB = 600  # of a job under Snakemake on a cluster
+_SAFETY = 2.0  # requested over expected run time
+_MINUTES = 5  # least run time requested: slow file systems, Snakemake, compilation on the first run
+_QUERY_US, _QUERY_POWER = 11.0, 0.25  # of a search: at 1e6 points, and how it rises with their number
+_LEAST_TREE = 100_000  # points of a tree shard: each more costs a search of its own
+_JOB_S = 900.0  # that the longest job of a shard may take, where shards are chosen here
+_SHARE = 0.6  # of neighbours.max_memory_gb that its galaxies may take
+_LEAST_SHARDS, _MOST_SHARDS = 4, 9999  # so that a small run, too, has work for some cores; file names have four digits
+
+
+class Job(NamedTuple):
+    """What is requested for one job."""
+
+    memory_mb: int
+    minutes: int
+
+
+class Law(NamedTuple):
+    """What a job takes: by itself, for each of its rows, and for each parent point that it maps."""
+
+    start_mb: float  # of its script: interpreter, libraries, SSP table, a block of rows
+    start_s: float
+    row_bytes: float
+    row_us: float
+    row_disk: float  # bytes
+    point_bytes: float = 0.0
+
+
+class Need(NamedTuple):
+    """What a rule is expected to need: number of jobs, memory and time of each, core-hours and disk of all of them."""
+
+    jobs: int
+    memory_mb: int
+    seconds: float
+    core_hours: float
+    disk_gb: float
+
+
+_LAWS: dict[str, Law] = {
+    "lightcone": Law(290, 2.6, row_bytes=90, row_us=1.5, row_disk=40),
+    "input_table": Law(640, 3.0, row_bytes=100, row_us=1.7, row_disk=60),
+    "parent": Law(365, 2.4, row_bytes=0, row_us=5.0, row_disk=56),
+    "tree": Law(260, 1.5, row_bytes=40, row_us=0.8, row_disk=26),
+    "balance": Law(420, 3.0, row_bytes=0, row_us=42_000.0, row_disk=0, point_bytes=24),
+    "neighbours": Law(375, 2.5, row_bytes=300, row_us=6.0, row_disk=44, point_bytes=24),
+    "assign": Law(275, 2.4, row_bytes=200, row_us=2.2, row_disk=70, point_bytes=20),
+    "catalog": Law(400, 3.6, row_bytes=590, row_us=44.0, row_disk=212),
+    "spectra": Law(430, 2.6, row_bytes=100, row_us=65.0, row_disk=0),
+    "survey": Law(245, 2.2, row_bytes=90, row_us=0.2, row_disk=4),
+    "observed": Law(440, 4.0, row_bytes=110, row_us=68.0, row_disk=8),
+    "export": Law(560, 5.0, row_bytes=0, row_us=8.0, row_disk=0),
+    "plot": Law(380, 7.0, row_bytes=290, row_us=1.0, row_disk=0, point_bytes=45),
+    "summary": Law(300, 3.8, row_bytes=640, row_us=4.0, row_disk=0, point_bytes=45),
+    "compare": Law(340, 11.0, row_bytes=560, row_us=22.0, row_disk=0),
+    "ssp_table": Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0),
+}
+_PER_BAND = Law(0, 0, row_bytes=50, row_us=0.4, row_disk=15)  # of the survey
+_PER_COLUMN = Law(0, 0, row_bytes=12, row_us=0.3, row_disk=3.7)  # of magnitudes or shapes that the catalogue has
+_LINES, _PER_LINE = Law(0, 0.1, row_bytes=0, row_us=22.0, row_disk=0), Law(0, 0, row_bytes=120, row_us=0.3, row_disk=29)
+_IONISING = Law(0, 0, row_bytes=50, row_us=3.0, row_disk=8)
+_PER_BIN = Law(0, 0, row_bytes=0, row_us=0.2, row_disk=3.6)  # of observed spectra
+_OWN_WIDTH = Law(0, 0, row_bytes=0, row_us=50.0, row_disk=0)  # of their lines
+_MOVED = Law(150, 1.5, row_bytes=250, row_us=35.0, row_disk=9)  # of galaxies onto what their table gives
+_READ_US = 0.2  # of each row of the catalogue and of the parent, of which plots take samples
+_PER_WAVELENGTH = 3.6  # bytes on disk, compressed
+_ALL_LINES = 166
+_PLOTS = 8
+_MB = 1 << 20
+
+RANKED = ("parent", "neighbours", "spectra", "observed")
+"""Rules that are one job each where there are several ranks of MPI."""
+
+
+def search_us(n_points: float) -> float:
+    """Return the time of a query with the default's k and metric on one core [us] (benchmarks/search.txt)."""
+    return _QUERY_US * (n_points / 1e6) ** _QUERY_POWER
+
+
+def job(rule: str, config: Mapping[str, Any]) -> Job:
+    """Return what is requested for one job of a rule, on the threads that it is given.
+
+    Parameters
+    ----------
+    rule : str
+        Name of the rule.
+    config : mapping
+        The complete configuration of the run.
+
+    """
+    memory = _request_mb(_law(rule, config), rows(rule, config), points(rule, config))
+    return Job(math.ceil(memory), _MINUTES + math.ceil(_SAFETY * seconds(rule, config) / 60.0))
+
+
+def seconds(rule: str, config: Mapping[str, Any]) -> float:
+    """Return the expected run time of a job, the longest of its rule, on the cores that it is given [s]."""
+    law = _law(rule, config)
+    n = _all_rows(rule, config) if rule == "input_table" else rows(rule, config)  # it holds one shard at a time
+    return _before_rows_s(rule, config) + 1e-6 * n * law.row_us / _threads(rule, config)
+
+
+def _threads(rule: str, config: Mapping[str, Any]) -> int:
+    """Return the threads of a process of the rule."""
+    return int(config["neighbours"]["threads"]) if rule in ("tree", "balance", "neighbours") else 1
+
+
+def _before_rows_s(rule: str, config: Mapping[str, Any]) -> float:
+    """Return the time of a job without that of its rows [s]."""
+    law = _law(rule, config)
+    drawn = rule in ("plot", "summary", "compare")
+    read = catalogue_rows(config) + int(config["parent"]["star_forming"]["n"]) if drawn else 0
+    return law.start_s + 1e-6 * read * _READ_US
+
+
+def on_ranks(rule: str, config: Mapping[str, Any]) -> Job:
+    """Return what is requested for the job that makes all shards of a rule with MPI: memory of a rank, time of all."""
+    one, whole = job(rule, config), plan(config)[rule]
+    return one._replace(minutes=max(one.minutes, _MINUTES + math.ceil(_SAFETY * whole.seconds / 60.0)))
+
+
+def plan(config: Mapping[str, Any], n_wavelengths: int = 1936) -> dict[str, Need]:
+    """Return what each rule of a run is expected to need, with the memory that is requested.
+
+    Parameters
+    ----------
+    config : mapping
+        The complete configuration of the run.
+    n_wavelengths : int
+        That spectra are stored at.
+
+    """
+    needs = {}
+    for rule, n in _jobs(config).items():
+        law, all_rows = _law(rule, config), _all_rows(rule, config)
+        disk = all_rows * (n_wavelengths * _PER_WAVELENGTH if rule == "spectra" else law.row_disk)
+        ranks = config["mpi"]["tasks"] if rule in RANKED else 1
+        start_s, rows_s = _before_rows_s(rule, config), 1e-6 * all_rows * law.row_us
+        if ranks > 1:
+            n, processes, longest_s = 1, ranks, start_s + rows_s / (ranks * _threads(rule, config))
+        else:
+            processes, longest_s = n, seconds(rule, config)
+        core_hours = (processes * start_s + rows_s) / 3600.0
+        needs[rule] = Need(n, ranks * job(rule, config).memory_mb, longest_s, core_hours, disk / 1e9)
+    return needs
+
+
+def with_shards(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration with numbers of shards in place of ``auto``.
+
+    Galaxies are cut such that the longest job of a shard takes some 15 minutes and the galaxies of none more than 60 %
+    of ``neighbours.max_memory_gb``, the parent such that a job takes as long. The numbers follow from the
+    configuration and, where it names a table, from its number of rows.
+
+    Raises
+    ------
+    UserError
+        If a light cone is empty or has impossible limits.
+
+    """
+    config = dict(config)
+    if config["galaxies"]["shards"] == "auto":
+        laws = [_law(rule, config, one_tree=True) for rule in _of_a_shard(config)]
+        row_mb, row_s = (max(_SPARE * law.row_bytes / _MB for law in laws), max(1e-6 * law.row_us for law in laws))
+        least = max(row_mb / (_SHARE * 1000.0 * config["neighbours"]["max_memory_gb"]), row_s / _JOB_S)
+        config["galaxies"] = config["galaxies"] | {"shards": _sensible(catalogue_rows(config) * least, config)}
+    if config["parent"]["shards"] == "auto":
+        largest = max(config["parent"][kind]["n"] for kind in KINDS)
+        needed = 1e-6 * largest * _LAWS["parent"].row_us / _JOB_S
+        config["parent"] = config["parent"] | {"shards": _sensible(needed, config)}
+    return config
+
+
+def _sensible(shards: float, config: Mapping[str, Any]) -> int:
+    """Return a number of shards that is neither too small, so that ranks of MPI have several each, nor too large."""
+    return min(max(math.ceil(shards), _LEAST_SHARDS * config["mpi"]["tasks"]), _MOST_SHARDS)
+
+
+def tree_shards(config: Mapping[str, Any], kind: str) -> int:
+    """Return the least number of tree shards of a class with which all jobs keep to ``neighbours.max_memory_gb``.
+
+    Raises
+    ------
+    UserError
+        If no number does.
+
+    """
+    n, limit = config["parent"][kind]["n"], 1000.0 * config["neighbours"]["max_memory_gb"]
+    tree, search, galaxies_of_job = _LAWS["tree"], _LAWS["neighbours"], rows("neighbours", config)
+    to_build = _request_mb(tree), _SPARE * tree.row_bytes / _MB
+    to_search = _request_mb(search, galaxies_of_job), _SPARE * search.point_bytes / _MB
+    smallest = min(n, _LEAST_TREE)
+    needed = max(held + smallest * a_point for held, a_point in (to_build, to_search))
+    if needed > limit:
+        raise UserError(
+            f"neighbours.max_memory_gb: {limit / 1000.0:g} is too little for even the smallest tree shard, {smallest} "
+            f"points, and the {galaxies_of_job} galaxies of a job; expected at least {math.ceil(needed / 100.0) / 10}, "
+            "or more galaxies.shards"
+        )
+    return max(math.ceil(n * a_point / (limit - held)) for held, a_point in (to_build, to_search))
+
+
+def _largest_tree(config: Mapping[str, Any]) -> int:
+    """Return the points of the largest tree shard: one is mapped at a time."""
+    return max(math.ceil(config["parent"][kind]["n"] / tree_shards(config, kind)) for kind in KINDS)
+
+
+def galaxies(config: Mapping[str, Any]) -> int:
+    """Return the number of galaxies (see `mocksed.galaxies.count`)."""
+    return count.of_config(config).n
+
+
+def catalogue_rows(config: Mapping[str, Any]) -> int:
+    """Return the number of rows of the catalogue: one for each galaxy in each realisation."""
+    return galaxies(config) * len(realisations.indices(config["realisations"]))
+
+
+def rows(rule: str, config: Mapping[str, Any]) -> int:
+    """Return the rows that one job of a rule works on, the largest one."""
+    match rule:
+        case "plot" | "summary" | "compare":
+            return min(config["diagnostics"]["max_galaxies"], catalogue_rows(config))
+        case "export":
+            return catalogue_rows(config)
+        case "parent":
+            return math.ceil(max(config["parent"][kind]["n"] for kind in KINDS) / config["parent"]["shards"])
+        case "tree":
+            return _largest_tree(config)
+        case "balance":
+            return _nodes(config)
+    return math.ceil(catalogue_rows(config) / config["galaxies"]["shards"])
+
+
+def _nodes(config: Mapping[str, Any]) -> int:
+    """Return the nodes of the balance."""
+    limits = config["galaxies"][config["galaxies"]["source"]]
+    redshifts, log_mstars = grid(limits["redshift"], limits["log_mstar"])
+    n = len(redshifts) * len(log_mstars)
+    return n * (1 + len(SFR_OFFSETS)) if "log_sfr" in given.of_config(config["galaxies"]) else n
+
+
+def points(rule: str, config: Mapping[str, Any]) -> int:
+    """Return the parent points that one job of a rule maps at a time: those that it searches, looks up or draws."""
+    match rule:
+        case "balance":
+            return math.ceil(config["parent"]["star_forming"]["n"] / tree_shards(config, "star_forming"))
+        case "neighbours":
+            trees = {kind: tree_shards(config, kind) for kind in KINDS}
+            if max(trees.values()) == 1:  # both are mapped all the time
+                return sum(int(config["parent"][kind]["n"]) for kind in KINDS)
+            return _largest_tree(config)
+        case "assign":
+            return max(int(config["parent"][kind]["n"]) for kind in KINDS)
+        case "plot" | "summary":
+            return math.ceil(config["parent"]["star_forming"]["n"] / config["parent"]["shards"])
+    return 0
+
+
+def _jobs(config: Mapping[str, Any]) -> dict[str, int]:
+    """Return the number of jobs of each rule of a run."""
+    jobs = dict.fromkeys(_of_a_shard(config), config["galaxies"]["shards"])
+    jobs |= {"parent": 2 * config["parent"]["shards"], "tree": sum(tree_shards(config, kind) for kind in KINDS)}
+    jobs |= {"input_table": 1, "balance": 1, "plot": _PLOTS, "summary": 1}
+    some = {"lightcone", "input_table", "balance", "spectra", "survey", "observed", "export", "compare", "ssp_table"}
+    left_out = some - set(_of_a_shard(config))
+    if config["galaxies"]["source"] == "table":
+        left_out.remove("input_table")
+    if config["assignment"]["method"] == "choose":
+        left_out.remove("balance")
+    return {rule: jobs[rule] for rule in _LAWS if rule not in left_out}
+
+
+def _of_a_shard(config: Mapping[str, Any]) -> list[str]:
+    """Return the rules that have a job for each shard of galaxies."""
+    first = ["lightcone"] if config["galaxies"]["source"] == "lightcone" else []
+    last = ["spectra"] if config["spectra"]["write"] else []
+    seen = ["survey"] if bands.is_asked_for(config) else []
+    seen += ["observed"] if config["spectra"]["observed"] else []
+    return [*first, "neighbours", "assign", "catalog", *last, *seen]
+
+
+def _law(rule: str, config: Mapping[str, Any], one_tree: bool = False) -> Law:
+    """Return the law of a rule.
+
+    That of a search depends on the points of the trees that are searched one after the other, by default as many as
+    `tree_shards` says, that of the catalogue on the magnitudes, lines and shapes that it has.
+    """
+    law = _LAWS[rule]
+    if rule == "neighbours":
+        n = config["parent"]["star_forming"]["n"]
+        trees = 1 if one_tree else tree_shards(config, "star_forming")
+        return law._replace(row_us=law.row_us + trees * search_us(n / trees))
+    if rule == "assign" and given.of_config(config["galaxies"]):
+        return _sum(law, _MOVED)
+    if rule == "survey":
+        return _sum(law, _PER_BAND, len(bands.of_config(config)))
+    if rule == "observed" and (wanted := config["spectra"]["observed"]):
+        from mocksed.survey import instruments  # few runs have it
+
+        return _sum(_sum(law, _PER_BIN, len(instruments.from_config(wanted).wavelength)), _OWN_WIDTH,
+                    wanted["line_width"] is not None)  # fmt: skip
+    if rule != "catalog":
+        return law
+    lines, photometry = config["spectra"]["lines"], config["photometry"]
+    n_lines = _ALL_LINES if lines == "all" else len(lines)
+    shapes = len(MORPHOLOGY) if config["morphology"]["write"] else 0
+    law = _sum(law, _PER_COLUMN, len(photometry["filters"]) + len(photometry["rest_frame"]) + shapes)
+    law = _sum(_sum(law, _LINES, n_lines > 0), _PER_LINE, n_lines)
+    return _sum(law, _IONISING, config["spectra"]["ionising"])
+
+
+def _sum(law: Law, more: Law, times: int = 1) -> Law:
+    """Return a law with that of something that comes on top, so many times."""
+    return Law(*(base + times * extra for base, extra in zip(law, more, strict=True)))
+
+
+def _all_rows(rule: str, config: Mapping[str, Any]) -> int:
+    """Return the rows that all jobs of a rule work on."""
+    match rule:
+        case "plot":
+            return rows(rule, config) * _PLOTS
+        case "summary" | "compare":
+            return rows(rule, config)
+        case "parent" | "tree":
+            return sum(int(config["parent"][kind]["n"]) for kind in KINDS)
+        case "balance":
+            return _nodes(config)
+    return catalogue_rows(config)
+
+
+def _request_mb(law: Law, n_rows: int = 0, n_points: int = 0) -> float:
+    """Return the memory that is requested for a job on some rows and points [MB]."""
+    expected = SNAKEMAKE_MB + law.start_mb + (n_rows * law.row_bytes + n_points * law.point_bytes) / _MB
+    return max(_SPARE * expected, _LEAST_MB)

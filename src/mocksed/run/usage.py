@@ -1,0 +1,81 @@
+"""What the jobs of a run took: Snakemake's benchmark files, and what each job said of itself at the end of its log.
+
+Snakemake looks at a job every 0.5 s for its first 15 s and then every 30 s, and so misses what is between two looks;
+the log has what the system counted for the process (`mocksed.run.jobs.used`). Of the two the larger is taken.
+"""
+
+import csv
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from mocksed.errors import UserError
+
+_USED = re.compile(r"done in [\d.]+ s, ([\d.]+) s of CPU time, at most (\d+) MB of memory")
+
+
+class Job(NamedTuple):
+    """What one job took: wall time [s], CPU time [s] and the peak of its resident memory [MB of 2^20 bytes].
+
+    It is that of the job's script, mapped files included, without the Snakemake that started it.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    memory_mb: float
+
+
+def of_run(run: str, folder: Path | str = ".") -> dict[str, list[Job]]:
+    """Return the finished jobs of each rule of a run.
+
+    Parameters
+    ----------
+    run : str
+        Name of the run.
+    folder : path
+        Where it was run: its files are in ``benchmarks/<run>`` and ``logs/<run>`` below.
+
+    Raises
+    ------
+    UserError
+        If there is no benchmark file, or one cannot be read.
+
+    """
+    benchmarks, logs = (Path(folder, name, run) for name in ("benchmarks", "logs"))
+    jobs: dict[str, list[Job]] = {}
+    for path in sorted(benchmarks.glob("*/*.tsv")):
+        jobs.setdefault(path.parent.name, []).append(_read(path, logs / path.parent.name / f"{path.stem}.log"))
+    if not jobs:
+        known = sorted(other.name for other in benchmarks.parent.glob("*") if any(other.glob("*/*.tsv")))
+        raise UserError(
+            f"there are no benchmark files of a run '{run}' ({benchmarks}/<rule>/*.tsv, which Snakemake writes when a "
+            f"job ends); there are those of {', '.join(known) or 'no run'}. Check the name and the current folder."
+        )
+    return jobs
+
+
+def _read(benchmark: Path, log: Path) -> Job:
+    try:
+        with open(benchmark) as file:
+            *_, row = csv.DictReader(file, delimiter="\t")  # the last one, of several attempts
+        job = Job(float(row["s"]), _number(row["cpu_time"]), _number(row["max_rss"]))
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"cannot read the benchmark file {benchmark}: {error}. Delete it or run its job again."
+        ) from error
+    said = _said(log)
+    return job._replace(
+        cpu_seconds=max(job.cpu_seconds, said.cpu_seconds), memory_mb=max(job.memory_mb, said.memory_mb)
+    )
+
+
+def _number(text: str) -> float:
+    """Return a number of a benchmark file, 0 where the job ended before it could be measured."""
+    return 0.0 if text in ("NA", "-", "") else float(text)
+
+
+def _said(log: Path) -> Job:
+    """Return what a log says of the CPU time and the peak memory of its process, or of its ranks of MPI together."""
+    text = log.read_text(errors="replace") if log.is_file() else ""
+    said = [(float(cpu_seconds), float(memory_mb)) for cpu_seconds, memory_mb in _USED.findall(text)]
+    return Job(0.0, sum(cpu_seconds for cpu_seconds, _ in said), sum(memory_mb for _, memory_mb in said))
