@@ -11,21 +11,22 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mocksed import diagnostics
 from mocksed.cosmology import Cosmology, t_univ
 from mocksed.diagnostics import (
-    DIAGNOSTICS,
-    Sample,
-    Settings,
+    PLOTS,
     ages,
     assignment,
     mass_metallicity,
     muv,
     residuals,
     sfr_mass,
+    style,
+    triangle,
     uvj,
 )
-from mocksed.diagnostics.catalogue import Arrays, select
+from mocksed.diagnostics.catalogue import Arrays, Sample, select
+from mocksed.diagnostics.settings import Settings
+from mocksed.diagnostics.summary import module_of, of_all, read_sample
 from mocksed.errors import UserError
 from mocksed.files import storage
 from mocksed.files.columns import FLAG_DESCRIPTIONS, Flag
@@ -103,7 +104,7 @@ def synthetic(n_star_forming: int, n_quiescent: int, scatter: float = 1.0, seed:
 
 def sample_of(galaxies: Arrays, n_parent: int = 2000) -> Sample:
     parent = synthetic(n_parent, 0, scatter=2.0, seed=2)
-    return Sample(galaxies, {name: parent[name] for name in diagnostics.triangle.PARENT_COLUMNS}, len(galaxies["age"]))
+    return Sample(galaxies, {name: parent[name] for name in triangle.PARENT_COLUMNS}, len(galaxies["age"]))
 
 
 @pytest.fixture(scope="module")
@@ -230,8 +231,8 @@ def test_bins_of_muv_that_the_least_mass_cuts_are_known(large: Sample) -> None:
 
 
 def test_the_triangle_has_the_redshifts_that_are_asked_for(large: Sample) -> None:
-    near = diagnostics.triangle.measure(large, Settings(triangle_redshift=(0.0, 0.3)))
-    all_ = diagnostics.triangle.measure(large, SETTINGS)
+    near = triangle.measure(large, Settings(triangle_redshift=(0.0, 0.3)))
+    all_ = triangle.measure(large, SETTINGS)
     assert near["catalogue"]["redshift"]["p84"] < 0.3 < all_["catalogue"]["redshift"]["p16"]
     assert near["parent"] == all_["parent"]
 
@@ -240,8 +241,8 @@ def test_the_triangle_has_the_redshifts_that_are_asked_for(large: Sample) -> Non
 def test_a_parent_of_one_redshift_is_no_contour(large: Sample) -> None:
     parent = large.parent | {"redshift": np.zeros(len(large.parent["age"]))}
     sample = Sample(large.galaxies, parent, large.n_catalogue)
-    drawn = diagnostics.triangle.draw(sample, diagnostics.triangle.measure(sample, SETTINGS), SETTINGS)
-    n = len(diagnostics.triangle.QUANTITIES)
+    drawn = triangle.draw(sample, triangle.measure(sample, SETTINGS), SETTINGS)
+    n = len(triangle.QUANTITIES)
     both, alone = (len(drawn.axes[cell].collections) for cell in (2 * n + 1, n))
     assert both == 2 * alone > 0
 
@@ -271,8 +272,8 @@ def test_age_above_that_of_the_universe_is_counted() -> None:
 
 
 def test_summary_holds_every_measure_and_is_json(large: Sample) -> None:
-    summary = diagnostics.summary(large, SETTINGS)
-    assert set(summary) == {"counts", *DIAGNOSTICS}
+    summary = of_all(large, SETTINGS)
+    assert set(summary) == {"counts", *PLOTS}
     counts = summary["counts"]
     assert (counts["catalogue"], counts["sample"]) == (80_000, 80_000)
     assert (counts["star_forming"], counts["quiescent"]) == (60_000, 20_000)
@@ -281,9 +282,9 @@ def test_summary_holds_every_measure_and_is_json(large: Sample) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", DIAGNOSTICS)
+@pytest.mark.parametrize("name", PLOTS)
 def test_every_axis_that_shows_numbers_has_a_label_with_its_unit(large: Sample, name: str) -> None:
-    figure = DIAGNOSTICS[name].draw(large, DIAGNOSTICS[name].measure(large, SETTINGS), SETTINGS)
+    figure = module_of(name).draw(large, module_of(name).measure(large, SETTINGS), SETTINGS)
     assert isinstance(figure, Figure)
     visible = [axes for axes in figure.axes if axes.get_visible()]
     assert visible
@@ -316,22 +317,22 @@ def with_missing(galaxies: Arrays) -> Arrays:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("name", sorted(set(DIAGNOSTICS) - {"triangle"}))
+@pytest.mark.parametrize("name", sorted(set(PLOTS) - {"triangle"}))
 @pytest.mark.parametrize("case", AWKWARD)
 def test_awkward_catalogues_are_measured_and_drawn(case: str, name: str) -> None:
     sample = sample_of(AWKWARD[case]())
-    measured = DIAGNOSTICS[name].measure(sample, SETTINGS)
+    measured = module_of(name).measure(sample, SETTINGS)
     json.dumps(measured)
-    figure = DIAGNOSTICS[name].draw(sample, measured, SETTINGS)
+    figure = module_of(name).draw(sample, measured, SETTINGS)
     figure.draw_without_rendering()
 
 
 @pytest.mark.parametrize("case", ["no galaxies", "one star-forming", "missing values"])
 def test_triangle_of_awkward_catalogues(case: str) -> None:
     sample = sample_of(AWKWARD[case](), n_parent=500)
-    measured = DIAGNOSTICS["triangle"].measure(sample, SETTINGS)
+    measured = module_of("triangle").measure(sample, SETTINGS)
     assert measured["parent"]["beta"]["count"] == 500
-    assert isinstance(DIAGNOSTICS["triangle"].draw(sample, measured, SETTINGS), Figure)
+    assert isinstance(module_of("triangle").draw(sample, measured, SETTINGS), Figure)
 
 
 def realised(n_star_forming: int, n_quiescent: int, n: int = 8) -> Sample:
@@ -371,7 +372,7 @@ def test_bins_of_realisations_hold_as_many_galaxies_each_as_those_of_one(eight: 
 
 
 def test_the_summary_of_realisations_has_their_spread_and_that_of_one_has_none(eight: Sample) -> None:
-    summary = diagnostics.summary(eight, SETTINGS)
+    summary = of_all(eight, SETTINGS)
     assert summary["counts"]["realisations"] == 8
     assert summary["counts"]["sample"] == 8 * 20_000
     assert summary["counts"]["quiescent_spread"] == 0.0  # as many in each
@@ -381,19 +382,19 @@ def test_the_summary_of_realisations_has_their_spread_and_that_of_one_has_none(e
     assert 0.0 < summary["assignment"]["star_forming"]["muv"]["overall"]["median_spread"] < 0.005
     assert 0.0 < summary["assignment"]["star_forming"]["distance"]["median_spread"] < 0.02
     assert 0.0 < summary["ages"]["star_forming"]["log_tau"]["median_spread"] < 0.05
-    one = diagnostics.summary(sample_of(synthetic(300, 100)), SETTINGS)
+    one = of_all(sample_of(synthetic(300, 100)), SETTINGS)
     assert "spread" not in json.dumps(one)
     assert "realisations" not in json.dumps(one)
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("name", sorted(set(DIAGNOSTICS) - {"triangle"}))
+@pytest.mark.parametrize("name", sorted(set(PLOTS) - {"triangle"}))
 @pytest.mark.parametrize("n", [(16_000, 4000), (3, 1), (0, 2), (2, 0)])
 def test_realisations_are_drawn_with_their_spread(eight: Sample, name: str, n: tuple[int, int]) -> None:
     sample = eight if n[0] > 3 else realised(*n, n=2)
-    measured = DIAGNOSTICS[name].measure(sample, SETTINGS)
+    measured = module_of(name).measure(sample, SETTINGS)
     json.dumps(measured)
-    figure = DIAGNOSTICS[name].draw(sample, measured, SETTINGS)
+    figure = module_of(name).draw(sample, measured, SETTINGS)
     figure.draw_without_rendering()
     said = [text.get_text() for axes in figure.axes for text in axes.texts]
     said += [axes.get_title(loc="right") for axes in figure.axes]
@@ -415,7 +416,7 @@ def test_plots_do_not_depend_on_the_users_matplotlibrc(large: Sample, tmp_path: 
 
     def drawn(name: str) -> bytes:
         figure = muv.draw(large, muv.measure(large, SETTINGS), SETTINGS)
-        diagnostics.save(figure, tmp_path / f"{name}.png", tmp_path / f"{name}.pdf")
+        style.save(figure, tmp_path / f"{name}.png", tmp_path / f"{name}.pdf")
         return (tmp_path / f"{name}.png").read_bytes()
 
     own = {"text.usetex": True, "axes.grid": True, "font.family": "serif", "savefig.transparent": True}
@@ -429,7 +430,7 @@ def test_files_are_the_same_bytes_every_time_and_say_what_they_were_made_from(la
     about = {"run": "demo", "ssp_table": {"sha256": "0123"}}
     for run in ("a", "b"):
         figure = uvj.draw(large, uvj.measure(large, SETTINGS), SETTINGS)
-        diagnostics.save(figure, tmp_path / f"{run}.png", tmp_path / f"{run}.pdf", about)
+        style.save(figure, tmp_path / f"{run}.png", tmp_path / f"{run}.pdf", about)
     with Image.open(tmp_path / "a.png") as image:
         assert json.loads(image.info["Description"]) == about
     assert b'/Subject ({"run": "demo", "ssp_table": {"sha256": "0123"}})' in (tmp_path / "a.pdf").read_bytes()
@@ -445,12 +446,12 @@ def test_from_files_to_summary(tmp_path: Path) -> None:
         storage.write_table(shard, select(galaxies, np.arange(1000) % 3 == i))
     parent = tmp_path / "parent.parquet"
     points = synthetic(200, 0)
-    storage.write_table(parent, {name: points[name] for name in diagnostics.triangle.PARENT_COLUMNS})
-    sample = diagnostics.read_sample(shards, [parent], SETTINGS)
-    summary = diagnostics.summary(sample, SETTINGS)
+    storage.write_table(parent, {name: points[name] for name in triangle.PARENT_COLUMNS})
+    sample = read_sample(shards, [parent], SETTINGS)
+    summary = of_all(sample, SETTINGS)
     assert summary["counts"]["catalogue"] == summary["counts"]["sample"] == 1000
     assert summary["triangle"]["parent"]["age"]["count"] == 200
-    alone = diagnostics.read_sample(shards, [], SETTINGS, ["muv"])
+    alone = read_sample(shards, [], SETTINGS, ["muv"])
     assert set(alone.galaxies) == set(muv.COLUMNS)
     assert not alone.parent
     assert json.dumps(muv.measure(alone, SETTINGS)) == json.dumps(summary["muv"])
@@ -458,16 +459,11 @@ def test_from_files_to_summary(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "summary.json").read_text())["counts"] == summary["counts"]
 
 
-def test_the_workflow_knows_the_same_diagnostics() -> None:
-    rules = (Path(__file__).parents[1] / "workflow" / "rules" / "diagnostics.smk").read_text()
-    captions = (Path(__file__).parents[1] / "workflow" / "report" / "plot.rst").read_text()
-    listed = re.search(r"^PLOTS = \[(.*?)\]", rules, re.MULTILINE | re.DOTALL)
-    assert listed
-    assert re.findall(r'"(\w+)"', listed[1]) == list(DIAGNOSTICS)
-    assert re.findall(r'== "(\w+)"', captions) == list(DIAGNOSTICS)
-    needing = re.search(r"^NEED_PARENT = \[(.*?)\]", rules, re.MULTILINE)
-    assert needing
-    assert re.findall(r'"(\w+)"', needing[1]) == [name for name in DIAGNOSTICS if diagnostics.needs_parent(name)]
+def test_every_plot_has_a_module_and_a_caption(root: Path) -> None:
+    captions = (root / "workflow" / "report" / "plot.rst").read_text()
+    assert re.findall(r'== "(\w+)"', captions) == list(PLOTS)
+    for name, plot in PLOTS.items():
+        assert plot.needs_parent == bool(module_of(name).PARENT_COLUMNS)
 
 
 @pytest.mark.parametrize("edges", [(1.0,), (0.0, 2.0, 1.0), (0.0, 0.0)])
@@ -484,7 +480,7 @@ def test_plots_name_the_relations(large: Sample) -> None:
         "mass_metallicity": ["relation: Curti et al. 2020"],
     }
     for name, labels in expected.items():
-        drawn = DIAGNOSTICS[name].draw(large, DIAGNOSTICS[name].measure(large, settings), settings)
+        drawn = module_of(name).draw(large, module_of(name).measure(large, settings), settings)
         (legend,) = drawn.legends
         assert sorted(text.get_text() for text in legend.get_texts() if "relation" in text.get_text()) == labels
 
@@ -494,13 +490,13 @@ def test_the_name_of_a_users_relation_is_no_formula(large: Sample, tmp_path: Pat
     table.write_text("redshift,log_mstar,mean,scatter\n0,8,0,0.3\n0,12,2,0.3\n12,8,2,0.3\n12,12,4,0.3\n")
     settings = Settings(relations={"log_sfr_star_forming": str(table)})
     figure = sfr_mass.draw(large, sfr_mass.measure(large, settings), settings)
-    diagnostics.save(figure, tmp_path / "a.png", tmp_path / "a.pdf")
+    style.save(figure, tmp_path / "a.png", tmp_path / "a.pdf")
     (legend,) = figure.legends
     assert any(text.get_text().endswith(r"own\$_{x\$.csv") for text in legend.get_texts())
 
 
 def test_example_spectra_are_of_both_classes_and_massive(large: Sample) -> None:
-    panels = DIAGNOSTICS["spectra"].measure(large, SETTINGS)["panels"]
+    panels = PLOTS["spectra"].measure(large, SETTINGS)["panels"]
     assert len(panels) == 4
     for panel in panels:
         for name in ("star_forming", "quiescent"):
@@ -512,7 +508,7 @@ def test_example_spectra_are_of_both_classes_and_massive(large: Sample) -> None:
 
 
 def test_example_spectra_have_their_photometry_and_lines(large: Sample) -> None:
-    module = DIAGNOSTICS["spectra"]
+    module = PLOTS["spectra"]
     figure = module.draw(large, module.measure(large, SETTINGS), SETTINGS)
     for axes in figure.axes:
         spectrum, points = (next(line for line in axes.lines if what in str(line.get_label()))

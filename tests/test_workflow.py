@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from mocksed import __version__, diagnostics
+from mocksed import __version__
 from mocksed.cosmology import Cosmology, age_max
+from mocksed.diagnostics import PLOTS
 from mocksed.files import memory_map, storage
 from mocksed.files.columns import COLUMNS
 from mocksed.run import configuration, cost
@@ -37,7 +38,7 @@ def test_every_file_is_there(tiny):
     for name in DIAGNOSTICS:
         assert tiny.path("plots", f"{name}.png").stat().st_size > 5_000
         assert tiny.path("plots", f"{name}.pdf").read_bytes().startswith(b"%PDF")
-    assert tuple(diagnostics.DIAGNOSTICS) == DIAGNOSTICS
+    assert tuple(PLOTS) == DIAGNOSTICS
 
 
 def test_nothing_else_is_left(tiny):

@@ -1,6 +1,7 @@
 # The run beside what the methods of 2021 make of the same galaxies. Each of these is a run of its own, <run>-<preset>,
 # with the same configuration but for what the preset decides.
 from mocksed.config import variant
+from mocksed.diagnostics import COMPARISONS
 
 
 module drakos2021a:
@@ -23,10 +24,6 @@ use rule * from drakos2021a exclude ssp_table as drakos2021a_*
 use rule * from drakos2021b exclude ssp_table as drakos2021b_*
 
 
-# The names of mocksed.diagnostics.comparison.FIGURES, repeated as those of the diagnostics are.
-COMPARISON_PLOTS = ["offsets", "muv", "beta", "sfr_mass", "mass_metallicity", "uvj"]
-
-
 rule compare:
     input:
         run=shards_of("catalog"),
@@ -40,9 +37,9 @@ rule compare:
                 category="Comparison",
                 labels={"plot": plot},
             )
-            for plot in COMPARISON_PLOTS
+            for plot in COMPARISONS
         ],
-        pdf=expand(f"{R}/comparison/{{plot}}.pdf", plot=COMPARISON_PLOTS),
+        pdf=expand(f"{R}/comparison/{{plot}}.pdf", plot=COMPARISONS),
         csv=report(
             f"{R}/comparison/numbers.csv",
             caption="../report/comparison.rst",
@@ -74,7 +71,7 @@ rule compare:
             "drakos2021b": drakos2021b.SEARCH["about"],
         },
         sps={"run": cfg["sps"], "drakos2021a": drakos2021a.cfg["sps"], "drakos2021b": drakos2021b.cfg["sps"]},
-        plots=COMPARISON_PLOTS,
+        plots=COMPARISONS,
     message:
         "Comparing with the presets of 2021"
     script:

@@ -1,19 +1,6 @@
 # Plots of the catalogue against the relations, and the numbers behind them.
 
-# The names of mocksed.diagnostics.DIAGNOSTICS, repeated (a test compares them): importing matplotlib would make every
-# dry run wait.
-PLOTS = [
-    "muv",
-    "sfr_mass",
-    "mass_metallicity",
-    "triangle",
-    "uvj",
-    "assignment",
-    "ages",
-    "spectra",
-]
-NEED_PARENT = ["triangle"]
-NEED_MODEL = ["spectra"]
+from mocksed.diagnostics import PLOTS
 
 DIAGNOSTIC_SETTINGS = {
     **cfg["diagnostics"],
@@ -24,7 +11,7 @@ DIAGNOSTIC_SETTINGS = {
     "photometry": cfg["photometry"],
 }
 
-# What the files that diagnostics read must say, see mocksed.diagnostics.check_inputs.
+# What the files that diagnostics read must say, see mocksed.diagnostics.summary.check_inputs.
 OF_RUN = {"about": SEARCH["about"], "sps": cfg["sps"], "recipe": recipe_of("star_forming")}
 
 
@@ -35,8 +22,8 @@ wildcard_constraints:
 rule plot:
     input:
         catalog=shards_of("catalog"),
-        star_forming=lambda wildcards: parents_of("star_forming") if wildcards.diagnostic in NEED_PARENT else [],
-        ssp_table=lambda wildcards: SSP_TABLE if wildcards.diagnostic in NEED_MODEL else [],
+        star_forming=lambda wildcards: parents_of("star_forming") if PLOTS[wildcards.diagnostic].needs_parent else [],
+        ssp_table=lambda wildcards: SSP_TABLE if PLOTS[wildcards.diagnostic].needs_model else [],
         relations=tables_of(RELATIONS),
     output:
         png=report(

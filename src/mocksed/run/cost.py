@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mocksed import realisations
+from mocksed.diagnostics import PLOTS
 from mocksed.errors import UserError
 from mocksed.files.columns import MORPHOLOGY
 from mocksed.galaxies import count, given
@@ -96,7 +97,6 @@ _MOVED = Law(150, 1.5, row_bytes=250, row_us=35.0, row_disk=9)  # of galaxies on
 _READ_US = 0.2  # of each row of the catalogue and of the parent, of which plots take samples
 _PER_WAVELENGTH = 3.6  # bytes on disk, compressed
 _ALL_LINES = 166
-_PLOTS = 8
 _MB = 1 << 20
 
 RANKED = ("parent", "neighbours", "spectra", "observed")
@@ -290,7 +290,7 @@ def _jobs(config: Mapping[str, Any]) -> dict[str, int]:
     """Return the number of jobs of each rule of a run."""
     jobs = dict.fromkeys(_of_a_shard(config), config["galaxies"]["shards"])
     jobs |= {"parent": 2 * config["parent"]["shards"], "tree": sum(tree_shards(config, kind) for kind in KINDS)}
-    jobs |= {"input_table": 1, "balance": 1, "plot": _PLOTS, "summary": 1}
+    jobs |= {"input_table": 1, "balance": 1, "plot": len(PLOTS), "summary": 1}
     some = {"lightcone", "input_table", "balance", "spectra", "survey", "observed", "export", "compare", "ssp_table"}
     left_out = some - set(_of_a_shard(config))
     if config["galaxies"]["source"] == "table":
@@ -348,7 +348,7 @@ def _all_rows(rule: str, config: Mapping[str, Any]) -> int:
     """Return the rows that all jobs of a rule work on."""
     match rule:
         case "plot":
-            return rows(rule, config) * _PLOTS
+            return rows(rule, config) * len(PLOTS)
         case "summary" | "compare":
             return rows(rule, config)
         case "parent" | "tree":

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mocksed import atomic, diagnostics
-from mocksed.diagnostics import catalogue, comparison
+from mocksed import atomic
+from mocksed.diagnostics import catalogue, comparison, style, summary
+from mocksed.diagnostics.settings import Settings
 from mocksed.export.registry import EXPORTERS, write_of_run
 from mocksed.files import provenance, storage
 from mocksed.run.work import Params
@@ -19,8 +20,8 @@ def draw(params: Params, catalog: Sequence[str], parents: Sequence[str], png: st
     Parameters
     ----------
     params : mapping
-        ``diagnostic``: its name in `mocksed.diagnostics.DIAGNOSTICS`; ``settings``: of
-        `mocksed.diagnostics.Settings`; ``run``: of `mocksed.diagnostics.check_inputs`.
+        ``diagnostic``: its name in `mocksed.diagnostics.PLOTS`; ``settings``: of
+        `mocksed.diagnostics.settings.Settings`; ``run``: of `mocksed.diagnostics.summary.check_inputs`.
     catalog, parents : sequence of path
         The shards of the catalogue and, for a plot that needs it, of the star-forming parent.
     png, pdf : path
@@ -28,21 +29,21 @@ def draw(params: Params, catalog: Sequence[str], parents: Sequence[str], png: st
 
     """
     name = params["diagnostic"]
-    settings = diagnostics.Settings(**params["settings"])
-    diagnostics.check_inputs(catalog, parents, **params["run"])
-    sample = diagnostics.read_sample(catalog, parents, settings, [name])
-    diagnostic = diagnostics.DIAGNOSTICS[name]
+    settings = Settings(**params["settings"])
+    summary.check_inputs(catalog, parents, **params["run"])
+    sample = summary.read_sample(catalog, parents, settings, [name])
+    diagnostic = summary.module_of(name)
     figure = diagnostic.draw(sample, diagnostic.measure(sample, settings), settings)
-    diagnostics.save(figure, png, pdf, provenance.stamped(provenance.of_file(catalog[0])))
+    style.save(figure, png, pdf, provenance.stamped(provenance.of_file(catalog[0])))
 
 
 def summarise(params: Params, catalog: Sequence[str], parents: Sequence[str], output: str) -> None:
     """Write the numbers behind all diagnostic plots; arguments as for `draw`."""
-    settings = diagnostics.Settings(**params["settings"])
-    diagnostics.check_inputs(catalog, parents, **params["run"])
-    sample = diagnostics.read_sample(catalog, parents, settings)
+    settings = Settings(**params["settings"])
+    summary.check_inputs(catalog, parents, **params["run"])
+    sample = summary.read_sample(catalog, parents, settings)
     about = provenance.stamped(provenance.of_file(catalog[0]))
-    storage.write_json(output, {"provenance": about} | diagnostics.summary(sample, settings))
+    storage.write_json(output, {"provenance": about} | summary.of_all(sample, settings))
 
 
 def compare(params: Params, catalogs: Mapping[str, Sequence[str]], output: Mapping[str, Any]) -> None:
@@ -51,8 +52,8 @@ def compare(params: Params, catalogs: Mapping[str, Sequence[str]], output: Mappi
     Parameters
     ----------
     params : mapping
-        Of each variant, ``run`` the first: ``settings`` of `mocksed.diagnostics.Settings`, ``about`` and ``sps`` of
-        `mocksed.diagnostics.catalogue.check`. ``plots``: names in `mocksed.diagnostics.comparison.FIGURES`.
+        Of each variant, ``run`` the first: ``settings`` of `mocksed.diagnostics.settings.Settings`, ``about`` and
+        ``sps`` of `mocksed.diagnostics.catalogue.check`. ``plots``: names in `mocksed.diagnostics.comparison.FIGURES`.
     catalogs : mapping of str to sequence of path
         Of each variant the shards of its catalogue.
     output : mapping
@@ -61,7 +62,7 @@ def compare(params: Params, catalogs: Mapping[str, Sequence[str]], output: Mappi
     """
     runs = {}
     for variant, settings_of_run in params["settings"].items():
-        files, settings = catalogs[variant], diagnostics.Settings(**settings_of_run)
+        files, settings = catalogs[variant], Settings(**settings_of_run)
         catalogue.check(files, params["about"][variant], params["sps"][variant])
         galaxies = catalogue.read(files, comparison.COLUMNS, settings.max_galaxies)
         sample = catalogue.Sample(galaxies, n_catalogue=catalogue.count_rows(files))
@@ -70,7 +71,7 @@ def compare(params: Params, catalogs: Mapping[str, Sequence[str]], output: Mappi
         runs[storage.metadata(files[0])["run"]] = comparison.Run(sample, settings, measured, rows)
     about = provenance.stamped(provenance.of_file(catalogs["run"][0]))
     for plot, png, pdf in zip(params["plots"], output["png"], output["pdf"], strict=True):
-        diagnostics.save(comparison.FIGURES[plot](runs), png, pdf, about)
+        style.save(comparison.FIGURES[plot](runs), png, pdf, about)
     tables = {name: run.rows for name, run in runs.items()}
     for path, text in ((output["csv"], comparison.as_csv(tables)), (output["html"], comparison.as_html(tables))):
         with atomic.replacing(path) as temporary:
