@@ -22,7 +22,10 @@ from mocksed.diagnostics.sky.scores import overall
 Card = dict[str, list[Panel]]
 
 _NEEDED = ("redshift", "log_mstar", "quiescent")
-_PAPERS = ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B4513")  # Okabe & Ito (2008), and brown
+# Okabe & Ito (2008), and three of Tol (2021)
+_PAPERS = (
+    "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#44AA99", "#332288", "#999933",
+)  # fmt: skip
 _MARKERS = "osD^v<>"
 _FAR = 1e3  # beyond any axis
 
@@ -110,7 +113,7 @@ def _looks(of: Sequence[Panel]) -> dict[str, tuple[str, str]]:
     """Return colour and marker of each paper, the same in all panels."""
     labels = dict.fromkeys(one.label for panel in of for one in panel.references)
     return {
-        label: (_PAPERS[i % len(_PAPERS)], _MARKERS[(i + i // len(_PAPERS)) % len(_MARKERS)])
+        label: (_PAPERS[i % len(_PAPERS)], _MARKERS[i % len(_MARKERS)])
         for i, label in enumerate(labels)
     }
 
@@ -145,7 +148,8 @@ def _said(panel: Panel, unit: str) -> str:
     if not panel.score.points:
         return "nothing to compare"
     said = f"{panel.score.offset:+.2f} {unit}".strip().replace("-", "\N{MINUS SIGN}")
-    return said + (rf", $\chi^2/n$ = {panel.score.chi2:.2g}" if np.isfinite(panel.score.chi2) else "")
+    said += rf", $|\Delta|$ {panel.score.apart:.2f}"
+    return said + (rf", $\chi^2/n$ {panel.score.chi2:.2g}" if np.isfinite(panel.score.chi2) else "")
 
 
 def _say_why(axes: Axes, why: str) -> None:
@@ -158,8 +162,12 @@ def _set_limits(axes: Axes, shown: Sequence[Panel]) -> None:
     x, y = [], []
     for panel in shown:
         complete = np.isfinite(panel.y) & (panel.x > panel.limits[0]) & (panel.x < panel.limits[1])
-        x += [panel.x[complete], *(one.x for one in panel.references)]
-        y += [panel.y[complete], *(one.y for one in panel.references)]
+        x.append(panel.x[complete])
+        y.append(panel.y[complete])
+        for one, compared in zip(panel.references, panel.compared, strict=True):
+            seen = np.isfinite(compared) if one.line else np.isfinite(one.y)  # lines may go on for ever
+            x.append(one.x[seen])
+            y.append(one.y[seen])
     axes.set(xlim=style.span(*x), ylim=style.span(*y))
 
 
@@ -169,20 +177,23 @@ def as_html(card: Card, run: str) -> str:
     for name, of in card.items():
         observable, total = OBSERVABLES[name], overall([panel.score for panel in of])
         body.append(
-            f"<tr><th>{escape(_plain(observable.title))}</th>{_cells(total['typical'], total['worst'], total['chi2'])}"
+            f"<tr><th>{escape(_plain(observable.title))}</th>{_cells(*map(total.get, _SCORES))}"
             f"<th>{total['points'] or ''}</th><th>{escape(observable.unit)}</th></tr>"
         )
         for panel in of:
             title = escape(_plain(panel.title))
             if panel.why:
-                body.append(f'<tr><td>{title}</td><td colspan="5" class="why">{escape(panel.why)}</td></tr>')
+                body.append(f'<tr><td>{title}</td><td colspan="6" class="why">{escape(panel.why)}</td></tr>')
                 continue
             papers = ", ".join(one.label for one in panel.references)
             body.append(
-                f"<tr><td>{title}</td><td></td>{_cells(panel.score.offset, panel.score.chi2)}"
+                f"<tr><td>{title}</td>{_cells(panel.score.offset, panel.score.apart)}<td></td>{_cells(panel.score.chi2)}"
                 f'<td>{panel.score.points}</td><td class="why">{escape(papers)}</td></tr>'
             )
     return _PAGE.format(run=escape(run), body="\n".join(body))
+
+
+_SCORES = ("offset", "apart", "worst", "chi2")
 
 
 def _cells(*values: float) -> str:
@@ -205,12 +216,13 @@ th {{ background: #eef3f7; }} .why {{ color: #777; }}
 </style></head><body>
 <h1>Card of the sky: {run}</h1>
 <table>
-<thead><tr><th>observable, bin</th><th>typical</th><th>offset, worst</th><th>chi2 per point</th><th>points</th>
+<thead><tr><th>observable, bin</th><th>offset</th><th>apart</th><th>worst</th><th>chi2 per point</th><th>points</th>
 <th>unit, papers</th></tr></thead>
 <tbody>
 {body}
 </tbody></table>
-<p>The offset of a bin is the median of the run less what was observed; chi2 is that of the points that have errors. Of
-an observable, typical is the median of the absolute offsets of its bins and worst the one furthest from 0.</p>
+<p>The offset of a bin is the median of the run less what was observed, and how far they are apart the median of its
+absolute value; chi2 is that of the points that have errors. Of an observable, offset and apart are the medians over its
+bins, and worst is the offset furthest from 0.</p>
 </body></html>
 """

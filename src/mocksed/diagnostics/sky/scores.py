@@ -19,6 +19,8 @@ class Score:
     ----------
     offset : float
         Median of mock less observed, in the unit of the quantity; NaN without points.
+    apart : float
+        Median of its absolute value, which is also large where a mock is above at one end and below at the other.
     chi2 : float
         Mean of the squares of these differences over the sum of the squares of both errors; NaN where no point has
         an error, as lines have none.
@@ -28,6 +30,7 @@ class Score:
     """
 
     offset: float = np.nan
+    apart: float = np.nan
     chi2: float = np.nan
     points: int = 0
 
@@ -52,6 +55,7 @@ def score(mock: ArrayLike, error: ArrayLike, observed: ArrayLike, down: ArrayLik
     weighed = squares[known & np.isfinite(squares)]
     return Score(
         offset=float(np.median(difference[known])) if known.any() else np.nan,
+        apart=float(np.median(np.abs(difference[known]))) if known.any() else np.nan,
         chi2=float(np.mean(weighed)) if weighed.size else np.nan,
         points=int(np.count_nonzero(known)),
     )
@@ -63,8 +67,8 @@ def overall(scores: Sequence[Score]) -> dict[str, float | int]:
     Returns
     -------
     dict
-        ``panels`` with a score; ``offset``, the median of theirs, ``typical``, the median of their absolute values,
-        and ``worst``, the one furthest from 0; ``chi2``, the mean over all points; ``points``.
+        ``panels`` with a score; ``offset`` and ``apart``, the medians of theirs, and ``worst``, the offset furthest
+        from 0; ``chi2``, the mean over all points; ``points``.
 
     """
     scores = [one for one in scores if one.points]
@@ -74,7 +78,7 @@ def overall(scores: Sequence[Score]) -> dict[str, float | int]:
     return {
         "panels": len(scores),
         "offset": float(np.median(offsets)) if scores else np.nan,
-        "typical": float(np.median(np.abs(offsets))) if scores else np.nan,
+        "apart": float(np.median([one.apart for one in scores])) if scores else np.nan,
         "worst": float(offsets[np.argmax(np.abs(offsets))]) if scores else np.nan,
         "chi2": sum(one.chi2 * one.points for one in weighed) / n if n else np.nan,
         "points": sum(one.points for one in scores),
