@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from mocksed import diagnostics, provenance, storage
+from mocksed import atomic, diagnostics
 from mocksed.diagnostics import catalogue, sky
-from mocksed.jobs import job
+from mocksed.files import provenance, storage
+from mocksed.run.jobs import job
 
 with job(snakemake.log[0]):
     params, paths, output = snakemake.params, snakemake.input.catalog, snakemake.output
@@ -14,5 +15,5 @@ with job(snakemake.log[0]):
     for plot, png, pdf in zip(params.plots, output.png, output.pdf, strict=True):
         diagnostics.save(sky.draw(plot, card[plot]), png, pdf, about)
     storage.write_json(output.summary, {"provenance": about, "sky": sky.summary(card)})
-    with storage.replacing(output.html) as temporary:
+    with atomic.replacing(output.html) as temporary:
         Path(temporary).write_text(sky.as_html(card, about["run"]))

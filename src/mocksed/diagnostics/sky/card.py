@@ -12,12 +12,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mocksed import provenance, sky, storage
+from mocksed import sky
 from mocksed.diagnostics import catalogue, panels, style
 from mocksed.diagnostics.sky.mock import Mock, of_sample
 from mocksed.diagnostics.sky.observables import OBSERVABLES, Tables, panels_of
 from mocksed.diagnostics.sky.panels import Panel
 from mocksed.diagnostics.sky.scores import overall
+from mocksed.files import provenance, storage
 
 Card = dict[str, list[Panel]]
 
@@ -112,10 +113,7 @@ def draw(name: str, of: Sequence[Panel]) -> Figure:
 def _looks(of: Sequence[Panel]) -> dict[str, tuple[str, str]]:
     """Return colour and marker of each paper, the same in all panels."""
     labels = dict.fromkeys(one.label for panel in of for one in panel.references)
-    return {
-        label: (_PAPERS[i % len(_PAPERS)], _MARKERS[i % len(_MARKERS)])
-        for i, label in enumerate(labels)
-    }
+    return {label: (_PAPERS[i % len(_PAPERS)], _MARKERS[i % len(_MARKERS)]) for i, label in enumerate(labels)}
 
 
 def _draw(axes: Axes, panel: Panel, looks: Mapping[str, tuple[str, str]], unit: str) -> None:
@@ -177,7 +175,7 @@ def as_html(card: Card, run: str) -> str:
     for name, of in card.items():
         observable, total = OBSERVABLES[name], overall([panel.score for panel in of])
         body.append(
-            f"<tr><th>{escape(_plain(observable.title))}</th>{_cells(*map(total.get, _SCORES))}"
+            f"<tr><th>{escape(_plain(observable.title))}</th>{_cells(*(total[key] for key in _SCORES))}"
             f"<th>{total['points'] or ''}</th><th>{escape(observable.unit)}</th></tr>"
         )
         for panel in of:
@@ -187,7 +185,7 @@ def as_html(card: Card, run: str) -> str:
                 continue
             papers = ", ".join(one.label for one in panel.references)
             body.append(
-                f"<tr><td>{title}</td>{_cells(panel.score.offset, panel.score.apart)}<td></td>{_cells(panel.score.chi2)}"
+                f"<tr><td>{title}</td>{_cells(panel.score.offset, panel.score.apart, np.nan, panel.score.chi2)}"
                 f'<td>{panel.score.points}</td><td class="why">{escape(papers)}</td></tr>'
             )
     return _PAGE.format(run=escape(run), body="\n".join(body))

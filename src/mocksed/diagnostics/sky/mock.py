@@ -148,7 +148,7 @@ def of_sample(
     sample : Sample
         Of the catalogue.
     about : mapping
-        What the files of the catalogue say of the run (`mocksed.provenance.of_file`).
+        What the files of the catalogue say of the run (`mocksed.files.provenance.of_file`).
     limits : mapping
         ``redshift`` and ``log_mstar`` that the config lets into the catalogue. Where less than 1 % of the galaxies are
         below a mass, which a user's table may reach by exception, that is the limit.

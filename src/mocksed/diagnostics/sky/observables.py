@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from mocksed.columns import (
+from mocksed.diagnostics import bins, style
+from mocksed.diagnostics.sky import statistics
+from mocksed.diagnostics.sky.mock import Mock
+from mocksed.diagnostics.sky.panels import Panel, Reference, compare, complete_between, law, points
+from mocksed.files.columns import (
     equivalent_width_column,
     line_column,
     line_flux_column,
     magnitude_column,
     rest_frame_column,
 )
-from mocksed.diagnostics import bins, style
-from mocksed.diagnostics.sky import statistics
-from mocksed.diagnostics.sky.mock import Mock
-from mocksed.diagnostics.sky.panels import Panel, Reference, compare, complete_between, law, points
 from mocksed.sky import laws
 from mocksed.sky.observed import Observed, quiescent_share
 from mocksed.sps.table import LSUN
