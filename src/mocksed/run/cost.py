@@ -84,7 +84,7 @@ _LAWS: dict[str, Law] = {
     "plot": Law(380, 7.0, row_bytes=290, row_us=1.0, row_disk=0, point_bytes=45),
     "summary": Law(300, 3.8, row_bytes=640, row_us=4.0, row_disk=0, point_bytes=45),
     "compare": Law(340, 11.0, row_bytes=560, row_us=22.0, row_disk=0),
-    "sky": Law(330, 16.0, row_bytes=600, row_us=40.0, row_disk=0),
+    "sky": Law(330, 18.0, row_bytes=600, row_us=50.0, row_disk=0),
     "ssp_table": Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0),
 }
 _PER_BAND = Law(0, 0, row_bytes=50, row_us=0.4, row_disk=15)  # of the survey
