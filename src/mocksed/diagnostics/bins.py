@@ -167,7 +167,7 @@ def _rows_of_bins(x: Array, bin_edges: Array) -> list[NDArray[np.intp]]:
 
 
 def crowded(
-    values: Array, near: NDArray[np.bool_], bin_edges: Array, share: float, min_count: int = 0
+    values: Array, near: NDArray[np.bool_], bin_edges: Array, share: float, min_count: int
 ) -> NDArray[np.bool_]:
     """Return which bins have more than a share of their galaxies near a limit of the catalogue.
 

@@ -61,7 +61,7 @@ def cut_bins(muv: NDArray, log_mstar: NDArray, muv_edges: NDArray, lowest: float
         Least log mass of the catalogue.
 
     """
-    return bins.crowded(muv, log_mstar < lowest + NEAR_LIMIT, muv_edges, SHARE_NEAR_LIMIT)
+    return bins.crowded(muv, log_mstar < lowest + NEAR_LIMIT, muv_edges, SHARE_NEAR_LIMIT, min_count=0)
 
 
 @style.styled
