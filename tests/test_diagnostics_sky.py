@@ -190,6 +190,20 @@ def test_scores_of_a_fixed_seed_stay():
     json.dumps(found["bpt"]["bins"])  # what the run lacks: no arrays
 
 
+def test_the_limits_of_a_table_are_those_of_its_galaxies():
+    of = mock(least=9.0)
+    galaxies = of.galaxies | {"log_mstar": np.where(np.arange(len(of["redshift"])) % 200, of["log_mstar"], 6.0)}
+    about = {"cosmology": {"H0": COSMO.H0, "Om0": COSMO.Om0}, "galaxies": {"source": "table"}, "fsps": {"imf_type": 2}}
+    sample = catalogue.Sample(galaxies, n_catalogue=3 * len(of["redshift"]))
+    found = of_sample(sample, about, {"redshift": [0.0, 20.0], "log_mstar": [4.0, 13.5]}, 20, area=0.3)
+    assert found.log_mstar == pytest.approx(9.0, abs=0.01)  # half a per cent at 10^6 Msun is no limit
+    assert found.redshift == pytest.approx(Z, abs=0.01)
+    assert (found.area, found.weight, found.imf) == (0.3, 3.0, "kroupa")
+    assert panel("stellar_mass_function", found).score.offset == pytest.approx(
+        panel("stellar_mass_function", of).score.offset + np.log10(3.0), abs=0.05
+    )
+
+
 def test_figures_and_the_page_show_every_observable(tmp_path):
     of = mock()
     found = {name: panels_of(name, of, tables()) for name in ("stellar_mass_function", "bpt", "a_uv")}

@@ -174,8 +174,9 @@ def as_html(card: Card, run: str) -> str:
     body = []
     for name, of in card.items():
         observable, total = OBSERVABLES[name], overall([panel.score for panel in of])
+        scores = _cells(total["offset"], total["apart"], total["worst"], total["chi2"])
         body.append(
-            f"<tr><th>{escape(_plain(observable.title))}</th>{_cells(*(total[key] for key in _SCORES))}"
+            f"<tr><th>{escape(_plain(observable.title))}</th>{scores}"
             f"<th>{total['points'] or ''}</th><th>{escape(observable.unit)}</th></tr>"
         )
         for panel in of:
@@ -191,11 +192,10 @@ def as_html(card: Card, run: str) -> str:
     return _PAGE.format(run=escape(run), body="\n".join(body))
 
 
-_SCORES = ("offset", "apart", "worst", "chi2")
-
-
-def _cells(*values: float) -> str:
-    return "".join(f"<td>{value:+.2f}</td>" if np.isfinite(value) else "<td></td>" for value in values)
+def _cells(offset: float, apart: float, worst: float, chi2: float) -> str:
+    signed, others = "{:+.2f}", "{:.2f}"
+    texts = zip((signed, others, signed, others), (offset, apart, worst, chi2), strict=True)
+    return "".join(f"<td>{text.format(value) if np.isfinite(value) else ''}</td>" for text, value in texts)
 
 
 def _plain(title: str) -> str:
