@@ -30,3 +30,23 @@ PLOTS = {
 
 COMPARISONS = ("offsets", "muv", "beta", "sfr_mass", "mass_metallicity", "uvj")
 """The figures of a run beside other runs (`mocksed.diagnostics.comparison`)."""
+
+SKY = (
+    "uv_luminosity_function",
+    "k_luminosity_function",
+    "stellar_mass_function",
+    "sfr_density",
+    "number_counts",
+    "a_uv",
+    "v_j",
+    "dusty_share",
+    "uv_slope",
+    "quiescent_share",
+    "halpha_luminosity_function",
+    "oiii_hbeta_luminosity_function",
+    "line_counts",
+    "oiii_hbeta",
+    "bpt",
+    "equivalent_width",
+)
+"""The figures of the card of the sky, one for each observable (`mocksed.diagnostics.sky`)."""

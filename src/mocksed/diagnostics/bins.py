@@ -166,6 +166,34 @@ def _rows_of_bins(x: Array, bin_edges: Array) -> list[NDArray[np.intp]]:
     return [np.flatnonzero(bin_of == i) for i in range(len(bin_edges) - 1)]
 
 
+def crowded(
+    values: Array, near: NDArray[np.bool_], bin_edges: Array, share: float, min_count: int
+) -> NDArray[np.bool_]:
+    """Return which bins have more than a share of their galaxies near a limit of the catalogue.
+
+    Beyond the limit there would be more in the same bin, which the catalogue does not have.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, )
+        What is binned.
+    near : ndarray of bool, shape (n, )
+        Which galaxies are near a limit.
+    bin_edges : ndarray of shape (n_bins + 1, )
+        Increasing edges.
+    share : float
+        More of a bin than this makes it crowded.
+    min_count : int
+        Bins with fewer galaxies are not.
+
+    """
+    bin_of = np.searchsorted(bin_edges, values, side="right") - 1
+    n_bins = max(len(bin_edges) - 1, 0)
+    inside = (bin_of >= 0) & (bin_of < n_bins)
+    of_all, of_near = (np.bincount(bin_of[rows], minlength=n_bins) for rows in (inside, inside & near))
+    return (of_near > share * of_all) & (of_all >= min_count)
+
+
 def mean_over_bin(relation: Relation, x: ArrayLike, low: float, high: float, *others: float) -> Array:
     """Return a relation averaged uniformly in its second argument between ``low`` and ``high``, shape of ``x``."""
     nodes = low + (high - low) * (np.arange(_NODES) + 0.5) / _NODES

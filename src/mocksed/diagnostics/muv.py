@@ -61,11 +61,7 @@ def cut_bins(muv: NDArray, log_mstar: NDArray, muv_edges: NDArray, lowest: float
         Least log mass of the catalogue.
 
     """
-    near = log_mstar < lowest + NEAR_LIMIT
-    bin_of = np.searchsorted(muv_edges, muv, side="right") - 1
-    n_bins = max(len(muv_edges) - 1, 0)
-    of_all, of_near = (np.bincount(bin_of[rows], minlength=n_bins)[:n_bins] for rows in (near | True, near))
-    return of_near > SHARE_NEAR_LIMIT * of_all
+    return bins.crowded(muv, log_mstar < lowest + NEAR_LIMIT, muv_edges, SHARE_NEAR_LIMIT, min_count=0)
 
 
 @style.styled

@@ -31,6 +31,8 @@ class Settings:
     """Bins with fewer galaxies, on average over realisations, have no statistics."""
     max_galaxies: int = 2_000_000
     """Galaxies that are read, all realisations together; of more, an even sample."""
+    area: float | None = None
+    """Solid angle of a user's table [deg^2], for the card of the sky; a light cone knows its own."""
     triangle_redshift: Sequence[float] | None = None
     """Redshifts of the galaxies of the triangle plot, lowest and highest; None for all."""
     uvj_box: Mapping[str, float] = field(default_factory=lambda: dict(WILLIAMS2009))

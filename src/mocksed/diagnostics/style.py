@@ -42,6 +42,9 @@ LABELS = {
 }
 """Label with unit of every quantity on an axis; quantities without a unit have none."""
 
+SYMBOLS = {"log_mstar": r"$\log\,M_*$", "muv": r"$M_\mathrm{UV}$"}
+"""How quantities are called where a unit would be too long."""
+
 _RC: Any = {
     "font.size": 10,
     "axes.titlesize": 10,

@@ -85,6 +85,7 @@ _LAWS: dict[str, Law] = {
     "plot": Law(380, 7.0, row_bytes=290, row_us=1.0, row_disk=0, point_bytes=45),
     "summary": Law(300, 3.8, row_bytes=640, row_us=4.0, row_disk=0, point_bytes=45),
     "compare": Law(340, 11.0, row_bytes=560, row_us=22.0, row_disk=0),
+    "sky": Law(330, 18.0, row_bytes=600, row_us=50.0, row_disk=0),
     "ssp_table": Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0),
 }
 _PER_BAND = Law(0, 0, row_bytes=50, row_us=0.4, row_disk=15)  # of the survey
@@ -138,7 +139,7 @@ def _threads(rule: str, config: Mapping[str, Any]) -> int:
 def _before_rows_s(rule: str, config: Mapping[str, Any]) -> float:
     """Return the time of a job without that of its rows [s]."""
     law = _law(rule, config)
-    drawn = rule in ("plot", "summary", "compare")
+    drawn = rule in ("plot", "summary", "compare", "sky")
     read = catalogue_rows(config) + int(config["parent"]["star_forming"]["n"]) if drawn else 0
     return law.start_s + 1e-6 * read * _READ_US
 
@@ -248,7 +249,7 @@ def catalogue_rows(config: Mapping[str, Any]) -> int:
 def rows(rule: str, config: Mapping[str, Any]) -> int:
     """Return the rows that one job of a rule works on, the largest one."""
     match rule:
-        case "plot" | "summary" | "compare":
+        case "plot" | "summary" | "compare" | "sky":
             return min(config["diagnostics"]["max_galaxies"], catalogue_rows(config))
         case "export":
             return catalogue_rows(config)
@@ -291,7 +292,8 @@ def _jobs(config: Mapping[str, Any]) -> dict[str, int]:
     jobs = dict.fromkeys(_of_a_shard(config), config["galaxies"]["shards"])
     jobs |= {"parent": 2 * config["parent"]["shards"], "tree": sum(tree_shards(config, kind) for kind in KINDS)}
     jobs |= {"input_table": 1, "balance": 1, "plot": len(PLOTS), "summary": 1}
-    some = {"lightcone", "input_table", "balance", "spectra", "survey", "observed", "export", "compare", "ssp_table"}
+    some = {"lightcone", "input_table", "balance", "spectra", "survey", "observed"}
+    some |= {"export", "compare", "sky", "ssp_table"}  # made on demand
     left_out = some - set(_of_a_shard(config))
     if config["galaxies"]["source"] == "table":
         left_out.remove("input_table")
@@ -349,7 +351,7 @@ def _all_rows(rule: str, config: Mapping[str, Any]) -> int:
     match rule:
         case "plot":
             return rows(rule, config) * len(PLOTS)
-        case "summary" | "compare":
+        case "summary" | "compare" | "sky":
             return rows(rule, config)
         case "parent" | "tree":
             return sum(int(config["parent"][kind]["n"]) for kind in KINDS)

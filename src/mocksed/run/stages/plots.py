@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mocksed import atomic
-from mocksed.diagnostics import catalogue, comparison, style, summary
+from mocksed.diagnostics import catalogue, comparison, sky, style, summary
 from mocksed.diagnostics.settings import Settings
 from mocksed.export.registry import EXPORTERS, write_of_run
 from mocksed.files import provenance, storage
@@ -76,6 +76,31 @@ def compare(params: Params, catalogs: Mapping[str, Sequence[str]], output: Mappi
     for path, text in ((output["csv"], comparison.as_csv(tables)), (output["html"], comparison.as_html(tables))):
         with atomic.replacing(path) as temporary:
             temporary.write_text(text)
+
+
+def hold_against_sky(params: Params, catalog: Sequence[str], output: Mapping[str, Any]) -> None:
+    """Hold the catalogue against what is observed of the sky: figures, the table of scores, and the numbers.
+
+    Parameters
+    ----------
+    params : mapping
+        ``plots``: names in `mocksed.diagnostics.SKY`; ``tables``: the folder of what is observed; ``limits``:
+        ``redshift`` and ``log_mstar`` of the galaxies; ``settings``: ``max_galaxies``, ``min_count`` and ``area`` of
+        the config's ``diagnostics``; ``about`` and ``sps`` of `mocksed.diagnostics.catalogue.check`.
+    catalog : sequence of path
+        The shards of the catalogue.
+    output : mapping
+        ``png`` and ``pdf``: files for the figures; ``html`` and ``summary``: those for scores and numbers.
+
+    """
+    catalogue.check(catalog, params["about"], params["sps"])
+    card = sky.measure(sky.read(catalog, params["limits"], **params["settings"]), params["tables"])
+    about = provenance.stamped(provenance.of_file(catalog[0]))
+    for plot, png, pdf in zip(params["plots"], output["png"], output["pdf"], strict=True):
+        style.save(sky.draw(plot, card[plot]), png, pdf, about)
+    storage.write_json(output["summary"], {"provenance": about, "sky": sky.summary(card)})
+    with atomic.replacing(output["html"]) as temporary:
+        temporary.write_text(sky.as_html(card, about["run"]))
 
 
 def export(params: Params, catalog: Sequence[str], output: str) -> None:
