@@ -6,7 +6,7 @@
 Runs are made on one core. Times are CPU times, which other work on the machine changes little; memory is the peak of
 the resident set of a job's script. numba compiles a function when it is first called and keeps it: the first run,
 ``warm``, is there for that and not measured. The constants of `mocksed.run.cost` follow the fit that is printed, by
-hand; tests/test_resources.py holds them against the measurements.
+hand; tests/test_cost.py holds them against the measurements.
 """
 
 import argparse
@@ -48,7 +48,14 @@ RUNS: dict[str, dict[str, Any]] = {
     "warm": source(1000, 5000, 1, realisations=2),
     "2e4": source(20_000, 100_000, 4) | {"photometry": {}},  # the default, 57 filters
     "2e4x8": source(20_000, 100_000, 1, realisations=8),
-    "2e4x8survey": source(20_000, 100_000, 1, realisations=8, survey={"depths": dict.fromkeys(FEW_FILTERS, 27.0)}),
+    "2e4x8seen": source(
+        20_000,
+        100_000,
+        1,
+        realisations=8,
+        survey={"depths": dict.fromkeys(FEW_FILTERS, 27.0)},
+        spectra={"observed": {"preset": "spherex"}},
+    ),
     "2e5": source(200_000, 1_000_000, 4),
     "2e6": source(2_000_000, 10_000_000, 2, spectra={"write": False}),
     "2e6trees": source(2_000_000, 10_000_000, 2, spectra={"write": False}, neighbours={"max_memory_gb": 1.4}),
@@ -57,6 +64,9 @@ RUNS: dict[str, dict[str, Any]] = {
     "1e7table": source(10_000_000, 100_000, 4),
 }
 """Configs of the runs, beside their names; those on a table write it first, in the folder of the runs."""
+
+SEEN = ("survey", "observed", "export", "plot")
+"""Rules of which runs with "seen" in their names are there, the plot of spectra alone."""
 
 FOLDERS = {
     "lightcone": "galaxies",
@@ -68,6 +78,8 @@ FOLDERS = {
     "catalog": "catalog",
     "spectra": "spectra",
     "survey": "survey",
+    "observed": "observed",
+    "export": "export",
     "plot": "plots",
     "compare": "comparison",
 }
@@ -89,8 +101,9 @@ def targets(name: str) -> list[str]:
     results = f"results/{name}"
     if name.endswith("table"):
         return [f"{results}/galaxies/report.json"]
-    if name.endswith("survey"):
-        return [f"{results}/survey/0000.parquet"]
+    if name.endswith("seen"):
+        last = ("survey/0000.parquet", "observed/0000.parquet", f"export/{name}.fits", "plots/spectra.png")
+        return [f"{results}/{path}" for path in last]
     if name == "2e4x8":  # its plots are those of any 1.6e5 rows
         return [f"{results}/catalog/0000.parquet"]
     if name == "2e6":  # all spectra would fill a disk
@@ -138,7 +151,7 @@ def measurements(folder: Path, name: str, config: Mapping[str, Any]) -> list[dic
     """Return what the jobs of each rule of a run took: means and the most over its jobs, and the bytes of all."""
     found = []
     for rule, jobs in usage.of_run(name, folder).items():
-        if name.endswith("survey") and rule != "survey":  # the others are those of 2e4x8
+        if name.endswith("seen") and rule not in SEEN:  # the others are those of 2e4x8
             continue
         found.append(
             {

@@ -1,10 +1,11 @@
 """Runs of the workflow as its users start it, Snakemake in a child process, each in a folder of its own."""
 
+import itertools
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,10 +23,17 @@ PATIENCE_S = 900
 
 PARENTS = ["0000.h5", "0001.h5"]
 
-SPECTRA = ("results/tiny/spectra/0000.parquet", "results/tiny/spectra/0001.parquet")
-
 VARIANTS = ("tiny", "tiny-drakos2021a", "tiny-drakos2021b")
-STAGES = ("galaxies", "neighbours", "assign", "catalog", "spectra")
+LAST = ("spectra", "survey", "observed")
+"""Stages that follow from the catalogue alone."""
+
+BEFORE = ("galaxies", "neighbours", "assign", "catalog")
+STAGES = (*BEFORE, *LAST)
+
+
+def targets(stages: Iterable[str], shards: Iterable[int] = (0, 1)) -> list[str]:
+    """Return the files of stages."""
+    return [f"results/tiny/{stage}/{shard:04d}.parquet" for stage, shard in itertools.product(stages, shards)]
 
 
 class Workflow:

@@ -3,6 +3,7 @@
 import json
 import re
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
@@ -250,6 +251,14 @@ def test_a_parent_of_one_redshift_is_no_contour(large: Sample) -> None:
 def test_the_most_massive_galaxies_are_shown(large: Sample) -> None:
     drawn = sfr_mass.draw(large, sfr_mass.measure(large, SETTINGS), SETTINGS)
     assert drawn.axes[0].get_xlim()[1] > large.galaxies["log_mstar"].max()
+
+
+def test_names_of_flags_do_not_overlap(large: Sample) -> None:
+    figure = ages.draw(large, ages.measure(large, SETTINGS), SETTINGS)
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in figure.axes[1].get_yticklabels()]
+    assert len(boxes) == len(FLAG_DESCRIPTIONS)
+    assert not any(one.overlaps(other) for one, other in pairwise(boxes))
 
 
 def test_ages_and_flags(large: Sample) -> None:

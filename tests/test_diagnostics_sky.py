@@ -18,6 +18,7 @@ from mocksed.diagnostics.sky.observables import missing, panels_of
 from mocksed.diagnostics.sky.scores import Score, overall, score
 from mocksed.galaxies.lightcone import LightCone
 from mocksed.relations import Relations
+from tests.runs import Workflow
 
 COSMO = Cosmology(67.66, 0.3111)
 FOLDER = Path(__file__).parents[1] / "resources" / "sky"

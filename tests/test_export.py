@@ -219,6 +219,10 @@ def test_files_that_do_not_belong_together_are_refused(run, tmp_path):
     catalogues.write(tmp_path / "demo", other, seen(second), stage="survey")
     with pytest.raises(UserError, match="have different galaxies"):
         export.write_of_run("csv", "demo", tmp_path, columns=["redshift", SEEN[0]])
+    of_other_seed = catalogues.ABOUT | {"seed": 7}
+    catalogues.write(tmp_path / "demo", seen(first), seen(second), stage="survey", about=of_other_seed)
+    with pytest.raises(UserError, match=r"survey/0000.parquet was made with another .* seed is 7, expected 42"):
+        export.write_of_run("csv", "demo", tmp_path, columns=["redshift", SEEN[0]])
     (tmp_path / "demo/survey/0001.parquet").unlink()
     with pytest.raises(UserError, match=r"survey/0001.parquet is missing"):
         export.write_of_run("csv", "demo", tmp_path)

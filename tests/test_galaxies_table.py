@@ -5,6 +5,8 @@ import json
 import logging
 import os
 import resource
+from datetime import datetime, timedelta
+from decimal import Decimal
 
 import astropy.table
 import h5py
@@ -14,10 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 from numpy.testing import assert_allclose, assert_array_equal
 
 from mocksed import rng
 from mocksed.errors import UserError
+from mocksed.export import formats
+from mocksed.export.source import Rows
 from mocksed.files import storage
 from mocksed.files.columns import GIVEN
 from mocksed.galaxies import table as module
@@ -27,6 +32,7 @@ from mocksed.galaxies.mass_functions import quiescent_fraction
 from mocksed.galaxies.readers import open_table
 from mocksed.galaxies.spec import TableSpec
 from mocksed.galaxies.table import deal, write_shards
+from tests import programs
 
 N = 23
 SEED = 5
@@ -414,11 +420,10 @@ def test_masks_that_astropy_writes_to_fits(folder):
 
 def test_text_that_polars_writes(folder):
     data = columns()
-    views = {"field": pa.array(data["field"], pa.string_view()), "raw": pa.array([b"x"] * N, pa.binary_view())}
+    views = {"field": pa.array(data["field"], pa.string_view())}
     pq.write_table(pa.table({**{n: pa.array(v) for n, v in data.items()}, **views}), folder.path / "t.parquet")
     result = folder.write(None, chunk_rows=5)
     assert result["field"].to_pylist() == data["field"].tolist()
-    assert result["raw"].to_pylist() == [b"x"] * N
 
 
 def test_hdf5_group_and_names(folder):
@@ -517,8 +522,59 @@ def test_categories_pass_through(folder, monkeypatch):
     kind = pd.Categorical(np.array(["disc", "bulge", "irregular", None], object)[np.arange(N) % 4])
     write_parquet(folder.path / "t.parquet", columns() | {"kind": kind}, row_group_size=5)
     result = folder.write(None, chunk_rows=4)["kind"]
-    assert pa.types.is_dictionary(result.type)
+    assert result.type == pa.string()
     assert result.to_pylist() == [None if pd.isna(value) else value for value in kind]
+
+
+NOON = datetime(2027, 6, 1, 12)
+OTHER_TYPES = {
+    "categories of numbers": (pa.array([3, 5] * N)[:N].dictionary_encode(), pa.int64(), 3),
+    "large texts": (pa.array(["a"] * N, pa.large_string()), pa.string(), "a"),
+    "decimals": (pa.array([Decimal("1.50")] * N, pa.decimal128(8, 2)), pa.float64(), 1.5),
+    "small numbers": (pa.array([-8] * N, pa.int8()), pa.int16(), -8),
+    "bytes": (pa.array([200] * N, pa.uint8()), pa.int16(), 200),
+    "unsigned": (pa.array([2**32 - 1] * N, pa.uint32()), pa.int64(), 2**32 - 1),
+    "unsigned of 64 bits": (pa.array([2**64 - 1] * N, pa.uint64()), pa.uint64(), 2**64 - 1),
+    "half precision": (pa.array(np.full(N, 0.5, np.float16)), pa.float32(), 0.5),
+    "times": (pa.array([NOON] * N, pa.timestamp("ms")), pa.string(), "2027-06-01 12:00:00.000"),
+    "zones": (pa.array([NOON] * N, pa.timestamp("ms", "UTC")), pa.string(), "2027-06-01 12:00:00.000Z"),
+    "days": (pa.array([NOON.date()] * N), pa.string(), "2027-06-01"),
+    "nothing": (pa.nulls(N), pa.float64(), None),
+    "yes and no": (pa.array([True, None] * N)[:N], pa.bool_(), True),
+}
+
+
+def test_columns_of_other_types_pass_through_in_types_that_programs_read(folder):
+    """And that FITS holds, but uint64."""
+    polars, duckdb = (programs.module(name) for name in ("polars", "duckdb"))
+    given = {name: values for name, (values, _, _) in OTHER_TYPES.items()}
+    pq.write_table(pa.table({**{n: pa.array(v) for n, v in columns().items()}, **given}), folder.path / "t.parquet")
+    result = folder.write(None)
+    for name, (_, type_, first) in OTHER_TYPES.items():
+        assert result.schema.field(name).type == type_
+        assert result[name][0].as_py() == first
+    whole = folder.path / "whole.parquet"
+    storage.write_table(whole, result.select(list(OTHER_TYPES)))
+    assert Table.read(whole).colnames == list(OTHER_TYPES)
+    for read in (pd.read_parquet, polars.read_parquet, lambda path: duckdb.sql(f"SELECT * FROM '{path}'").pl()):
+        assert list(read(whole).columns) == list(OTHER_TYPES)
+    for field in result.schema:
+        rows = Rows(pa.schema([field]), N, {}, {field.name: 30}, lambda name=field.name: iter([result.select([name])]))
+        if field.type == pa.uint64():
+            with pytest.raises(UserError, match="FITS cannot hold values of type uint64"):
+                formats.fits(folder.path / "t.fits", rows)
+        else:
+            formats.fits(folder.path / "t.fits", rows)
+            assert len(Table.read(folder.path / "t.fits")) == N
+
+
+@pytest.mark.parametrize("values", [[b"x"] * N, [[1, 2]] * N, [{"a": 1}] * N, [timedelta(1)] * N])
+def test_columns_that_programs_do_not_read_do_not_pass_through(folder, values, caplog):
+    table = pa.table({**{n: pa.array(v) for n, v in columns().items()}, "mine": pa.array(values)})
+    pq.write_table(table, folder.path / "t.parquet")
+    caplog.set_level("INFO")
+    assert "mine" not in folder.write(None).column_names
+    assert "column 'mine' does not pass through (type " in caplog.text
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from mocksed.run import configuration, launch, stages
 from mocksed.run.launch import Work
 from mocksed.search.kdtree import KDTree, Nearest
 from tests import slurm_cluster
-from tests.runs import PATIENCE_S, SPECTRA, STAGES, Workflow, wait_for
+from tests.runs import LAST, PATIENCE_S, STAGES, Workflow, targets, wait_for
 
 try:
     launch.check("mpiexec")
@@ -32,7 +32,7 @@ REQUIRED = os.environ.get("MOCKSED_REQUIRE_SLURM") == "1"  # where there is SLUR
 pytestmark = [pytest.mark.mpi, pytest.mark.slow, pytest.mark.skipif(bool(NO_MPI) and not REQUIRED, reason=NO_MPI)]
 
 AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-RULES = ("parent", "neighbours", "spectra")
+RULES = ("parent", "neighbours", "spectra", "observed")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -290,7 +290,7 @@ def test_a_dry_run_shows_one_job_of_each_rule(root, tmp_path):
 def ranked(root, tmp_path_factory):
     """The same run with two ranks."""
     workflow = Workflow(root, tmp_path_factory.mktemp("ranked"), mpi={"tasks": 2})
-    workflow.succeed(*SPECTRA, "results/tiny/parent/quiescent/0000.h5")
+    workflow.succeed(*targets(LAST), "results/tiny/parent/quiescent/0000.h5")
     return workflow
 
 

@@ -46,6 +46,8 @@ def test_the_assumptions_are_printed(loaded):
     assert text.startswith("2e+05 galaxies (as the config says) in 8 realisations, 1e+06 star-forming and 2e+05 ")
     assert "galaxies.shards 4, parent.shards 4, tree shards 2\n" in text
     assert "Not counted: Snakemake's start of each job on a cluster" in text
+    export = cost.need("export", 1, loaded | {"realisations": 8})
+    assert f"(export: {export.memory_mb / 1e3:.1f} GB, {export.seconds / 60:.1f} minutes)" in text
 
 
 def test_a_narrow_window_of_wavelengths_takes_less_disk(loaded):
@@ -91,6 +93,14 @@ def test_the_largest_memory_counts_and_the_mean_time(loaded):
     assert words[1] == "2/4"
     assert float(words[3]) == 500 + cost.SNAKEMAKE_MB
     assert float(words[6]) == 3.0
+
+
+def test_exports_that_were_made_are_compared(loaded):
+    need = cost.need("export", 1, loaded)
+    spent = usage.Job(1.0, need.seconds, need.memory_mb / 1.5 - cost.SNAKEMAKE_MB)
+    lines = lines_of(planning.comparison(loaded, as_planned(loaded) | {"export": [spent] * 2}))
+    assert lines["export"].split()[1] == "2/2"
+    assert float(lines["export"].split()[7]) == pytest.approx(1.0, abs=0.01)
 
 
 def test_rules_that_have_not_run_are_said(loaded):

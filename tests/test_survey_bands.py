@@ -30,14 +30,14 @@ def problem(survey, **others):
 
 def test_presets_are_of_filters_that_there_are_and_say_where_they_come_from():
     known = filters.available()
-    assert len(presets()) == 10
+    assert len(presets()) == 12
     for preset in presets().values():
         assert all((preset.is_, preset.source, preset.url.startswith("https://")))
         for band in preset.bands:
             assert band.name in known
-            assert 20.0 < band.depth < 31.0
+            assert 18.0 < band.depth < 31.0
             assert 0.03 < band.gamma <= 0.04
-            assert band.fwhm is None or 0.05 < band.fwhm < 1.5
+            assert band.fwhm is None or 0.05 < band.fwhm < 7.0
 
 
 def test_the_depth_of_a_visit_is_that_of_photerr():

@@ -13,7 +13,7 @@ def of(**keys):
 
 
 def test_presets_are_instruments_of_a_known_source():
-    bins = {"spherex": 102, "roman_grism": 835, "roman_prism": 184, "euclid_red": 501}
+    bins = {"spherex": 102, "roman_grism": 835, "roman_prism": 184, "euclid_red": 501, "nirspec_prism": 403}
     assert set(instruments.presets()) == set(bins)
     for name, n in bins.items():
         instrument = instruments.by_name(name)
@@ -31,6 +31,9 @@ def test_numbers_of_presets():
     euclid = instruments.by_name("euclid_red")
     assert_allclose(euclid.high - euclid.low, 13.7, rtol=2e-3)
     assert (euclid.wavelength / euclid.fwhm)[[0, -1]] == pytest.approx([471, 739], abs=1)
+    nirspec = instruments.by_name("nirspec_prism")
+    resolution = np.interp([1e4, 2e4, 3e4, 4e4, 5e4], nirspec.wavelength, nirspec.wavelength / nirspec.fwhm)
+    assert_allclose(resolution, [31.82, 48.67, 101.2, 179.9, 285.8], rtol=5e-3)
 
 
 def test_grids_of_ones_own(tmp_path):

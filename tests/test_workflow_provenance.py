@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from mocksed.files import storage
-from tests.runs import Workflow
+from tests.runs import LAST, Workflow
 
 pytestmark = pytest.mark.slow
 
@@ -24,11 +24,12 @@ def changed(tiny, tmp_path):
     return take
 
 
-def test_a_catalogue_of_another_seed_is_neither_plotted_nor_compared_nor_given_spectra(changed):
-    workflow = changed("spectra/0001.parquet", "plots/uvj.png", "summary.json", seed=2)
-    targets = [f"results/tiny/{name}" for name in ("spectra/0001.parquet", "plots/uvj.png", "summary.json")]
+def test_of_a_catalogue_of_another_seed_nothing_is_made(changed):
+    removed = [*(f"{stage}/0001.parquet" for stage in LAST), "plots/uvj.png", "summary.json"]
+    workflow = changed(*removed, seed=2)
+    targets = [f"results/tiny/{name}" for name in removed]
     said = workflow.fail("--keep-going", *targets)
-    for shard, n in ((0, 2), (1, 1)):
+    for shard, n in ((0, 2), (1, 3)):
         path = f"results/tiny/catalog/000{shard}.parquet"
         assert said.count(f"error: {path} was made with another configuration: seed is 42, expected 2. Remove") >= n
     assert not any(workflow.path(name.removeprefix("results/tiny/")).exists() for name in targets)
@@ -63,12 +64,21 @@ def test_a_balance_of_other_redshifts_is_not_used(changed):
     assert "results/tiny/balance.json was made with another configuration: limits.redshift is [0.0, 12.0]" in said
 
 
+def test_a_survey_of_other_depths_is_not_exported(changed):
+    workflow = changed("survey/0001.parquet", survey={"presets": [], "depths": {"jwst_f115w": 26.0}})
+    old = ["--rerun-triggers", "mtime"]
+    said = workflow.fail("results/tiny/export/tiny.fits", *old)
+    path = "results/tiny/survey/0000.parquet"
+    assert f"{path} was made with another configuration: survey." in said
+    assert not workflow.path("export").exists() or not list(workflow.path("export").iterdir())
+
+
 def test_what_does_not_concern_a_stage_may_differ(changed):
     """Other filters and lines, and another name of the run."""
     workflow = changed("neighbours/0000.parquet", "assign/0000.parquet")
     workflow.path().rename(workflow.path().parent / "other")
     others = {path: path.stat().st_mtime_ns for path in workflow.files()}
-    workflow.change(run="other", photometry={"filters": []}, spectra={"lines": []})
+    workflow.change(run="other", photometry={"filters": []}, spectra={"lines": []}, survey={"presets": []})
     workflow.succeed("results/other/assign/0000.parquet")
     assert others == {path: path.stat().st_mtime_ns for path in others}
     assert storage.metadata(workflow.path("assign/0000.parquet"))["run"] == "other"

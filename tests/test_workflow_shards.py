@@ -5,22 +5,25 @@ import os
 import pyarrow.compute as pc
 import pytest
 
-from tests.runs import PARENTS, Workflow, same
+from tests.runs import LAST, PARENTS, STAGES, Workflow, same, targets
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
     ("shards", "made", "parent_shards", "cores", "threads", "last"),
-    [(1, [0], 3, 1, 2, "spectra"), (4, [1, 3], 1, 2, 1, "spectra"), (16, [0, 7, 15], 2, 2, 1, "catalog")],
+    [
+        (1, [0], 3, 1, 2, LAST),
+        (4, [1, 3], 1, 2, 1, ("survey", "observed")),
+        (16, [0, 7, 15], 2, 2, 1, ("catalog",)),
+    ],
 )
 def test_the_same_bytes_however_it_is_sharded(tiny, root, tmp_path, shards, made, parent_shards, cores, threads, last):
     """Of the shards that are made."""
     other = Workflow(root, tmp_path, galaxies={"shards": shards}, parent={"shards": parent_shards})
-    rules = ("parent", "neighbours", "assign", "catalog", "spectra")
-    targets = [f"results/tiny/{last}/{shard:04d}.parquet" for shard in made]
-    other.succeed(*targets, "--set-threads", *(f"{rule}={threads}" for rule in rules), cores=cores)
-    for stage in ("galaxies", "catalog", last):
+    rules = ("parent", *STAGES[1:])
+    other.succeed(*targets(last, made), "--set-threads", *(f"{rule}={threads}" for rule in rules), cores=cores)
+    for stage in ("galaxies", "catalog", *last):
         found, expected = other.whole(stage), tiny.whole(stage)
         assert len(found) == pytest.approx(600 * len(made) / shards, abs=2)
         same(found, expected.filter(pc.is_in(expected["galaxy_id"], found["galaxy_id"].combine_chunks())))

@@ -28,7 +28,7 @@ AT_THE_ENDS = 4096
 
 NOTICED = object()
 
-SEARCHED = ("galaxies", "neighbours", "assign")
+OF_ROWS = ("galaxies", "neighbours", "assign", "survey", "observed")
 """Stages whose files are read as a whole."""
 
 
@@ -74,7 +74,7 @@ def files_of(run: Workflow) -> dict[str, tuple[list[Path], Callable[[Path], obje
         return storage.read_json(path.with_suffix(".json")), found.n_points, found.leaves
 
     return {
-        **{stage: ([run.path(stage, "0001.parquet")], of_rows) for stage in SEARCHED},
+        **{stage: ([run.path(stage, "0001.parquet")], of_rows) for stage in OF_ROWS},
         "catalog": ([run.path("catalog", "0001.parquet")], of_catalogue),
         "spectra": ([run.path("spectra", "0001.parquet")], of_spectra),
         "parent": ([run.path("parent", "star_forming", "0000.h5")], of_parent),
@@ -104,7 +104,7 @@ def attempted(read: Callable[[Path], object], path: Path) -> object:
         return NOTICED
 
 
-KINDS = (*SEARCHED, "catalog", "spectra", "parent", "tree", "what a tree says", "balance", "SSP table")
+KINDS = (*OF_ROWS, "catalog", "spectra", "parent", "tree", "what a tree says", "balance", "SSP table")
 
 
 @pytest.mark.parametrize("kind", KINDS)

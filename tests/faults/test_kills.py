@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.runs import PATIENCE_S, STAGES, Workflow
+from tests.runs import BEFORE, PATIENCE_S, Workflow, targets
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
@@ -27,7 +27,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 FILES, WITHIN_S = 3, 6.0
 """A kill comes within so many seconds after so many further files at most."""
 
-TARGETS = [f"results/tiny/{stage}/{shard:04d}.parquet" for stage in STAGES for shard in range(2)]
+TARGETS = targets((*BEFORE, "spectra"))
 
 GO_ON = ("--rerun-incomplete", "--nolock", "--retries", "2")
 """Jobs that a killed Snakemake left may get in the way of those of the next: of two that write a file, one stops."""

@@ -27,6 +27,7 @@ rule export:
         rows=cfg["export"],
         about=SEARCH["about"],
         sps=cfg["sps"],
+        survey={key: rules.survey.params[key] for key in ("survey", "bands")},
         shards=[number_of(shard) for shard in GALAXY_SHARDS],
     message:
         "export {wildcards.file}"

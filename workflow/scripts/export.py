@@ -4,4 +4,4 @@ from mocksed.run.jobs import job
 from mocksed.run.stages import plots
 
 with job(snakemake.log[0]):
-    plots.export(dict(snakemake.params), snakemake.input.catalog, snakemake.output[0])
+    plots.export(dict(snakemake.params), snakemake.input.catalog, snakemake.input.survey, snakemake.output[0])

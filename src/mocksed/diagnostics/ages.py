@@ -128,7 +128,7 @@ def _draw_flags(axes: Axes, measured: dict[str, Any]) -> None:
         n, counts = measured[name]["n"], list(measured[name]["flags"].values())
         bars = axes.barh(position + shift, 100.0 * np.array(counts) / max(n, 1), 0.38, color=colour, alpha=0.7)
         axes.bar_label(bars, [f"{count}" for count in counts], padding=3, fontsize=8, color=colour)
-    axes.set_yticks(position, [fill(FLAG_DESCRIPTIONS[bit], 22) for bit in FLAG_NAMES], fontsize=8)
+    axes.set_yticks(position, [fill(FLAG_DESCRIPTIONS[bit], 30) for bit in FLAG_NAMES], fontsize=7, linespacing=1.0)
     axes.invert_yaxis()
     axes.margins(x=0.15)
     axes.set(ylabel="flag", xlabel="flagged galaxies [% of their class]", xlim=(0.0, max(axes.get_xlim()[1], 1.0)))

@@ -34,8 +34,8 @@ _LINE = 57  # bytes that are a line of 76 letters in base64
 def parquet(path: Path, rows: Rows) -> None:
     """Write Parquet as that of the pipeline, with units for astropy and TOPCAT."""
     schema = _told(rows)
-    lengths = {table_metadata.LENGTH + name.encode(): str(longest).encode() for name, longest in rows.longest.items()}
-    with storage.parquet_writer(path, schema.with_metadata({**schema.metadata, **lengths})) as writer:
+    schema = schema.with_metadata({**schema.metadata, **table_metadata.lengths(rows.longest)})
+    with storage.parquet_writer(path, schema) as writer:
         for block in rows.blocks():
             writer.write_table(block.cast(rows.schema), storage.ROW_GROUP)
 

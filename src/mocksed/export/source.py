@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from mocksed import realisations
 from mocksed.errors import UserError, suggestion
 from mocksed.export.where import condition
-from mocksed.files import storage, table_metadata
+from mocksed.files import provenance, storage, table_metadata
 from mocksed.spectra import catalogue_of
 
 BLOCK = 65_536
@@ -114,6 +114,7 @@ class Source:
                 files = [(path, stack.enter_context(storage.open_table(path)))]
                 if self.survey:
                     files.append((self.survey[i], stack.enter_context(storage.open_table(self.survey[i]))))
+                    _check_run(*files)
                 there = [name for _, file in files for name in file.schema_arrow.names]
                 if missing := [name for name in columns if name not in there]:
                     raise UserError(f"{path} has no column '{missing[0]}'. Remove it and run again.")
@@ -121,6 +122,12 @@ class Source:
                     kept = block if expression is None else block.filter(expression)
                     if len(kept):
                         yield kept
+
+
+def _check_run(of_catalogue: tuple[Path, pq.ParquetFile], of_survey: tuple[Path, pq.ParquetFile]) -> None:
+    """Stop unless a survey's file says that it was made from what the catalogue's was."""
+    said, seen = (table_metadata.own_metadata(file.schema_arrow) for _, file in (of_catalogue, of_survey))
+    provenance.agree(of_survey[0], seen, {key: said.get(key) for key in (*provenance.KEYS, provenance.SHARD)})
 
 
 def _joined(files: Sequence[tuple[Path, pq.ParquetFile]], columns: Sequence[str]) -> Iterator[pa.Table]:

@@ -295,8 +295,14 @@ _HEAD = """\
 # Columns of the catalogue
 
 `results/<run>/catalog/*.parquet` has one row per galaxy. Which of these columns there are depends on the config and on
-the table of the galaxies; columns of that table that mocksed does not know follow as they are. Missing is null, which
-most readers show as NaN.
+the table of the galaxies; columns of that table that mocksed does not know follow at the end. Missing is null, which
+most readers show as NaN. astropy and pandas read integers as float64 where some are missing, and astropy a missing text
+as `None`.
+
+Columns of your table keep their values, in types that all programs below can read: categories are texts, decimals
+float64, dates and times texts as in ISO 8601, and 8-bit or unsigned integers the next wider signed type. uint64 stays,
+and exports that cannot hold it say so. Lists, records, durations and bytes do not pass through; `mocksed check` names
+them.
 
 Units are those of `astropy.units`: `dex(Msun)` means log10 of a mass in solar masses, `mag(AB)` AB magnitudes. pyarrow
 finds unit and description in the metadata of each field, astropy under `table_meta_yaml`, TOPCAT and STILTS

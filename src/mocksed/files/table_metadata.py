@@ -65,9 +65,13 @@ def described(schema: pa.Schema) -> pa.Schema:
 def with_lengths(table: pa.Table) -> pa.Schema:
     """Return the schema of a table with the metadata by which astropy knows the longest text of each column."""
     texts = [field.name for field in table.schema if _is_text(field.type)]
-    longest = {name: pc.max(pc.utf8_length(table[name].cast(pa.large_string()))).as_py() or 1 for name in texts}
-    lengths = {LENGTH + name.encode(): str(length).encode() for name, length in longest.items()}
-    return table.schema.with_metadata({**(table.schema.metadata or {}), **lengths})
+    longest = {name: pc.max(pc.utf8_length(table[name].cast(pa.large_string()))).as_py() or 0 for name in texts}
+    return table.schema.with_metadata({**(table.schema.metadata or {}), **lengths(longest)})
+
+
+def lengths(longest: Mapping[str, int]) -> dict[bytes, bytes]:
+    """Return the metadata with the longest text of columns, not less than the None that astropy reads for null."""
+    return {LENGTH + name.encode(): str(max(length, len("None"))).encode() for name, length in longest.items()}
 
 
 def astropy_header(schema: pa.Schema) -> str:
@@ -111,7 +115,6 @@ def votable(schema: pa.Schema, lengths: Mapping[str, int] | None = None) -> str:
 
 def vo_type(type_: pa.DataType) -> dict[str, str]:
     """Return the attributes of a FIELD for a type of Arrow; what VOTable does not know is said to be text."""
-    type_ = _decoded(type_)
     element = _element(type_)
     if element not in _VO_TYPES:
         return {"datatype": "unicodeChar", "arraysize": "*"}
@@ -128,17 +131,12 @@ def _element(type_: pa.DataType) -> pa.DataType:
     return type_.value_type if pa.types.is_list(type_) or _is_fixed(type_) else type_
 
 
-def _decoded(type_: pa.DataType) -> pa.DataType:
-    """Return the type of the categories of a column that has such, else its own."""
-    return type_.value_type if pa.types.is_dictionary(type_) else type_
-
-
 def _numpy_name(type_: pa.DataType) -> str:
-    """Return the name by which astropy's header knows a type; a user's table may have columns of any."""
+    """Return the name by which astropy's header knows a type."""
     if _is_text(type_):
         return "string"
     try:
-        return np.dtype(_element(_decoded(type_)).to_pandas_dtype()).name
+        return np.dtype(_element(type_).to_pandas_dtype()).name
     except NotImplementedError:
         return "object"
 
@@ -148,6 +146,4 @@ def _is_fixed(type_: pa.DataType) -> bool:
 
 
 def _is_text(type_: pa.DataType) -> bool:
-    return any(
-        is_text(_decoded(type_)) for is_text in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    )
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_))

@@ -29,6 +29,10 @@ from mocksed.realisations import COLUMN, column_needed
 
 log = logging.getLogger("mocksed")
 
+_PLAIN = {
+    pa.int8(): pa.int16(), pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(),
+    pa.float16(): pa.float32(), pa.large_string(): pa.string(),
+}  # fmt: skip
 _HELD_BYTES = 1 << 28  # of dealt rows, before they are appended to their shards
 _NO_STAR_FORMATION = "_no_star_formation"  # column of dealt rows, not of shards
 _DEALT = ".dealt."  # how the folder of the shards' temporary files begins
@@ -45,10 +49,10 @@ def write_shards(
 ) -> None:
     """Check the user's table and write its rows as shards of the catalogue's input.
 
-    Columns are galaxy_id, redshift, log_mstar [log10 Msun], quiescent, and those that pass through, unchanged. Rows are
-    dealt out to the shards (see `deal`) and keep the table's order within each. Where there are other realisations than
-    0, a shard has its rows once for each, with a column ``realisation``; classes differ where the mass functions decide
-    them.
+    Columns are galaxy_id, redshift, log_mstar [log10 Msun], quiescent, and those that pass through (see `plain`). Rows
+    are dealt out to the shards (see `deal`) and keep the table's order within each. Where there are other realisations
+    than 0, a shard has its rows once for each, with a column ``realisation``; classes differ where the mass functions
+    decide them.
 
     Parameters
     ----------
@@ -121,14 +125,30 @@ def _used_rows(
         columns: dict[str, object] = {name: getattr(galaxies, name) for name in STANDARD}
         of_id = None
         if galaxies.original_id is not None:
-            columns["original_id"], of_id = galaxies.original_id, spec.columns["galaxy_id"]
+            columns["original_id"], of_id = plain(galaxies.original_id), spec.columns["galaxy_id"]
         columns |= galaxies.given
-        columns |= {name: chunk[name] for name in kept if name != of_id}
+        columns |= {name: plain(chunk[name]) for name in kept if name != of_id}
         if _classes_are_drawn(spec):
             columns[_NO_STAR_FORMATION] = galaxies.no_star_formation
         yield storage.to_table(columns, about).filter(pa.array(galaxies.used))
         first_row += len(chunk)
         done(len(chunk))
+
+
+def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column in a type that the readers of catalogues and the formats of exports know.
+
+    Categories are written out, and numbers and texts of rare types have the next wider type. Decimals become float64,
+    dates and times texts as in ISO 8601. uint64 stays, which has no wider type.
+    """
+    of = values.type
+    if pa.types.is_dictionary(of):
+        return plain(values.cast(of.value_type))
+    if pa.types.is_decimal(of) or pa.types.is_null(of):
+        return values.cast(pa.float64())
+    if pa.types.is_temporal(of):
+        return values.cast(pa.string())
+    return values.cast(_PLAIN.get(of, of))
 
 
 def _classes_are_drawn(spec: TableSpec) -> bool:
@@ -221,4 +241,4 @@ def _collect(path: Path) -> pa.Table:
     with pa.memory_map(str(path)) as file:
         while file.tell() < file.size():
             streams.append(pa.ipc.open_stream(file).read_all())
-    return pa.concat_tables(streams).unify_dictionaries()
+    return pa.concat_tables(streams)

@@ -161,19 +161,21 @@ def plan(config: Mapping[str, Any], n_wavelengths: int = 1936) -> dict[str, Need
         That spectra are stored at.
 
     """
-    needs = {}
-    for rule, n in _jobs(config).items():
-        law, all_rows = _law(rule, config), _all_rows(rule, config)
-        disk = all_rows * (n_wavelengths * _PER_WAVELENGTH if rule == "spectra" else law.row_disk)
-        ranks = config["mpi"]["tasks"] if rule in RANKED else 1
-        start_s, rows_s = _before_rows_s(rule, config), 1e-6 * all_rows * law.row_us
-        if ranks > 1:
-            n, processes, longest_s = 1, ranks, start_s + rows_s / (ranks * _threads(rule, config))
-        else:
-            processes, longest_s = n, seconds(rule, config)
-        core_hours = (processes * start_s + rows_s) / 3600.0
-        needs[rule] = Need(n, ranks * job(rule, config).memory_mb, longest_s, core_hours, disk / 1e9)
-    return needs
+    return {rule: need(rule, n, config, n_wavelengths) for rule, n in _jobs(config).items()}
+
+
+def need(rule: str, n: int, config: Mapping[str, Any], n_wavelengths: int = 1936) -> Need:
+    """Return what a rule is expected to need if it is so many jobs, but for ranks of MPI; others as for `plan`."""
+    law, all_rows = _law(rule, config), _all_rows(rule, config)
+    disk = all_rows * (n_wavelengths * _PER_WAVELENGTH if rule == "spectra" else law.row_disk)
+    ranks = config["mpi"]["tasks"] if rule in RANKED else 1
+    start_s, rows_s = _before_rows_s(rule, config), 1e-6 * all_rows * law.row_us
+    if ranks > 1:
+        n, processes, longest_s = 1, ranks, start_s + rows_s / (ranks * _threads(rule, config))
+    else:
+        processes, longest_s = n, seconds(rule, config)
+    core_hours = (processes * start_s + rows_s) / 3600.0
+    return Need(n, ranks * job(rule, config).memory_mb, longest_s, core_hours, disk / 1e9)
 
 
 def with_shards(config: Mapping[str, Any]) -> dict[str, Any]:

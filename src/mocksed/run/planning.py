@@ -55,7 +55,7 @@ def _size(config: Mapping[str, Any]) -> str:
 
 
 def _assumptions(config: Mapping[str, Any], n_jobs: int) -> list[str]:
-    hours = n_jobs * cost.SNAKEMAKE_S / 3600.0
+    hours, export = n_jobs * cost.SNAKEMAKE_S / 3600.0, cost.need("export", 1, config)
     return [
         "Memory is what is requested; time is that of one core like the one that was measured (benchmarks/cost.json),",
         f"of the longest job of a rule; all ranks of MPI and {config['neighbours']['threads']} threads of tree and "
@@ -63,7 +63,8 @@ def _assumptions(config: Mapping[str, Any], n_jobs: int) -> list[str]:
         "Assumed: 3 % of the galaxies quiescent, the default methods, a table of ten columns, a disk that keeps up.",
         f"Not counted: Snakemake's start of each job on a cluster ({cost.SNAKEMAKE_S:g} s, {hours:.2g} core-hours "
         "in all), a report,",
-        "a comparison with the presets of 2021, an SSP table that is made (up to half an hour).",
+        "a comparison with the presets of 2021, an SSP table that is made (up to half an hour), and a file for another",
+        f"program (export: {export.memory_mb / 1e3:.1f} GB, {export.seconds / 60.0:.1f} minutes).",
     ]
 
 
@@ -79,6 +80,9 @@ def comparison(config: Mapping[str, Any], jobs: Mapping[str, Sequence[Job]]) -> 
 
     """
     planned = cost.plan(config)
+    if made := len(jobs.get("export", ())):  # on demand
+        one = cost.need("export", 1, config)
+        planned["export"] = one._replace(jobs=made, core_hours=made * one.core_hours)
     lines = [
         f"{'rule':12s}{'jobs':>11s}{'memory [MB]':>21s}{'':8s}{'time of a job [s]':>20s}",
         f"{'':12s}{'of planned':>11s}{'requested':>11s}{'measured':>10s}{'ratio':>8s}"

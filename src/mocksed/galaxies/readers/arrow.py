@@ -55,12 +55,23 @@ def open_arrow(path: Path, dataset: str | int | None) -> Iterator[Table]:
 
 
 def _table(schema: pa.Schema, read: ReadChunks, n_rows: int) -> Table:
-    nested = [field for field in schema if pa.types.is_nested(field.type)]
-    unusable = {field.name: f"type {field.type}" for field in nested}
+    unusable = {field.name: f"type {field.type}" for field in schema if not _is_value(field.type)}
     usable = tuple(name for name in schema.names if name not in unusable)
-    vectors = {field.name: n_elements(field.type) for field in nested if _is_vector(field.type)}
+    vectors = {field.name: n_elements(field.type) for field in schema if _is_vector(field.type)}
     flags = {field.name for field in schema if _value_type(field.type) == pa.bool_()}
     return masked(Table(usable, read, n_rows, True, unusable, _units(schema), vectors), flags)
+
+
+def _is_value(type_: pa.DataType) -> bool:
+    """Return whether a type is that of numbers, texts, dates or times, as such or as categories."""
+    if pa.types.is_dictionary(type_):
+        return _is_value(type_.value_type)
+    of = (
+        pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_string,
+        pa.types.is_large_string, pa.types.is_string_view, pa.types.is_timestamp, pa.types.is_date, pa.types.is_time,
+        pa.types.is_null,
+    )  # fmt: skip
+    return any(is_of(type_) for is_of in of)
 
 
 def _is_vector(type_: pa.DataType) -> bool:
@@ -86,9 +97,8 @@ def _units(schema: pa.Schema) -> dict[str, str]:
 
 
 def _without_views(rows: pa.Table) -> pa.Table:
-    """Return a table whose texts are of the types that all of Arrow's functions know, not views as Polars writes."""
+    """Return a table whose texts are of the type that all of Arrow's functions know, not views as Polars writes."""
     for i, of_column in enumerate(rows.schema):
-        known = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}.get(of_column.type)
-        if known is not None:
-            rows = rows.set_column(i, of_column.with_type(known), rows[i].cast(known))
+        if pa.types.is_string_view(of_column.type):
+            rows = rows.set_column(i, of_column.with_type(pa.large_string()), rows[i].cast(pa.large_string()))
     return rows

@@ -103,7 +103,7 @@ def hold_against_sky(params: Params, catalog: Sequence[str], output: Mapping[str
         temporary.write_text(sky.as_html(card, about["run"]))
 
 
-def export(params: Params, catalog: Sequence[str], output: str) -> None:
+def export(params: Params, catalog: Sequence[str], survey: Sequence[str], output: str) -> None:
     """Write the galaxies of the run for another program.
 
     Parameters
@@ -111,15 +111,16 @@ def export(params: Params, catalog: Sequence[str], output: str) -> None:
     params : mapping
         ``format``: its name in `mocksed.export.registry.EXPORTERS`; ``run``: the name of the run; ``rows``: the
         config's ``export``; ``shards``: of each shard its number, and how many there are; ``about`` and ``sps`` of
-        `mocksed.files.provenance.expected_of_catalogue`.
-    catalog : sequence of path
-        The shards of the catalogue.
+        `mocksed.files.provenance.expected_of_catalogue`; ``survey``: what the files of the survey say beside.
+    catalog, survey : sequence of path
+        The shards of the catalogue, and of what a survey sees of them, which may be none.
     output : path
         The file to write, RESULTS/RUN/export/NAME.
 
     """
-    for path, shard in zip(catalog, params["shards"], strict=True):
-        provenance.check(path, provenance.expected_of_catalogue(params["about"], params["sps"], shard))
+    for paths, own in ((catalog, {}), (survey, params["survey"])):
+        for path, shard in zip(paths, params["shards"], strict=bool(paths)):
+            provenance.check(path, provenance.expected_of_catalogue(params["about"], params["sps"], shard) | own)
     rows = dict(params["rows"])
     if EXPORTERS[params["format"]].layout is not None:  # a program has its own columns
         rows.pop("columns", None)
