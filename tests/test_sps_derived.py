@@ -117,4 +117,4 @@ def test_fluxes_fall_with_dust_at_any_slope(sloped, age, tau, dust2, more, dust_
             age, tau, 0.0, -2.5, [0.0, dust2, dust2 + more], dust_index, nebular=nebular
         )
     assert np.all(thin <= clear)
-    assert np.all(thick < thin)
+    assert np.all((thick < thin) | (thin == 0.0))  # single precision knows nothing fainter

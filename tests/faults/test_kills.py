@@ -24,7 +24,7 @@ KILLS, FEW = 30, 3
 
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 
-FILES, WITHIN_S = 3, 6.0
+FILES, WITHIN_S = 1, 4.0
 """A kill comes within so many seconds after so many further files at most."""
 
 TARGETS = [f"results/tiny/{stage}/{shard:04d}.parquet" for stage in STAGES for shard in range(2)]
