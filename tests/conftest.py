@@ -1,6 +1,8 @@
 import fcntl
 import importlib
 import os
+import random
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -23,6 +25,9 @@ ROOT = Path(__file__).parents[1]
 FSPS_REQUIRED = os.environ.get("MOCKSED_REQUIRE_FSPS") == "1"
 SPECIAL = {"faults", "fsps", "slurm", "mpi", "slow"}
 SLURM_REQUIRED = os.environ.get("MOCKSED_REQUIRE_SLURM") == "1"
+
+QUICK_SETS = 4
+"""Of a test with more sets of parameters, so many are quick; all of them are in the whole suite."""
 
 
 @cache
@@ -57,13 +62,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast files first, then the one that waits for a cluster, while another process of pytest does the rest.
 
-    Tests of MPI want the cluster too, and so come last. What has no mark is quick.
+    Tests of MPI want the cluster too, and so come last. What has no mark is quick, of a few sets of parameters.
     """
     marks: dict[Path, list[set[str]]] = {}
+    sets: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
         of_item = {mark.name for mark in item.iter_markers()}
         marks.setdefault(item.path, []).append(of_item)
         if not of_item & SPECIAL:
+            sets[item.nodeid.partition("[")[0]].append(item)
+    for name, of_test in sets.items():
+        for item in random.Random(name).sample(of_test, min(QUICK_SETS, len(of_test))):
             item.add_marker("quick")
 
     def turn(item: pytest.Item) -> int:

@@ -2,10 +2,12 @@
 
 Each is put into a copy of the source that tests then import. Tests of `make quick` are run first, beginning with the
 files that are named after the module; if the fault survives them, all tests of these files and of those that the list
-names.
+names. Most of the time would go to compiling what imports the module: what no compiled function can call leaves
+compiled code in use.
 """
 
 import argparse
+import ast
 import importlib
 import multiprocessing
 import os
@@ -46,6 +48,13 @@ class Mutant:
         names = [f"test_{module}.py", f"test_{module.rpartition('_')[0]}.py", *self.tests]
         return [f"tests/{name}" for name in dict.fromkeys(names) if (ROOT / "tests" / name).is_file()]
 
+    def is_compiled(self, source: str) -> bool:
+        """Return whether a compiled function can hold the fault: it is not in a plain function."""
+        line = source[: source.index(self.old)].count("\n") + 1
+        functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+        around = [ast.unparse(node) for node in functions if node.lineno <= line <= (node.end_lineno or 0)]
+        return not around or any("njit" in text or "vectorize" in text for text in around)
+
     def mutated(self, source: str) -> str:
         """Return the source with the fault."""
         if source.count(self.old) != 1:
@@ -63,13 +72,14 @@ class Copy:
     """A copy of the source in one place, so that what was compiled of other modules serves for all faults."""
 
     def __init__(self, folder: str) -> None:
-        self.source, self.said = Path(folder, "src"), Path(folder, "said")
+        self.source, self.said, self.recompiles = Path(folder, "src"), Path(folder, "said"), True
         shutil.copytree(PACKAGE, self.source / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
 
     def killed_by(self, mutant: Mutant) -> str:
         """Return which tests find a fault, "quick" or "all", or "none"."""
         path = self.source / PACKAGE.name / mutant.file
         path.write_text(mutant.mutated(path.read_text()))
+        self.recompiles = mutant.is_compiled((PACKAGE / mutant.file).read_text())
         files = mutant.files()
         others = ["tests", *(f"--ignore={name}" for name in files)]
         try:
@@ -93,6 +103,12 @@ class Copy:
             os.dup2(said.fileno(), 2)
         os.environ["PYTHONPATH"] = str(self.source)
         sys.path.insert(0, str(self.source))
+        if not self.recompiles:
+            compiled = importlib.import_module("mocksed.compiled")
+            checksum = compiled._checksum
+            compiled._checksum = lambda package, files: checksum(
+                PACKAGE, [PACKAGE / path.relative_to(package) for path in files]
+            )
         os._exit(pytest.main(command))
 
     def _ended(self, process: ForkProcess) -> int | None:

@@ -90,6 +90,7 @@ def test_every_contestant_of_ours_runs(monkeypatch, engine):
     assert all(row.found is None for row in speed.differences(engine, have_fsps=False, have_dsps=False).rows)
 
 
+@pytest.mark.slow
 def test_memory_and_threads_work_with_the_same_galaxies(engine):
     assert set(threads.COUNTS) <= set(sample.WORK)
     for work in sample.WORK.values():

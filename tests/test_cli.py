@@ -475,6 +475,7 @@ def test_lines_lists_short_names_wavelengths_and_names_in_fsps(in_root, capsys, 
     assert "cannot read the SSP table results/ssp/not_yet.h5" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_list_may_be_cut_short(in_root):
     command = f"{sys.executable} -m mocksed.cli lines | head -2"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)

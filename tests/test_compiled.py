@@ -81,6 +81,7 @@ def test_a_change_of_what_is_not_imported_leaves_compiled_code_in_use(package: P
     assert run()[2] == "1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mocksed.search.choice", "mocksed.sps.photometry", "mocksed.run.jobs"])
 def test_sources_are_all_that_a_module_imports(root: Path, name: str) -> None:
     say = f"import {name}, sys; print(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'mocksed'))"

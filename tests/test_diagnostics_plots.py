@@ -336,6 +336,7 @@ def test_awkward_catalogues_are_measured_and_drawn(case: str, name: str) -> None
     figure.draw_without_rendering()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["no galaxies", "one star-forming", "missing values"])
 def test_triangle_of_awkward_catalogues(case: str) -> None:
     sample = sample_of(AWKWARD[case](), n_parent=500)
@@ -396,6 +397,7 @@ def test_the_summary_of_realisations_has_their_spread_and_that_of_one_has_none(e
     assert "realisations" not in json.dumps(one)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", sorted(set(PLOTS) - {"triangle"}))
 @pytest.mark.parametrize("n", [(16_000, 4000), (3, 1), (0, 2), (2, 0)])
@@ -420,6 +422,7 @@ def test_drawing_leaves_the_settings_of_matplotlib_alone(large: Sample) -> None:
     assert dict(matplotlib.rcParams) == before
 
 
+@pytest.mark.slow
 def test_plots_do_not_depend_on_the_users_matplotlibrc(large: Sample, tmp_path: Path) -> None:
     """That asks for LaTeX, say, which nodes of a cluster do not have."""
 
@@ -435,6 +438,7 @@ def test_plots_do_not_depend_on_the_users_matplotlibrc(large: Sample, tmp_path: 
         assert all(matplotlib.rcParams[key] == value for key, value in own.items() if key != "font.family")
 
 
+@pytest.mark.slow
 def test_files_are_the_same_bytes_every_time_and_say_what_they_were_made_from(large: Sample, tmp_path: Path) -> None:
     about = {"run": "demo", "ssp_table": {"sha256": "0123"}}
     for run in ("a", "b"):
@@ -494,6 +498,7 @@ def test_plots_name_the_relations(large: Sample) -> None:
         assert sorted(text.get_text() for text in legend.get_texts() if "relation" in text.get_text()) == labels
 
 
+@pytest.mark.slow
 def test_the_name_of_a_users_relation_is_no_formula(large: Sample, tmp_path: Path) -> None:
     table = tmp_path / "own$_{x$.csv"
     table.write_text("redshift,log_mstar,mean,scatter\n0,8,0,0.3\n0,12,2,0.3\n12,8,2,0.3\n12,12,4,0.3\n")

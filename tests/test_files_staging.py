@@ -161,6 +161,7 @@ def test_what_cannot_be_used_is_named(path, tmp_path):
         staging.local(tmp_path / "no.npy", str(tmp_path / "scratch"))
 
 
+@pytest.mark.slow
 def test_processes_of_a_node_make_one_copy(path, scratch):
     """All start before the copy is there, which takes a while."""
     script = (
@@ -175,6 +176,7 @@ def test_processes_of_a_node_make_one_copy(path, scratch):
     assert len(copies(scratch)) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_copy_does_not_hold_up_the_next(path, scratch):
     script = (
         "import shutil, sys, time; from mocksed.files import staging\n"

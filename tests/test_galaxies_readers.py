@@ -281,6 +281,7 @@ def test_tables_without_rows(tmp_path, name):
         assert sum(map(len, found.read(["z"]))) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["t.cat", "t.ecsv", "t.tsv"])
 def test_text_in_blocks(tmp_path, monkeypatch, name):
     """Values that do not fit the first block; what is read does not run far ahead of what is asked for."""

@@ -45,6 +45,7 @@ def test_a_user_error_is_one_message_and_exit_code_1(log_path, capsys):
         assert lines[0].endswith(" error: galaxies.csv, column 'mass': row 3 is negative.")
 
 
+@pytest.mark.slow
 def test_so_it_is_in_a_process_of_its_own(log_path):
     script = (
         "import sys; from mocksed.run.jobs import job; from mocksed.errors import UserError\n"

@@ -89,6 +89,14 @@ def test_a_realisation_is_the_same_alone(chain, kind, method):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_realisations_choose_independently_among_the_same_candidates(chain, kind, monkeypatch):
+    numbers = draw.numbers
+    monkeypatch.setattr(draw, "numbers", lambda kind, ids, seed, realisation=0, i=0: numbers(kind, ids, seed, 0, i))
+    one, other = (chain.found(kind, realisation=np.full(N, index)) for index in (0, 1))
+    assert 0.02 < np.mean(one["parent_row"] == other["parent_row"]) < 0.7
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_columns_and_what_is_asked(chain, kind):
     """Of several draws, that whose point is taken."""
     found, own = chain.found(kind), chain.galaxies[kind]

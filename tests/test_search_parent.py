@@ -294,6 +294,7 @@ def test_quiescent_points_are_all_in_the_box_and_the_same_for_any_shards(tmp_pat
     assert -1.6 <= slope.min() < slope.max() <= 0.4
 
 
+@pytest.mark.slow
 def test_what_is_drawn_again_is_what_would_be_drawn_without_a_box(root, sloped):
     """Points that are kept at once do not change, and the others are those of later numbers of the same points."""
     recipe = quiescent_recipe(root, sps={"table": str(root / TABLE), "dust_type": sloped.model.dust_type})

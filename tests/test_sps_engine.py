@@ -264,6 +264,7 @@ def test_the_reference_engine_agrees(engine, root):
     assert reference.about["engine"] == "fsps"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [Model(), *FREE, Model(dust_type="kriek_conroy", add_dust_emission=True)], ids=named)
 def test_a_galaxy_does_not_depend_on_its_company(engine, model):
     engine = Engine(engine.table, model)
@@ -294,6 +295,7 @@ def test_the_gas_takes_the_ionising_photons(engine):
     assert spectra[True].max() > spectra[False].max()  # lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", FREE, ids=named)
 @pytest.mark.parametrize("dust_index", [*LIMITS["dust_index"], -1.6, -0.7])
 @pytest.mark.parametrize("add_dust_emission", [False, True])
@@ -359,6 +361,7 @@ def test_dust_of_any_slope_only_absorbs(sloped, age, tau, dust2, more, dust_inde
     assert np.all((thick < thin) | (depth < 1e-6) | (thin < 1e-37))
 
 
+@pytest.mark.slow
 @given(st.floats(0.01, 13.0), st.floats(0.1, 100.0), st.floats(-1.9, 0.19), st.floats(1e-3, 1e3))
 def test_the_emission_of_dust_conserves_energy(engine, age, tau, log_zmet, depth):
     warm = Engine(engine.table, Model(add_dust_emission=True))
@@ -440,6 +443,7 @@ def test_what_is_not_used_need_not_be_a_number(engine):
     assert constant.derived(1.0, np.nan, 0.0, -2.0, 0.0, nebular=True).log_ssfr == pytest.approx(-8.9, abs=0.2)
 
 
+@pytest.mark.slow
 @given(st.floats(1.0, 12.0))
 def test_spectra_are_linear_in_the_mass(engine, log_mass):
     parameters = [values[:5] for values in random_parameters(5, engine.table.log_zmet_range).values()]
@@ -478,6 +482,7 @@ def test_blocks_hold_every_galaxy_once_and_one_cell_each(cells, size):
         assert len({cells[g] for g in order[first:last]}) == 1
 
 
+@pytest.mark.slow
 @given(st.floats(AGE_MARGIN, 13.8), st.floats(0.1, 100.0), st.floats(0.0, 3.0))
 def test_spectra_are_linear_in_the_star_formation_history(engine, age, tau, dust2):
     """Two galaxies together: what SSPs weighted by the sum of both histories give."""
@@ -495,6 +500,7 @@ def test_spectra_are_linear_in_the_star_formation_history(engine, age, tau, dust
     assert found[optical] == pytest.approx(expected[optical], rel=2e-5)
 
 
+@pytest.mark.slow
 def test_tables_do_not_depend_on_the_threads_of_blas(engine):
     with threadpool_limits(1):
         one = Engine(engine.table).prepared()

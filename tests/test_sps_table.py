@@ -43,6 +43,7 @@ def test_the_lines_are_those_that_their_names_say(shipped):
         assert where[name] == pytest.approx(wavelength, abs=0.2)
 
 
+@pytest.mark.slow
 def test_a_table_survives_a_round_trip(shipped, tmp_path):
     table.write(tmp_path / "copy.h5", shipped)
     copy = table.read(tmp_path / "copy.h5")
@@ -102,7 +103,9 @@ def test_nobody_can_change_what_all_share(shipped):
         shipped.stellar[0, 0, 0] = 1.0
 
 
-@pytest.mark.parametrize("name", ["wavelength", "stellar", "neb_lines", "line_sigma"])
+@pytest.mark.parametrize(
+    "name", ["wavelength", pytest.param("stellar", marks=pytest.mark.slow), "neb_lines", "line_sigma"]
+)
 def test_a_number_that_is_not_the_one_that_was_written_is_noticed(path, tmp_path, name):
     """Also where the file is whole for HDF5."""
     harmed = tmp_path / "harmed.h5"

@@ -73,6 +73,14 @@ def test_the_oldest_ssp_stands_for_what_is_older(name):
     assert found[-1] > 0.5
 
 
+@pytest.mark.parametrize("name", HISTORIES)
+def test_the_youngest_ssp_stands_for_what_is_younger(name):
+    """Also where the SFR changes by factors while stars are younger than that."""
+    log_age = LOG_AGE[LOG_AGE > 8.49]
+    expected = by_adaptive_quadrature(1.0, 0.1, 0, name, log_age)
+    assert weights(1.0, 0.1, log_age, name)[0] == pytest.approx(expected, rel=1e-8)
+
+
 def test_weights_agree_with_the_closed_form_of_fsps():
     """intsfwght.f90 where it is well conditioned, age about tau."""
     age, tau = 5e9, 3e9

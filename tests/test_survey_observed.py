@@ -79,6 +79,7 @@ def received(columns, engine, row, igm_model="madau1995", lines=True):
     return rest * (1 + z), f_lambda
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keys", [{"preset": "spherex"}, {"range": [6000, 9000], "step": 20, "fwhm": 50},
                                   {"range": [6000, 9000], "sampling": 300}])  # fmt: skip
 def test_bins_hold_what_a_fine_convolution_gives(columns, engine, keys):

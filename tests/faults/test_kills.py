@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -24,7 +25,7 @@ KILLS, FEW = 30, 3
 
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 
-FILES, WITHIN_S = 3, 6.0
+FILES, WITHIN_S = 1, 4.0
 """A kill comes within so many seconds after so many further files at most."""
 
 TARGETS = targets((*BEFORE, "spectra"))
@@ -39,11 +40,13 @@ def n_kills(request: pytest.FixtureRequest) -> int:
 
 
 def begin(run: Workflow, *options: str) -> subprocess.Popen:
+    """Start a run that heeds SIGINT, as those of a shell that put the tests in the background do not."""
     return subprocess.Popen(
         run.command(*TARGETS, *GO_ON, *options),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
 
 

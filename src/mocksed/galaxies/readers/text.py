@@ -261,13 +261,13 @@ def _open_csv(
 
 
 def _csv_types(path: Path, layout: _Layout) -> dict[str, pa.DataType]:
-    """Return the types that hold every value of each column.
+    """Return the types that hold every value of each column, or those of the header; all lines are read to check them.
 
     Arrow takes the types from the first block and stops at a value of a later one that does not fit: such a column
     gets a wider type (number, then text) and the file is read again.
     """
     types = {**layout.types, **_large_integers(path, layout)}
-    while len(layout.types) < len(layout.names):
+    while True:
         with _open_csv(path, layout, types) as reader:
             schema = reader.schema
             types = {f.name: f.type for f in schema} | types
@@ -277,12 +277,11 @@ def _csv_types(path: Path, layout: _Layout) -> dict[str, pa.DataType]:
             except pa.ArrowInvalid as error:
                 match = re.match(r"In CSV column #(\d+): .*conversion error", str(error), re.DOTALL)
                 name = schema.names[int(match[1])] if match else None
-                if name is None or types[name] == pa.string():
+                if name is None or name in layout.types or types[name] == pa.string():
                     raise
                 types[name] = _wider(types[name])
             else:
-                break
-    return types
+                return types
 
 
 def _check_lines(rows: pa.RecordBatch) -> None:
