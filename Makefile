@@ -1,6 +1,7 @@
 # make run   from a fresh machine to the finished demo: environment, results, plots, report
 # make test  style, types and the whole test suite
 # make quick what finds most faults in two or three minutes; make mutants says how many (hours)
+# make site  the documentation, in build/site; warnings are errors
 # Others: bench, clients, lint, format, docs, lock, clean. Another config: make run CONFIG=config/mine.yaml CORES=8
 # On a cluster: make run PROFILE=slurm CONFIG=config/mine.yaml (docs/cluster.md)
 
@@ -19,7 +20,7 @@ CACHE := $(shell d=$${XDG_CACHE_HOME:-$$HOME/.cache}; mkdir -p "$$d" 2>/dev/null
 export XDG_CACHE_HOME := $(or $(CACHE),$(CURDIR)/.cache)
 SNAKEFILES := Snakefile $(wildcard workflow/*.smk workflow/rules/*.smk)
 
-.PHONY: run test quick mutants bench clients lint format docs lock clean env moved
+.PHONY: run test quick mutants bench clients lint format docs site lock clean env moved
 .DELETE_ON_ERROR:
 
 # The lock is inherited by Snakemake, so whoever holds it is alive. The file is not empty while a run is unfinished:
@@ -76,6 +77,15 @@ docs: env
 	$(MOCKSED) columns > docs/columns.md
 	$(MOCKSED) relations > docs/relations.md
 	$(MOCKSED) sky-data > docs/sky.md
+	$(SNAKEMAKE) --rulegraph | dot -Grankdir=LR -Tsvg > docs/figures/rules.svg
+
+site: env .venv/.docs
+	rm -rf docs/api build/site
+	$(PY) -m sphinx --jobs auto --fail-on-warning --keep-going docs build/site
+
+.venv/.docs: requirements-docs.lock .venv/.installed
+	$(call INSTALL,$<)
+	touch $@
 
 env: .venv/.installed
 
@@ -116,6 +126,8 @@ lock: env
 	  --generate-hashes -o requirements-bench.lock
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --group clients --constraints requirements.lock \
 	  --generate-hashes -o requirements-clients.lock
+	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --group docs --constraints requirements.lock \
+	  --generate-hashes -o requirements-docs.lock
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --group uv --generate-hashes -o requirements-uv.lock
 
 clean:

@@ -220,7 +220,7 @@ def relation_panels(
     condition_edges, x_edges : array-like of shape (n_bins + 1, )
         Increasing edges.
     relation : callable
-        Mean of y as a function of (x, condition, *others).
+        Mean of y as a function of ``(x, condition, *others)``.
     min_count : int
         Bins with fewer galaxies are NaN.
     realisation : ndarray of shape (n, ), optional
