@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mocksed import storage
+from mocksed.files import storage
 from tests.runs import PATIENCE_S, Workflow
 
 pytestmark = pytest.mark.slow
