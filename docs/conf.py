@@ -47,7 +47,8 @@ suppress_warnings = ["ref.python"]  # napoleon takes the names of attributes for
 
 def _links(app, page, source) -> None:
     """Lead links to files that the site includes to their pages."""
-    for path, target in (("../config/README.md", "config.md"), ("../README.md", "index.md")):
+    pages = {"../config/README.md": "config.md", "../CONTRIBUTING.md": "contributing.md"}
+    for path, target in pages.items():
         source[0] = re.sub(re.escape(f"]({path}"), f"]({target}", source[0])
 
 
