@@ -40,7 +40,10 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"mocksed {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     of_check = add_command(
-        commands, "check", check, "check a config and what it names, say what will be read of a table, and print 'ok'"
+        commands,
+        "check",
+        check,
+        "check a config and the files that it names, print how each column of a table will be read, then 'ok'",
     )
     of_check.add_argument("--all-rows", action="store_true", help="read the whole table, not only its first rows")
     add_command(commands, "report-path", report_path, "print where the HTML report of a config goes")
@@ -75,16 +78,16 @@ def add_command(
 
 def add_plan(commands: Any) -> None:
     """Add the command ``plan``."""
-    help_ = "print what a run will need: jobs, memory, core-hours and disk of each rule"
+    help_ = "print the jobs, memory, core-hours and disk that each rule of a run will need"
     command = add_command(commands, "plan", plan, help_, configfile=False)
     command.add_argument("--configfile", type=Path, metavar="F", help="the config, a YAML file")
-    command.add_argument("--check", metavar="R", help="compare what the jobs of the run R took (its benchmark files) "
+    command.add_argument("--check", metavar="R", help="compare what the jobs of the run R used (benchmark files) "
                          "with its plan; by default its config is the one in config/ that names it")  # fmt: skip
 
 
 def add_spectra(commands: Any) -> None:
-    """Add the command ``spectra``, which needs no config: the catalogue says all."""
-    help_ = "compute the spectra of some galaxies of a finished run anew, from its catalogue"
+    """Add the command ``spectra``, which needs no config: the catalogue contains all parameters."""
+    help_ = "compute spectra of some galaxies of a finished run from its catalogue"
     command: argparse.ArgumentParser = commands.add_parser(
         "spectra", help=help_, description=help_, fromfile_prefix_chars="@"
     )
@@ -92,19 +95,21 @@ def add_spectra(commands: Any) -> None:
     command.set_defaults(command=spectra_of_run)
     command.add_argument("--run", required=True, metavar="R", help="name of the run")
     command.add_argument("--ids", required=True, nargs="+", type=int, metavar="ID",
-                         help="galaxy_id of the galaxies, or @F: the identifiers are in the text file F")  # fmt: skip
-    command.add_argument("--realisation", type=int, metavar="R", help="default: the first one of the run")
+                         help="galaxy_id of the galaxies, or @F to read them from the text file F")  # fmt: skip
+    command.add_argument("--realisation", type=int, metavar="R", help="default: the first realisation of the run")
     command.add_argument(
         "--results", type=Path, default=Path("results"), help="folder of results (default: %(default)s)"
     )
     command.add_argument("--output", type=Path, metavar="F", help="default: RESULTS/R/selected_spectra.parquet; with "
-                         "--observed, F.fits is FITS that specutils reads")  # fmt: skip
+                         "--observed, F.fits is written as FITS for specutils")  # fmt: skip
     command.add_argument("--observed", metavar="INSTRUMENT", help="as an instrument sees them: a preset, or in braces "
                          "what the config's spectra.observed takes, e.g. '{range: [4000, 9000], step: 2, fwhm: 5}'"
                          )  # fmt: skip
-    command.add_argument("--plot", type=Path, metavar="F.png", help="draw them with their photometry and the filters; "
-                         "without --output and --observed, that alone")  # fmt: skip
-    command.add_argument("--ssp-table", type=Path, metavar="F", help="where the SSP table of the run is now")
+    command.add_argument("--plot", type=Path, metavar="F.png", help="draw spectra, photometry and filters; "
+                         "without --output and --observed, write only this plot")  # fmt: skip
+    command.add_argument(
+        "--ssp-table", type=Path, metavar="F", help="path of the SSP table of the run, if it has moved"
+    )
 
 
 def add_export(commands: Any) -> None:
@@ -113,9 +118,9 @@ def add_export(commands: Any) -> None:
     command: argparse.ArgumentParser = commands.add_parser("export", help=help_, description=help_)
     command.set_defaults(command=export_of_run)
     command.add_argument("--run", required=True, metavar="R", help="name of the run")
-    command.add_argument("--format", required=True, metavar="F", help="what to write; `--format list` prints all")
+    command.add_argument("--format", required=True, metavar="F", help="the format; `--format list` prints all")
     command.add_argument("--columns", nargs="+", metavar="C", help="columns, also as patterns 'mag_*'; default: all")
-    command.add_argument("--where", metavar="E", help="condition on the rows, as 'redshift > 2 and quiescent'")
+    command.add_argument("--where", metavar="E", help="condition on the rows, e.g. 'redshift > 2 and quiescent'")
     command.add_argument("--output", type=Path, metavar="P", help="file, or folder with --per-shard; default: in "
                          "RESULTS/R/export")  # fmt: skip
     command.add_argument("--per-shard", action="store_true", help="one file for each shard of the catalogue")

@@ -12,22 +12,22 @@ from mocksed.config.schema import Node
 _DOCS_HEAD = """\
 # Configuration
 
-One YAML file describes a run completely; a key that it leaves out has its default. Copy the file nearest to your case,
-edit it, check it and run it:
+One YAML file describes a run completely; keys that are left out have their defaults. Copy the file closest to your
+case, edit it, check it and run it:
 
     mocksed check --configfile config/mine.yaml
     snakemake --cores 8 --configfile config/mine.yaml
 
-| file | what |
+| file | contents |
 |---|---|
-| `config.yaml` | the demo, used where no other is named |
+| `config.yaml` | the demo; used if no other file is named |
 | `survey.yaml` | a table of your own |
-| `sim512.yaml` | 2e6 galaxies, as of a 512^3 simulation |
-| `sim2048.yaml` | 1e8 galaxies, as of a 2048^3 simulation |
+| `sim512.yaml` | 2e6 galaxies, as in a 512^3 simulation |
+| `sim2048.yaml` | 1e8 galaxies, as in a 2048^3 simulation |
 
 A dot below stands for nesting: `galaxies.shards` is the key `shards` within `galaxies`. Single keys can be given on the
-command line, e.g. `--config seed=3`. Numbers such as 1e6 must be written 1000000 or 1.0e+6, YAML takes 1e6 for text.
-Snakemake hands on what stands within {} after `--config` as text: nested numbers belong into a file.
+command line, e.g. `--config seed=3`. Write 1e6 as 1000000 or 1.0e+6: YAML reads 1e6
+as text. Snakemake passes values within {} after `--config` as text: put nested numbers into a file.
 
 This file is written from the schema by `mocksed config-docs > config/README.md`; edit the schema instead.
 """

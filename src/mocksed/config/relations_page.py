@@ -22,59 +22,60 @@ _TITLES = {
 _HEAD = """\
 # Scaling relations
 
-What galaxies are drawn from, each by its name in the config:
+The relations from which galaxies are drawn. The config names them:
 
     relations:
       log_sfr_star_forming: popesso2023
       log_zmet: sanders2021
       scatter: {{log_zmet: 0.08}}
 
-Ranges are those of the galaxies that a relation was measured from; a dash means that none is stated. Beyond them it is
-extrapolated, as `mocksed check` says, except where a note says what is done. A scatter is the standard deviation of a
-normal distribution, or the scale of a Student t of 3 degrees of freedom (t), cut to what the quantity can be;
-`relations.scatter` sets another one. Metallicities are log10 of Z in units of the sun, from 12 + log(O/H) with 8.69 for
-the sun (Asplund et al. 2009) where no note says otherwise.
+A range is that of the galaxies from which a relation was measured; a dash means that the paper states none. Beyond its
+range a relation is extrapolated, and `mocksed check` prints a note, unless the last column of the table says otherwise.
+A scatter is the standard deviation of a normal distribution, or the scale of a Student t of 3 degrees of freedom (t),
+truncated to the range of the quantity; `relations.scatter` changes it. Metallicities are log10 of Z in solar units,
+from 12 + log(O/H) with 8.69 for the sun (Asplund et al. 2009) unless a note says otherwise.
 
 ## Two sets
 
-By default galaxies have the relations of Drakos et al. (2022). `preset: sky2026` names newer ones that are nearer to
-the sky; config/README.md lists its keys, each of which a config may set itself, and docs/sky2026.md says why these and
-how near they come.
+The default is the set of Drakos et al. (2022). `preset: sky2026` is a newer set, closer to observations:
+config/README.md lists its keys, each of which a config may also set by itself, and docs/sky2026.md gives the reasons
+and the comparison.
 
 ## Initial mass functions
 
-A relation has the IMF of its paper. By default nothing is converted, as in Drakos et al. (2022): masses and SFRs of
-galaxies are taken for those of each paper. `relations.mass_imf` and `relations.sfr_imf` name the IMF of the masses of
-galaxies and that of the SFRs that come out, and every relation is converted to these (Madau & Dickinson 2014, section
-3.1: masses and SFRs of Salpeter times 0.61 and 0.63 for Chabrier, 0.66 and 0.67 for Kroupa). Masses of a table are of
-Chabrier where `galaxies.table.mass_imf` says of which IMF they were.
+Each relation assumes the IMF of its paper. By default nothing is converted, as in Drakos et al. (2022). If
+`relations.mass_imf` and `relations.sfr_imf` name the IMF of the galaxies' masses and of the resulting SFRs, every
+relation is converted to them (Madau & Dickinson 2014, section 3.1: masses and SFRs for Salpeter times 0.61 and 0.63 for
+Chabrier, 0.66 and 0.67 for Kroupa). If `galaxies.table.mass_imf` is set, the masses of a table are converted to
+Chabrier.
 
 ## A relation of your own
 
-A quantity that depends on redshift and mass ({tables}) may have the path of a table for its name, CSV or ECSV, with the
-columns `redshift`, `log_mstar` (log10 [Msun]), `mean` and `scatter`, one row for each combination of some redshifts and
-some masses. It is bilinear between these and held beyond them. When the file changes, what depends on it is made anew.
+For a quantity that depends on redshift and mass ({tables}) the config may name a CSV or ECSV file instead, with the
+columns `redshift`, `log_mstar` (log10 [Msun]), `mean` and `scatter` and one row for each node of a grid in redshift and
+mass. The relation is bilinear between the nodes and constant beyond them. If the file changes, the results that depend
+on it are made again.
 
-## Attenuation in place of M_UV
+## Attenuation instead of M_UV
 
-With `relations.a_uv` or `relations.a_v` galaxies are chosen by their attenuation: the relation takes the place of that
-of M_UV, which follows from SFR, age and attenuation. UV slopes are then drawn around their relation at the M_UV that
-the mean SFR (Madau & Dickinson 2014, eq. 10) and the mean attenuation give. With `relations.dust_index` the slope of
-the attenuation curve has a normal distribution around the relation at a galaxy's own A_V, in place of
-`assignment.prior.star_forming.dust_index`. A_UV is that at 1500 A of a model's optical depth and curve. Medians follow
-`mclure2018` to 0.1 mag up to 10^10.2 Msun; at 10^10.7 Msun they are 0.15 mag low, since few models with so much dust
-have the UV slopes of `beta: williams2018`. With `beta: koprowski2018` or `meurer1999`, slopes that follow a galaxy's
-attenuation, they are within 0.1 mag up to 10^11 Msun. `garn_best2010` is followed to 0.02 mag.
+With `relations.a_uv` or `relations.a_v` the model of a galaxy is chosen by its attenuation; M_UV then follows from SFR,
+age and attenuation. UV slopes are drawn around their relation at the M_UV that follows from the mean SFR (Madau &
+Dickinson 2014, eq. 10) and the mean attenuation. With `relations.dust_index` the slope of the attenuation curve has a
+normal distribution around the relation at the galaxy's A_V, instead of `assignment.prior.star_forming.dust_index`. A_UV
+is the attenuation at 1500 A for the optical depth and curve of the model. Medians follow `mclure2018` within 0.1 mag up
+to 10^10.2 Msun; at 10^10.7 Msun they are 0.15 mag low, since few models with that much dust have the UV slopes of
+`beta: williams2018`. With `beta: koprowski2018` or `meurer1999`, where the slope follows the attenuation, they are
+within 0.1 mag up to 10^11 Msun. `garn_best2010` is followed within 0.02 mag.
 
 """
 
 _OF_MASS_FUNCTIONS = """\
 ## Mass functions of star-forming and quiescent galaxies
 
-`galaxies.mass_functions`: a light cone is drawn from them, and their ratio divides the galaxies of a table where
-`galaxies.table.quiescent.from` is `mass_function`. Those in bins of redshift are linear in log Phi between the middles
-of the bins, held below the first one, and fall by 0.3 dex per unit of redshift above the last one. Masses are of a
-Chabrier IMF; H0 is 70 km/s/Mpc.
+`galaxies.mass_functions`: a light cone is drawn from them, and with `galaxies.table.quiescent.from: mass_function`
+their ratio gives the quiescent fraction of a table. Functions measured in bins of redshift are linear in log Phi
+between the middles of the bins, constant below the first one, and fall by 0.3 dex per unit of redshift above the last
+one. Masses are for a Chabrier IMF; H0 is 70 km/s/Mpc.
 
 """
 

@@ -33,14 +33,14 @@ _f8, _f4, _i8, _i4, _i2, _b = pa.float64(), pa.float32(), pa.int64(), pa.int32()
 COLUMNS: dict[str, Column] = {
     # galaxies: the input
     "galaxy_id": Column(_i8, "", "identifier of the galaxy, unique in the run", "meta.id;meta.main"),
-    "realisation": Column(_i2, "", "index of the realisation, in runs of others than realisation 0"),
+    "realisation": Column(_i2, "", "index of the realisation, if the run has realisations other than 0"),
     "redshift": Column(_f8, "", "redshift", "src.redshift"),
     "log_mstar": Column(_f8, "dex(Msun)", "surviving stellar mass, remnants included", "phys.mass"),
     "quiescent": Column(_b, "", "quiescent (true) or star-forming (false)"),
     "ra": Column(_f8, "deg", "right ascension (ICRS)", "pos.eq.ra;meta.main"),
     "dec": Column(_f8, "deg", "declination (ICRS)", "pos.eq.dec;meta.main"),
     "original_id": Column(
-        pa.string(), "", "identifier in the user's table, where it is text or above 2**63 - 1", "meta.id"
+        pa.string(), "", "identifier in the user's table, if it is text or above 2**63 - 1", "meta.id"
     ),
     # what the user's table gives
     "given_log_sfr": Column(_f8, "dex(Msun/yr)", "star-formation rate that the table gives"),
@@ -61,35 +61,35 @@ COLUMNS: dict[str, Column] = {
     "prop_log_sfr": Column(_f8, "dex(Msun/yr)", "star-formation rate drawn from its relation"),
     "prop_log_zmet": Column(_f8, "dex", "metallicity of stars and gas [Z/Zsun] drawn from its relation"),
     "prop_log_us": Column(_f8, "", "log10 of the ionisation parameter drawn from its relation"),
-    "prop_muv": Column(_f8, "mag(AB)", "UV absolute magnitude drawn from its relation; null where it decides a choice"),
+    "prop_muv": Column(
+        _f8, "mag(AB)", "UV absolute magnitude drawn from its relation; null if it is used to choose the model"
+    ),
     "prop_beta": Column(_f8, "", "UV slope drawn from its relation"),
-    "prop_dust2": Column(_f8, "", "optical depth of the diffuse dust at 5500 A that the user's table asks for"),
-    "prop_age": Column(_f8, "Gyr", "time since the start of star formation that the user's table asks for"),
+    "prop_dust2": Column(_f8, "", "optical depth of the diffuse dust at 5500 A requested by the user's table"),
+    "prop_age": Column(_f8, "Gyr", "time since the start of star formation requested by the user's table"),
     # FSPS parameters
     "age": Column(_f8, "Gyr", "time since the start of star formation (FSPS tage)", "time.age"),
     "tau": Column(_f8, "Gyr", "e-folding time of the delayed-tau star-formation history"),
     "dust2": Column(_f8, "", "optical depth of the diffuse dust at 5500 A"),
-    "dust_index": Column(_f8, "", "slope of the attenuation curve (FSPS dust_index); 0 for a curve that has none"),
+    "dust_index": Column(_f8, "", "slope of the attenuation curve (FSPS dust_index); 0 for a curve without one"),
     "log_zmet": Column(_f8, "dex", "metallicity of stars and gas [Z/Zsun] (FSPS logzsol and gas_logz)", "phys.abund.Z"),
     "log_us": Column(_f8, "", "log10 of the ionisation parameter (FSPS gas_logu)"),
     # resulting
-    "log_sfr": Column(_f8, "dex(Msun/yr)", "star-formation rate of the assigned history at the age", "phys.SFR"),
+    "log_sfr": Column(_f8, "dex(Msun/yr)", "star-formation rate at the age of the galaxy", "phys.SFR"),
     "muv": Column(
         _f8, "mag(AB)", "absolute magnitude, mean f_nu over rest-frame 1450-1550 A, with dust", "phys.magAbs;em.UV"
     ),
-    "muv_intrinsic": Column(_f8, "mag(AB)", "the same without dust", "phys.magAbs;em.UV"),
+    "muv_intrinsic": Column(_f8, "mag(AB)", "muv without dust", "phys.magAbs;em.UV"),
     "beta": Column(_f8, "", "UV slope, 4.43 (F125W - F160W) - 2 of the galaxy placed at z = 7"),
     "uv": Column(_f8, "mag(AB)", "rest-frame Bessell U - V"),
     "vj": Column(_f8, "mag(AB)", "rest-frame Bessell V - 2MASS J"),
     "log_sfr_10": Column(_f4, "dex(Msun/yr)", "star-formation rate averaged over the last 10 Myr"),
     "log_sfr_100": Column(_f4, "dex(Msun/yr)", "star-formation rate averaged over the last 100 Myr"),
     "log_q_ion": Column(_f4, "dex(1/s)", "rate of ionising photons (below 912 A) of all stars, without dust"),
-    "log_xi_ion": Column(
-        _f4, "dex(Hz/erg)", "that rate over L_nu of muv_intrinsic: 1450-1550 A, without dust, with the gas"
-    ),
+    "log_xi_ion": Column(_f4, "dex(Hz/erg)", "log_q_ion over L_nu at 1450-1550 A of stars and gas, both without dust"),
     "mass_fraction": Column(_f8, "", "surviving stellar mass per stellar mass formed, remnants included"),
-    "distance": Column(_f8, "", "distance between what was drawn and what came out, in the metric of the run"),
-    "flags": Column(_i4, "", "bits that say what could not be had (mocksed.files.columns.Flag)", "meta.code"),
+    "distance": Column(_f8, "", "distance between the drawn and the resulting quantities, in the metric of the run"),
+    "flags": Column(_i4, "", "bits for the limits that the galaxy met (mocksed.files.columns.Flag)", "meta.code"),
     # sizes and shapes
     "re_circ": Column(_f4, "kpc", "circularised half-light radius, that along the major axis times sqrt(axis_ratio)"),
     "re_maj": Column(_f4, "arcsec", "half-light radius along the major axis; null at redshift 0"),
@@ -97,10 +97,10 @@ COLUMNS: dict[str, Column] = {
     "axis_ratio": Column(_f4, "", "minor over major axis"),
     "position_angle": Column(_f4, "deg", "position angle of the major axis, from north to east"),
     # neighbours
-    "parent_row": Column(_i8, "", "row of the parent catalogue of its class that the galaxy takes"),
+    "parent_row": Column(_i8, "", "row of the model taken, in the parent catalogue of the class"),
     "parent_found": Column(_b, "", "whether any parent point was young enough"),
-    "neighbour_row": Column(pa.list_(_i8), "", "rows of the parent catalogue of its class, nearest first"),
-    "neighbour_distance": Column(pa.list_(_f8), "", "their distances to what was drawn in the metric of the run"),
+    "neighbour_row": Column(pa.list_(_i8), "", "rows in the parent catalogue of the class, nearest first"),
+    "neighbour_distance": Column(pa.list_(_f8), "", "their distances from the draw, in the metric of the run"),
     # spectra
     "f_lambda": Column(pa.list_(_f4), "erg/(s cm2 Angstrom)", "observed flux density, of the flux in each bin"),
     "f_nu": Column(pa.list_(_f4), "uJy", "observed flux density, of the flux in each bin"),
@@ -115,7 +115,7 @@ GIVEN = ("log_sfr", "log_zmet", "log_us", "muv", "beta", "dust2", "age")
 """Quantities that a user's table may give, in columns ``given_<name>`` and ``given_<name>_error`` (`given_column`)."""
 
 PREFIXES = ("mag_", "absmag_", "line_", "lineflux_", "ew_")
-"""How the names of columns begin that the configuration adds."""
+"""Prefixes of the columns that the configuration adds."""
 
 
 def given_column(quantity: str) -> str:
@@ -176,7 +176,7 @@ def survey_column(name: str, flux_unit: str) -> Column | None:
 
 
 INTRINSIC = "_intrinsic"
-"""How the names of columns end that are without dust."""
+"""Suffix of the columns without dust."""
 
 
 def line_flux_column(line: str) -> str:
@@ -238,7 +238,7 @@ class Flag:
     """Bits of the column ``flags``."""
 
     AGE_CLIPPED = 1
-    """The age was moved to the limit set by the age of the universe."""
+    """The age was reduced to the limit set by the age of the universe."""
     NO_ALLOWED_NEIGHBOUR = 2
     """No parent point was young enough; the youngest one was used."""
     ZMET_CLIPPED = 4
@@ -246,21 +246,21 @@ class Flag:
     UVJ_OUTSIDE = 8
     """Quiescent: the colours lie outside the UVJ box."""
     FAR = 16
-    """What came out is further than 1 from what was drawn, in the metric of the run."""
+    """The resulting quantities are further than 1 from the draw, in the metric of the run."""
     US_CLIPPED = 32
     """The drawn or assigned ionisation parameter lies outside the SSP table; the nearest one there was used."""
     SFR_NOT_MET, ZMET_NOT_MET, US_NOT_MET, MUV_NOT_MET, BETA_NOT_MET, DUST_NOT_MET, AGE_NOT_MET = (
         64, 128, 256, 512, 1024, 2048, 4096,
     )  # fmt: skip
-    """No model that is allowed has what the user's table gives: log_sfr, log_zmet, log_us, muv, beta, dust2, age."""
+    """No allowed model has the value given by the user's table: log_sfr, log_zmet, log_us, muv, beta, dust2, age."""
 
 
 FLAG_DESCRIPTIONS = {
-    Flag.AGE_CLIPPED: "age moved to the limit set by the age of the universe",
+    Flag.AGE_CLIPPED: "age reduced to the limit set by the age of the universe",
     Flag.NO_ALLOWED_NEIGHBOUR: "no parent point young enough for the redshift",
     Flag.ZMET_CLIPPED: "metallicity outside the SSP table",
     Flag.UVJ_OUTSIDE: "quiescent, with colours outside the UVJ box",
-    Flag.FAR: "further than 1 from what was drawn",
+    Flag.FAR: "distance from the draw above 1",
     Flag.US_CLIPPED: "ionisation outside the SSP table",
     Flag.SFR_NOT_MET: "given SFR not met",
     Flag.ZMET_NOT_MET: "given metallicity not met",
@@ -272,14 +272,14 @@ FLAG_DESCRIPTIONS = {
 }
 
 RESERVED = frozenset(COLUMNS) - {"galaxy_id", "redshift", "log_mstar", "quiescent", "ra", "dec", *MORPHOLOGY}
-"""Names that a user's pass-through column may not carry (nor any starting with one of `PREFIXES`)."""
+"""Names, besides those starting with one of `PREFIXES`, that a user's pass-through column may not have."""
 
 _SECTIONS = {
     "galaxy_id": "The galaxies",
-    "given_log_sfr": "What the table of the galaxies gives",
-    "prop_log_sfr": "What was drawn",
-    "age": "Parameters of FSPS",
-    "log_sfr": "What comes of them",
+    "given_log_sfr": "Given by the user's table",
+    "prop_log_sfr": "Drawn from the relations",
+    "age": "FSPS parameters",
+    "log_sfr": "Resulting quantities",
     "re_circ": "Sizes and shapes",
     "parent_row": "",
 }
@@ -294,23 +294,22 @@ _MADE = (
 _HEAD = """\
 # Columns of the catalogue
 
-`results/<run>/catalog/*.parquet` has one row per galaxy. Which of these columns there are depends on the config and on
-the table of the galaxies; columns of that table that mocksed does not know follow at the end. Missing is null, which
-most readers show as NaN. astropy and pandas read integers as float64 where some are missing, and astropy a missing text
-as `None`.
+`results/<run>/catalog/*.parquet` has one row per galaxy. The columns depend on the config and on the table of the
+galaxies; other columns of that table follow at the end. Missing values are null, which most readers show as NaN.
+astropy and pandas read integers as float64 if some are missing, and astropy a missing text as `None`.
 
-Columns of your table keep their values, in types that all programs below can read: categories are texts, decimals
-float64, dates and times texts as in ISO 8601, and 8-bit or unsigned integers the next wider signed type. uint64 stays,
+Columns of your table keep their values, in types that all programs below can read: categories become texts, decimals
+float64, dates and times texts in ISO 8601, and 8-bit or unsigned integers the next wider signed type. uint64 is kept,
 and exports that cannot hold it say so. Lists, records, durations and bytes do not pass through; `mocksed check` names
 them.
 
 Units are those of `astropy.units`: `dex(Msun)` means log10 of a mass in solar masses, `mag(AB)` AB magnitudes. pyarrow
-finds unit and description in the metadata of each field, astropy under `table_meta_yaml`, TOPCAT and STILTS
-of 2025 and later in a VOTable in the file's metadata.
+reads unit and description from the metadata of each field, astropy from `table_meta_yaml`, and TOPCAT and STILTS of
+2025 and later from a VOTable in the file's metadata.
 
 ## Reading
 
-`mocksed export` writes other formats. With astropy, units, descriptions and metadata are there:
+`mocksed export` writes other formats. astropy reads units, descriptions and metadata:
 
 ```python
 from pathlib import Path
@@ -322,7 +321,8 @@ catalogue = vstack([QTable.read(path) for path in files], metadata_conflicts="si
 sfr = catalogue["log_sfr"].physical  # solMass / yr
 ```
 
-The bits of `flags` are below. In pandas, `DataFrame.flags` is something else: write `catalogue["flags"]`.
+The bits of `flags` are listed at the end. In pandas, `DataFrame.flags` is an attribute of pandas itself: write
+`catalogue["flags"]`.
 
 ```python
 import pandas as pd
