@@ -23,8 +23,8 @@ SNAKEFILES := Snakefile $(wildcard workflow/*.smk workflow/rules/*.smk)
 .PHONY: run test quick mutants bench clients lint format docs site lock clean env moved
 .DELETE_ON_ERROR:
 
-# The lock is inherited by Snakemake, so whoever holds it is alive. The file is not empty while a run is unfinished:
-# who gets the lock of such a file comes after a run that was killed, and clears the lock that its Snakemake left.
+# The lock is inherited by Snakemake, so its holder is alive. The file is not empty while a run is unfinished: a run that
+# gets the lock of such a file follows a run that was killed, and clears the lock that its Snakemake left.
 # Where the disk has no locks, that is left to the user.
 define RUN
 mkdir -p .snakemake; \

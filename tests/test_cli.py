@@ -452,7 +452,7 @@ def test_plan_is_checked_against_a_run(in_root, tmp_path, capsys, monkeypatch, r
     ("arguments", "words"),
     [
         (["demo"], "error: there are no benchmark files of a run 'demo'"),
-        (["no_such_run"], "error: which config is of the run 'no_such_run'? none in config/ is."),
+        (["no_such_run"], "error: which config describes the run 'no_such_run'? no config in config/ has that name."),
         (["no_such_run", "--configfile", "config/config.yaml"], "there are no benchmark files of a run 'no_such_run'"),
     ],
 )

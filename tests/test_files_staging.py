@@ -98,7 +98,7 @@ def test_a_copy_that_was_changed_is_made_anew(path, scratch, caplog):
     os.utime(copy, ns=(about.st_atime_ns, about.st_mtime_ns))
     with caplog.at_level(logging.WARNING):
         assert staging.local(path, str(scratch)).read_bytes() == path.read_bytes()
-    assert f"{copy} is damaged and is copied anew" in caplog.text
+    assert f"{copy} is damaged and is copied again" in caplog.text
     assert copies(scratch) == [copy]
 
 

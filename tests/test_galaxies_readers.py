@@ -218,8 +218,8 @@ def test_names_of_columns_of_text(tmp_path):
 
 def test_text_without_names(tmp_path):
     for text, match in (
-        ("1 2 3\n", r"t.cat: nothing names its columns. It has 3, and expected is a line before .* names. Write one"),
-        ("# id z\n1 2 3\n", r"It has 3, .* \(the last one has 2\)"),
+        ("1 2 3\n", r"t.cat: its columns have no names; expected a line of 3 names before the rows.* Write one"),
+        ("# id z\n1 2 3\n", r"expected a line of 3 names .* \(the last one has 2\)"),
         ("# id,z\n1,2\n", r"t.cat: its columns are separated by commas. Set galaxies.table.format to csv"),
     ):
         with pytest.raises(UserError, match=match):

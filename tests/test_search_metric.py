@@ -92,7 +92,7 @@ def test_a_scale_that_only_the_other_class_has_changes_nothing():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_scale_of_another_quantity_is_refused(kind):
-    with pytest.raises(UserError, match="'log_tau' is no quantity of the metric drakos2021a; it has redshift, log_mst"):
+    with pytest.raises(UserError, match="'log_tau' is not a quantity of the metric drakos2021a; it has redshift"):
         metric_of(kind, "drakos2021a", {"log_tau": 1.0})
 
 

@@ -401,7 +401,7 @@ def test_missing_truncated_damaged_foreign_and_mixed_shards_are_named(shards, re
         parent.open_shards(shards, recipe).check()
     with memory_map.writing(shards[1], parent.COLUMNS, 333) as append:
         append(dict.fromkeys(parent.COLUMNS, np.ones(333)))
-    with pytest.raises(UserError, match=r"0001\.h5 does not say from what it was made"):
+    with pytest.raises(UserError, match=r"0001\.h5 does not record what it was made from"):
         parent.open_shards(shards, recipe)
 
 

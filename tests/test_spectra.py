@@ -263,7 +263,7 @@ def test_runs_and_galaxies_that_are_not_there(run, stored):
         spectra.of_run("demo", [1], run / "nowhere")
     with pytest.raises(UserError, match=r"7 of the 8 galaxies are not in .*demo/catalog: 1, 2, 3, 4, 5, \.\.\."):
         spectra.of_run("demo", [*range(1, 8), max(stored), 3], results)
-    with pytest.raises(UserError, match=r"integers, galaxy_id; 0\.5 is none"):
+    with pytest.raises(UserError, match=r"integers \(galaxy_id\); 0\.5 is not an integer"):
         spectra.of_run("demo", [0.5], results)
 
 
@@ -298,7 +298,7 @@ def test_shards_of_different_runs_are_not_mixed(copy, stored):
 
 def test_a_catalogue_that_does_not_say_how_it_was_made(copy, stored):
     rewrite(copy / "results/demo/catalog/0000.parquet", sps=None)
-    with pytest.raises(UserError, match="does not say how its spectra are made"):
+    with pytest.raises(UserError, match="does not record how its spectra are made"):
         spectra.of_run("demo", next(iter(stored)), copy / "results")
 
 

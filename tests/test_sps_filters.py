@@ -206,7 +206,10 @@ def test_mistakes_in_text_are_named(text, content, match):
         ({"a": WAVELENGTH, "b": np.ma.array(TRANSMISSION, mask=[0, 1, 0, 0])}, "point 2 of 4 is NaN"),
         ({"a": WAVELENGTH, "b": -TRANSMISSION}, "negative at 5000 A"),
         ({"a": WAVELENGTH * 1e-4, "b": TRANSMISSION}, "looks like um"),
-        ({"a": WAVELENGTH * 1e-1 * u.AA, "b": TRANSMISSION}, "from 400 to 550 A, where galaxies are dark; correct its"),
+        (
+            {"a": WAVELENGTH * 1e-1 * u.AA, "b": TRANSMISSION},
+            "from 400 to 550 A, where galaxies are dark; correct its",
+        ),
     ],
 )
 def test_mistakes_in_tables_are_named(tmp_path, columns, match):

@@ -162,7 +162,7 @@ def test_a_table_of_an_earlier_version_is_read_and_the_log_says_that_it_has_no_c
     [
         ("wavelength", lambda old: old[::-1], "'wavelength' does not increase: .* follows on"),
         ("log_age", lambda old: np.r_[old[:5], old[4], old[6:]], "'log_age' does not increase"),
-        ("mass", lambda old: np.where(old > 0.9, np.nan, old), "'mass' has values that are no finite numbers"),
+        ("mass", lambda old: np.where(old > 0.9, np.nan, old), "'mass' has values that are not finite"),
         ("mass", lambda old: old[:, 1:], r"'mass' has the shape \(22, 93\), expected \(22, 94\)"),
         ("line_name", lambda old: old[1:], "'line_name' has 165 names of 166 lines"),
     ],

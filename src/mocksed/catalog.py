@@ -88,13 +88,13 @@ def build(
     Returns
     -------
     dict of ndarrays of shape (n, )
-        The columns of the catalogue but for apparent magnitudes and lines; NaN where a quantity does not exist for a
+        The columns of the catalogue except for apparent magnitudes and lines; NaN where a quantity does not exist for a
         class.
 
     Raises
     ------
     UserError
-        If a parameter is none that the model can take, or a result is not finite.
+        If a parameter is invalid for the model, or a result is not finite.
 
     """
     n = len(galaxies["galaxy_id"])
@@ -441,7 +441,7 @@ def magnitudes(
     Returns
     -------
     dict of ndarrays of shape (n, )
-        NaN where nothing is received, and for apparent magnitudes at redshift 0.
+        NaN without detectable flux, and for apparent magnitudes at redshift 0.
 
     Raises
     ------

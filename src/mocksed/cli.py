@@ -130,7 +130,7 @@ def add_export(commands: Any) -> None:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Check a config and all that it names, and say what will be read of a table."""
+    """Check a config and the files that it names, and print how a table will be read."""
     from mocksed.survey import bands
 
     lines: list[str] = []
@@ -169,7 +169,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def note_extrapolated(loaded: dict[str, Any]) -> None:
-    """Say on standard error which relations galaxies of the config's limits are beyond."""
+    """Print on standard error which relations are extrapolated within the limits of the config."""
     from mocksed.relations import Relations
 
     limits = loaded["galaxies"][loaded["galaxies"]["source"]]
@@ -189,7 +189,7 @@ def report_path(args: argparse.Namespace) -> None:
 
 
 def plan(args: argparse.Namespace) -> None:
-    """Print what a run will need, or how what it took compares with that."""
+    """Print the plan of a run, or compare a finished run with its plan."""
     if args.check is None and args.configfile is None:
         raise UserError("name a config: mocksed plan --configfile F. Those of the project are in config/.")
     path = args.configfile or planning.config_of(args.check)
@@ -245,14 +245,14 @@ def list_relations(args: argparse.Namespace) -> None:
 
 
 def list_sky_data(args: argparse.Namespace) -> None:
-    """Print what has been observed of galaxies."""
+    """Print the list of observed data."""
     from mocksed.sky import reference as sky
 
     print(sky.markdown(), end="")
 
 
 def spectra_of_run(args: argparse.Namespace) -> None:
-    """Compute the spectra of some galaxies of a finished run anew."""
+    """Compute spectra of some galaxies of a finished run."""
     from mocksed import spectra
     from mocksed.progress import progress
 
@@ -273,7 +273,7 @@ def spectra_of_run(args: argparse.Namespace) -> None:
 
 
 def export_of_run(args: argparse.Namespace) -> None:
-    """Write the galaxies of a finished run for another program, or print the formats that there are."""
+    """Write the galaxies of a finished run for another program, or list the formats."""
     from mocksed.export.registry import EXPORTERS, write_of_run  # no other command needs all of Arrow
 
     if args.format == "list":
@@ -297,7 +297,7 @@ def _plot_spectra(args: argparse.Namespace) -> None:
     from mocksed.sps import filters
 
     if len(args.ids) > _MOST_DRAWN:
-        raise UserError(f"--plot: {len(args.ids)} galaxies have no room; expected {_MOST_DRAWN} identifiers at most.")
+        raise UserError(f"--plot: {len(args.ids)} galaxies are too many; expected at most {_MOST_DRAWN} identifiers.")
     if args.plot.suffix.lower() != ".png":
         raise UserError(f"--plot: {args.plot} is not allowed; expected a name that ends in .png.")
     chosen, made = spectra.selected(args.run, args.ids, args.results, args.ssp_table, args.realisation, plot.COLUMNS)
@@ -313,7 +313,7 @@ def _plot_spectra(args: argparse.Namespace) -> None:
 
 
 def _instrument(text: str) -> dict[str, Any]:
-    """Return what ``--observed`` says as a config would have it."""
+    """Return the value of ``--observed`` in the form of the config."""
     try:
         wanted = yaml.safe_load(text)
     except yaml.YAMLError:

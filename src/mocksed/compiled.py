@@ -92,7 +92,7 @@ def _parents(package: Path) -> Iterator[Path]:
 def folder(module: Path, package: Path, parents: Iterable[Path]) -> Path | None:
     """Return the folder for the compiled code of a module, made now unless it is there.
 
-    Folders of other sources that nobody has used for a day are removed.
+    Folders of other sources that were not used for a day are removed.
 
     Parameters
     ----------

@@ -52,7 +52,7 @@ def crc32(path: Path | str, offset: int = 0, size: int | None = None) -> int:
             while left and (n := file.readinto(buffer[: min(left, len(buffer))])):
                 crc, left = zlib.crc32(buffer[:n], crc), left - n
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error}. Remove it and run again: it will be made anew.") from error
+        raise UserError(f"cannot read {path}: {error}. Remove it and run again: it will be made again.") from error
     return crc
 
 

@@ -127,7 +127,7 @@ def shapes(
     Raises
     ------
     UserError
-        If a given value is none that a galaxy can have.
+        If a given value is impossible.
 
     """
     _check(galaxies["galaxy_id"], given)

@@ -1,6 +1,6 @@
 """Realisations: independent catalogues of the same galaxies, made in one pass.
 
-They share redshifts, masses and positions. What is asked of galaxies and what they take are drawn anew in each, and so
+They share redshifts, masses and positions. Draws and the models taken are independent in each, and so
 are the classes where the mass functions decide them. The rows of a file are those of one realisation after the other,
 in each of them the galaxies in the same order, with a column ``realisation``; a run of realisation 0 alone, the
 default, does without.

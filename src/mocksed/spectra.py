@@ -78,7 +78,7 @@ def recipe(
     """
     stored = storage.metadata(catalogue)
     if "sps" not in stored or "spectra_wavelength" not in stored:
-        raise UserError(f"{catalogue} does not say how its spectra are made: it is no catalogue of this version.")
+        raise UserError(f"{catalogue} does not record how its spectra are made: it is not a catalogue of this version.")
     if stored["mocksed_version"] != __version__:
         log.warning("%s was made by mocksed %s; this is %s and its spectra may differ.",
                     catalogue, stored["mocksed_version"], __version__)  # fmt: skip
@@ -114,7 +114,7 @@ def of_run(
     ssp_table: Path | str | None = None,
     realisation: int | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Return the spectra of some galaxies of a finished run, computed anew from its catalogue.
+    """Return spectra of some galaxies of a finished run, computed from its catalogue.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def selected(
     """Return columns of some galaxies of a run, and how their spectra are made; arguments as in `of_run`."""
     paths, wanted = catalogue_of(run, results), np.asarray(galaxy_id)
     if wanted.size and wanted.dtype.kind not in "iu":
-        raise UserError(f"galaxies are named by integers, galaxy_id; {wanted.flat[0]} is none.")
+        raise UserError(f"galaxies are identified by integers (galaxy_id); {wanted.flat[0]} is not an integer.")
     columns = catalog.find(paths, wanted.astype(np.int64).reshape(-1), names, realisation)
     shards = [paths[i] for i in np.unique(columns.pop("shard"))] or paths[:1]
     for other in shards[1:]:

@@ -21,7 +21,7 @@ _TOO_DEEP = f"it is nested deeper than {MAX_DEPTH} levels, as no config is"
 
 
 class _Loader(yaml.SafeLoader):
-    """Says where a value is that has the form of a number or a date and is none, e.g. 2024-13-01."""
+    """Reports where a value looks like a number or a date but is invalid, e.g. 2024-13-01."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -58,7 +58,7 @@ def read(path: Path) -> Any:
     except OSError as error:
         raise UserError(f"cannot read the config {path}: {error.strerror}. Check the path.") from error
     if len(content) > MAX_BYTES:
-        raise UserError(f"the config {path} is larger than {MAX_BYTES // 1000} kB, as no config is. Check the path.")
+        raise UserError(f"the config {path} is larger than {MAX_BYTES // 1000} kB. Check the path.")
     try:
         loader = _Loader(content.decode("utf-8"))
         root = loader.get_single_node()

@@ -55,7 +55,7 @@ RELATIONS_OF_PARENT = {
     kind: relations_behind(kind, cfg["parent"][kind]["sampling"], cfg["relations"]) for kind in KINDS
 }
 
-# The arguments of `mocksed.search.metric.metric_of`, but for the class.
+# The arguments of `mocksed.search.metric.metric_of`, except for the class.
 METRIC = {key: cfg["neighbours"][key] for key in ("metric", "scales")}
 METRIC["carries"] = carries(cfg["relations"], GIVEN["quantities"])
 

@@ -1,5 +1,5 @@
 # The run beside what the methods of 2021 make of the same galaxies. Each of these is a run of its own, <run>-<preset>,
-# with the same configuration but for what the preset decides.
+# with the same configuration except for what the preset decides.
 from mocksed.config import variant
 from mocksed.diagnostics import COMPARISONS
 

@@ -52,7 +52,7 @@ def load(
 
 
 def variant(config: Mapping[str, Any], preset: str) -> dict[str, Any]:
-    """Return the config of the same run but for its name and all that a preset decides.
+    """Return the config of the same run except for its name and all that a preset decides.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Files that other programs open, from the catalogue of a finished run and what a survey sees of it.
 
 Rooms: `source` reads rows in blocks, `where` chooses among them, `formats` writes them, `clients` has the columns of
-programs, and `registry` brings these together. Here are the names alone, for who only needs those.
+programs, and `registry` brings these together. This module has the names alone, which need no imports.
 """
 
 FILES = {

@@ -120,7 +120,7 @@ def as_it_is(values: NDArray) -> NDArray:
 
 
 def _flux(zero_point: float) -> Callable[[NDArray], NDArray]:
-    """Return what makes fluxes of AB magnitudes, 0 where nothing is received; 1 is the zero point."""
+    """Return the conversion of AB magnitudes to fluxes, 0 without detectable flux; 1 is the zero point."""
     return lambda mag: np.nan_to_num(10.0 ** (-0.4 * (mag.astype(np.float64) - zero_point)))
 
 
@@ -277,7 +277,7 @@ PHOTERR_BANDS = {
 
 
 def photerr(survey: str) -> Callable[[Source], Layout]:
-    """Return what makes the columns for one of photerr's models: magnitudes, infinite where nothing is received."""
+    """Return the columns of one of photerr's models: magnitudes, infinite without detectable flux."""
 
     def layout(source: Source) -> Layout:
         bands = {band: Made((of,), _faintest, "mag(AB)") for band, of in PHOTERR_BANDS[survey].items()}

@@ -180,7 +180,7 @@ def _records(rows: Rows, dtypes: dict[str, np.dtype], with_flags: bool = False) 
 
 
 def _dtypes(rows: Rows, format_: str) -> dict[str, np.dtype]:
-    """Return how each column lies in a file: numbers big-endian, booleans as letters, but for HDF5; texts as bytes."""
+    """Return the types of columns in a file: big-endian numbers, booleans as letters except in HDF5, texts as bytes."""
     _check_types(rows, format_)
     found = {}
     for field in rows.schema:

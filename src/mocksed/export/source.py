@@ -185,7 +185,7 @@ def of_run(run: str, results: Path | str = "results") -> Source:
         schema = file.schema_arrow
     about = storage.metadata(catalogue[0])
     if "cosmology" not in about:
-        raise UserError(f"{catalogue[0]} does not say of which run it is: it is no catalogue of this version.")
+        raise UserError(f"{catalogue[0]} does not record its run: it is not a catalogue of this version.")
     if there:
         with storage.open_table(there[0]) as file:
             further = [field for field in file.schema_arrow if field.name not in schema.names]
@@ -207,7 +207,7 @@ def chosen(patterns: Sequence[str], schema: pa.Schema) -> list[str]:
     Raises
     ------
     UserError
-        If one stands for none.
+        If a name or pattern matches no column.
 
     """
     found: dict[str, None] = {}

@@ -82,7 +82,7 @@ def condition(text: str, schema: pa.Schema) -> tuple[pc.Expression, list[str]]:
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError, pa.ArrowException, TypeError) as error:
         why = " ".join(str(getattr(error, "msg", error)).split()) or "it is too long"
         raise UserError(
-            f"the condition {text!r} cannot be used: {why}. Expected is one as `redshift > 2 and mag_jwst_f200w < 28`."
+            f"the condition {text!r} cannot be used: {why}. Expected e.g. `redshift > 2 and mag_jwst_f200w < 28`."
         ) from None
     return expression, list(read)
 
@@ -119,7 +119,7 @@ def _translate(node: ast.expr, columns: dict[str, str], read: dict[str, None], s
             return _FUNCTIONS[node.func.id](of(node.args[0]))
         raise _Problem(f"there is no function '{node.func.id}', there are {', '.join(_FUNCTIONS)}")
     raise _Problem(
-        f"`{_shown(node, columns)}` is not understood; there are comparisons (as `1 < redshift <= 2`), arithmetic, "
+        f"`{_shown(node, columns)}` is not understood; expected comparisons (e.g. `1 < redshift <= 2`), arithmetic, "
         f"`and`, `or`, `not`, and functions ({', '.join(_FUNCTIONS)})"
     )
 

@@ -154,7 +154,7 @@ def read(path: Path | str) -> Table:
         with hdf5.opened(path) as file:
             n_rows = {dataset.shape for dataset in file.values()}
             if len(n_rows) != 1:
-                raise ValueError("it is no table of columns of one length")
+                raise ValueError("it is not a table of columns of equal length")
             ((n,),) = n_rows
             crc32 = {name: int(dataset.attrs["crc32"]) for name, dataset in file.items()}
             about = dict(file.attrs)
@@ -171,4 +171,4 @@ def read(path: Path | str) -> Table:
         raise UserError(f"cannot read {path}: {error}. {_REMOVE}") from error
 
 
-_REMOVE = "Remove it and run again: it will be made anew."
+_REMOVE = "Remove it and run again: it will be made again."

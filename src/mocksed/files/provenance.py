@@ -3,7 +3,7 @@
 A stage adds what it knows and takes over the rest from the files that it reads, so that a file tells of all that it
 depends on. Nothing of it depends on dates or machines. A stage that reads a file compares (`check`) what the file says
 with what it would say if this run had made it: files of another configuration, of another clone with the same folder of
-results, or that somebody copied are never mixed in. Snakemake sees the same when it remembers what it did; the files do
+results, or that were copied are never mixed in. Snakemake sees the same when it remembers what it did; the files do
 not depend on its memory.
 """
 
@@ -99,7 +99,7 @@ def expected_of_search(about: Mapping[str, Any], sps: Mapping[str, Any], shard: 
 
     """
     own = {key: about.get(key) for key in ("relations", "search")} | {"sps_model": asdict(Model.from_config(sps))}
-    if os.path.isfile(sps["table"]):  # else whoever wants to read it stops
+    if os.path.isfile(sps["table"]):  # else the stage that reads it stops
         own["ssp_table.sha256"] = digest.sha256(sps["table"])
     return expected_of_galaxies(about, shard) | own
 
@@ -144,7 +144,7 @@ def agree(path: Path | str, said: Mapping[str, Any], expected: Mapping[str, Any]
             where, is_, should_be = differs
             raise UserError(
                 f"{path} was made with another configuration: {where} is {jsontext.shown(is_)}, expected "
-                f"{jsontext.shown(should_be)}. Remove it and run again: it will be made anew."
+                f"{jsontext.shown(should_be)}. Remove it and run again: it will be made again."
             )
 
 

@@ -1,7 +1,7 @@
 """Copies of read-only files on the local disk of a node, where the disk of the results is slow.
 
-A copy is made once for all jobs of a node and is left there for those that follow; whoever comes removes what is of an
-older version of the file, and what nobody has used for a day. Copies are in a folder that nobody else can write, and
+A copy is made once for all jobs of a node and is left there for those that follow; each job deletes copies of older
+versions of the file, and copies that were not used for a day. Copies are in a folder that no other user can write, and
 their checksums are in their names.
 """
 
@@ -42,7 +42,7 @@ def local(path: Path | str, scratch: str | None) -> Path:
     Parameters
     ----------
     path : path
-        The file; whoever writes it anew replaces it as a whole.
+        The file; a job that makes it again replaces it as a whole.
     scratch : str or None
         A folder on a local disk, in which environment variables and ~ are expanded; None to read in place.
 
@@ -59,7 +59,7 @@ def local(path: Path | str, scratch: str | None) -> Path:
     try:
         size, mtime = path.stat().st_size, path.stat().st_mtime_ns
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}. Run again: it will be made anew.") from error
+        raise UserError(f"cannot read {path}: {error.strerror}. Run again: it will be made again.") from error
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
     of_version = f"{name}-{size}-{mtime}"
     with _lock(folder / f"{name}.lock"):
@@ -67,7 +67,7 @@ def local(path: Path | str, scratch: str | None) -> Path:
             if copy.name == f"{of_version}-{digest.crc32(copy):08x}{path.suffix}":
                 os.utime(copy)
                 return copy
-            log.warning("%s is damaged and is copied anew.", copy)
+            log.warning("%s is damaged and is copied again.", copy)
         _remove_old(folder, name)
         free = shutil.disk_usage(folder).free
         if free < size:
@@ -91,7 +91,7 @@ def local(path: Path | str, scratch: str | None) -> Path:
 
 
 def _folder(scratch: str) -> Path:
-    """Return the folder of this user below ``scratch``, which nobody else can write, replace or have made."""
+    """Return the folder of this user below ``scratch``, which no other user can write, replace or have made."""
     expanded = os.path.expanduser(os.path.expandvars(scratch))
     if unknown := re.search(r"\$\{?\w+\}?", expanded):
         raise UserError(
@@ -133,7 +133,7 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 def _remove_old(folder: Path, name: str) -> None:
-    """Remove other versions of a file, and copies of any that nobody has used for long; who maps one keeps it."""
+    """Remove other versions of a file and any copies that were not used for long; processes that map one keep it."""
     long_ago = time.time() - _KEPT
     for copy in folder.glob("*-*"):
         with suppress(FileNotFoundError):  # another job was quicker

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and whose damage is noticed by whoever reads them.
+"""Files that appear whole or not at all, and whose damage is noticed when they are read.
 
 Everything is written under a temporary name in the folder of the target and renamed into place: a job that dies
 leaves nothing that a rerun would trust, and two jobs that write the same file do not mix. Checksums cover all that is
@@ -128,7 +128,7 @@ def _footer(file: BinaryIO) -> tuple[int, bytes]:
     length, letters = _END.unpack(end) if len(end) == _END.size else (0, b"")
     start = size - _END.size - length
     if letters != b"PAR1" or start < len(letters):
-        raise ValueError("it is no Parquet file, or its end is missing")
+        raise ValueError("it is not a Parquet file, or its end is missing")
     file.seek(start)
     return start, file.read()
 
@@ -210,7 +210,7 @@ def check_columns(path: Path | str, file: pq.ParquetFile, columns: Sequence[str]
     """Stop with a `UserError` if an open file lacks a column."""
     for name in columns:
         if name not in file.schema_arrow.names:
-            raise UserError(f"{path} has no column '{name}'. Remove it and run again: it will be made anew.")
+            raise UserError(f"{path} has no column '{name}'. Remove it and run again: it will be made again.")
 
 
 def read_arrays(path: Path | str, columns: Sequence[str], optional: Sequence[str] = ()) -> dict[str, NDArray]:
@@ -280,7 +280,7 @@ _OF_CONTENT = "checksum"
 
 
 def _unreadable(path: Path | str, error: Exception) -> UserError:
-    return UserError(f"cannot read {path}: {error}. Remove it and run again: it will be made anew.")
+    return UserError(f"cannot read {path}: {error}. Remove it and run again: it will be made again.")
 
 
 def write_json(path: Path | str, content: object) -> None:

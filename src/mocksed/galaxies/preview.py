@@ -1,4 +1,4 @@
-"""What a run will make of the user's table, said before it."""
+"""How a run will read the user's table, printed before it."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +12,7 @@ from mocksed.galaxies.validation import Validation, examine
 
 
 def preview(spec: TableSpec, seed: int, all_rows: bool = False) -> tuple[list[str], list[str]]:
-    """Read a table as a run does, but for what passes through.
+    """Read a table as a run does, except for what passes through.
 
     Parameters
     ----------

@@ -246,7 +246,7 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _classes(chunk: pa.Table, name: str, spec: TableSpec) -> tuple[Mask, Problem]:
-    """Return who is quiescent by a column of flags, or of texts or numbers of which some mean it."""
+    """Return which galaxies are quiescent, from a column of flags or of values of which some mark quiescent ones."""
     column = _plain(chunk[name])
     if not spec.quiescent_values:
         quiescent, unclear = _flags(column)

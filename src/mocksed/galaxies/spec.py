@@ -22,7 +22,8 @@ CLASS_COLUMNS: dict[str, tuple[str, ...]] = {
     "uvj": ("uv", "vj"),
     "mass_function": (),
 }
-"""Columns (keys of ``galaxies.table.columns``) that decide who is quiescent, by ``galaxies.table.quiescent.from``."""
+"""Columns (keys of ``galaxies.table.columns``) that decide which galaxies are quiescent, by
+``galaxies.table.quiescent.from``."""
 
 DEFAULT_REDSHIFT, DEFAULT_MASS = "redshift", "log_mstar"
 

@@ -1,7 +1,7 @@
 """The user's table of galaxies: checked as a whole, then written in shards in the columns of the catalogue.
 
 The table is read twice, in chunks. The first pass finds everything that is wrong with it and counts the rows that can
-be used; the second deals them out to the shards like cards. Nothing is written before the whole table is known to be
+be used; the second distributes them over the shards at random. Nothing is written before the whole table is known to be
 good.
 """
 
@@ -50,7 +50,7 @@ def write_shards(
     """Check the user's table and write its rows as shards of the catalogue's input.
 
     Columns are galaxy_id, redshift, log_mstar [log10 Msun], quiescent, and those that pass through (see `plain`). Rows
-    are dealt out to the shards (see `deal`) and keep the table's order within each. Where there are other realisations
+    are distributed over the shards (see `deal`) and keep the table's order within each. If the run has realisations other
     than 0, a shard has its rows once for each, with a column ``realisation``; classes differ where the mass functions
     decide them.
 
@@ -152,7 +152,7 @@ def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _classes_are_drawn(spec: TableSpec) -> bool:
-    """Return whether the mass functions decide who is quiescent, but for galaxies without star formation."""
+    """Return whether the mass functions decide the class, except for galaxies without star formation."""
     return spec.quiescent_from == "mass_function" and "log_sfr" in spec.given()
 
 
@@ -181,9 +181,9 @@ def _in_realisations(galaxies: pa.Table, realisations: Sequence[int], spec: Tabl
 def deal(first_row: int, n_rows: int, n_shards: int) -> NDArray[np.int64]:
     """Return the shards of some rows that follow each other.
 
-    Rows are dealt out like cards: of every ``n_shards`` rows each shard gets one. Who gets which is drawn anew in every
-    such round, independently of seed and galaxies. Whatever order a table has, by redshift, mass or class, or a
-    periodic one as of pairs, every shard is an even sample of it, and all jobs of a stage cost about the same.
+    Rows are distributed over the shards at random: of every ``n_shards`` rows each shard gets one, in an order that is
+    drawn independently of seed and galaxies. Every shard is an even sample of the table, whether that is sorted by
+    redshift, mass or class or is periodic, and all jobs of a stage cost about the same.
 
     Parameters
     ----------

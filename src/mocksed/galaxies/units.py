@@ -33,7 +33,7 @@ _UNITS: dict[str, tuple[str, bool]] = {
     "av": ("mag", False),
     "age": ("Gyr", False),
 }
-"""What the columns have to be, but for masses: the unit, and whether they are log10 of it."""
+"""What the columns have to be, except for masses: the unit, and whether they are log10 of it."""
 
 _OTHER = {
     ("log_sfr", False): "name it in galaxies.table.columns.sfr",

@@ -1,4 +1,4 @@
-"""What a relation is: a mean with its scatter, where it holds, and who measured it."""
+"""A relation: a mean with its scatter, the range where it holds, and its source."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ARGUMENTS = {
 """What the relations of each quantity are functions of: the same for all, so that one can take another's place."""
 
 ALL: Range = (-np.inf, np.inf)
-"""A range that nobody has stated."""
+"""A range that is not stated."""
 
 AS_PUBLISHED = "as_published"
 """In place of an initial mass function: each relation has its own, and nothing is converted."""

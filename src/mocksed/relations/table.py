@@ -119,7 +119,7 @@ def _columns(path: Path | str) -> dict[str, Array]:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}. Check the path, seen from {Path.cwd()}.") from error
     except Exception as error:
-        raise UserError(f"{path} is no table in {ENDS[0]} or {ENDS[1]}: {error}") from error
+        raise UserError(f"{path} is not a table in {ENDS[0]} or {ENDS[1]}: {error}") from error
     found: dict[str, Array] = {}
     for name in COLUMNS:
         if name not in table.colnames:

@@ -25,8 +25,8 @@ from mocksed.survey import bands
 
 SNAKEMAKE_MB = 420
 """Memory of the processes around a script in a job on a cluster [MB]: two Snakemakes, one that SLURM starts and one
-that this starts, of 200 MB each (130 MB with shared libraries divided among those who map them), and srun. Snakemake's
-benchmark files see the script alone, which takes so much less."""
+that this starts, of 200 MB each (130 MB with shared libraries divided among the processes that map them), and srun.
+Snakemake's benchmark files see the script alone, which takes so much less."""
 SNAKEMAKE_S = 7.0
 """CPU time of these, most of it before the script starts [s]. No law has it: a run on one machine does without."""
 

@@ -128,8 +128,10 @@ def config_of(run: str, folder: Path = Path("config")) -> Path:
         if isinstance(content, dict) and content.get("run") == run:
             found.append(path)
     if len(found) != 1:
-        several = f"{' and '.join(map(str, found))} are" if found else f"none in {folder}/ is"
-        raise UserError(f"which config is of the run '{run}'? {several}. Name it with --configfile.")
+        several = (
+            f"{' and '.join(map(str, found))} have that name" if found else f"no config in {folder}/ has that name"
+        )
+        raise UserError(f"which config describes the run '{run}'? {several}. Name it with --configfile.")
     return found[0]
 
 

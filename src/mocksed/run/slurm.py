@@ -1,8 +1,8 @@
 """What a run on a SLURM cluster needs beside Snakemake's executor: jobs that can be told from those of other runs.
 
 The executor gives the jobs of each Snakemake process a name of their own and asks for their states by it. A Snakemake
-that was killed leaves jobs behind that nobody asks for; the next one has to find them, since it will submit the same
-work again. Only squeue and scancel are used, which need no accounting database.
+that was killed leaves jobs behind that no process waits for; the next one has to find them, since it will submit the
+same work again. Only squeue and scancel are used, which need no accounting database.
 """
 
 import hashlib
@@ -108,7 +108,7 @@ def cancel_left_over(of: str, tell: Callable[[str], None], patience_s: float = _
             jobs, trouble = [], str(getattr(error, "stderr", "") or error).strip()
         if time.monotonic() > deadline:
             raise UserError(
-                f"SLURM does not say what is in the queue: {trouble}. Run again when squeue --me works."
+                f"cannot find out from SLURM what is in the queue: {trouble}. Run again when squeue --me works."
                 if trouble
                 else f"jobs of an earlier run do not end: {', '.join(jobs)}. They would write the same files as this "
                 "run; run again when squeue --me no longer shows them, and ask the cluster's support if they stay."
@@ -117,7 +117,7 @@ def cancel_left_over(of: str, tell: Callable[[str], None], patience_s: float = _
 
 
 def keep_unanswered(executor: Any) -> None:
-    """Have an executor of Snakemake keep the jobs about which SLURM said nothing.
+    """Keep jobs active when SLURM gives no status for them.
 
     Its ``check_active_jobs`` should report each job as ended or yield it as active. When SLURM cannot be asked for a
     minute, as while its controller is restarted, the executor does neither: it forgets its jobs, and the run waits for

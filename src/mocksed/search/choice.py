@@ -62,9 +62,9 @@ STATISTICS = (
 of 2 u - 1, which leave u even in its mean, its width and its shape; the products of the first one of the slope with
 those of M_UV, which leave the slope on its relation whatever the residual of M_UV; and on which side of the median a
 galaxy lies, tanh(8 (u - 1/2)). All have a mean of 0 where the relations hold, polynomials a variance of 1. Where a
-relation of A_UV or A_V takes the place of that of M_UV, so does that quantity, but for the products."""
+relation of A_UV or A_V takes the place of that of M_UV, so does that quantity, except for the products."""
 
-_SHARPNESS = 8.0  # of the step that counts galaxies on either side of the median: but for the tenth around it
+_SHARPNESS = 8.0  # of the step that counts galaxies on either side of the median: except for the tenth around it
 _NEAR_MUV = NEAR["muv"]
 _UV = 1500.0  # A, where A_UV is
 _LEAST = 0.05  # dex or mag: what counts as scatter where a config asks for none
@@ -244,7 +244,7 @@ def _common(candidates: Candidates, t_univ: Array, prior: Prior, kernel: float, 
 
 
 def _normal(values: Array, mean: Array | float, sigma: float) -> Array:
-    """Return the logarithm of a normal distribution, but for its constant."""
+    """Return the logarithm of a normal distribution, except for its constant."""
     return np.asarray(-0.5 * ((values - mean) / sigma) ** 2)
 
 

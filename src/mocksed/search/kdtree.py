@@ -203,7 +203,7 @@ class KDTree:
             _bound_groups(*self._boxes, level)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out leaves that are mapped: who loads the tree maps them, and gets the boxes without reading them."""
+        """Leave out memory-mapped leaves: the process that loads the tree maps them again."""
         state = self.__dict__ | {"_leaf_rows": None}
         return state | {"leaves": None} if self._file else state
 
@@ -246,7 +246,7 @@ class KDTree:
         return out.reshape(*place.shape, out.shape[1])
 
     def release(self) -> None:
-        """Give back the memory of mapped leaves: who needs them again finds them in the page cache of the node."""
+        """Release the memory of mapped leaves, which remain in the page cache of the node."""
         mapping: Any = self.leaves
         while mapping is not None and not isinstance(mapping, mmap.mmap):
             mapping = getattr(mapping, "base", None)

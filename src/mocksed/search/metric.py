@@ -117,7 +117,7 @@ def metric_of(kind: str, metric: str, scales: Mapping[str, float], carries: Sequ
     known = {name: None for of_class in presets.values() for name in of_class.scales}
     for name in scales:
         if name not in known:
-            raise UserError(f"'{name}' is no quantity of the metric {metric}; it has {', '.join(known)}")
+            raise UserError(f"'{name}' is not a quantity of the metric {metric}; it has {', '.join(known)}")
     preset = presets[kind]
     return Metric({name: scales.get(name, scale) for name, scale in preset.scales.items()}, (*preset.payload, *carries))
 

@@ -176,7 +176,7 @@ def evaluate(parameters: Mapping[str, Array], engine: Engine, *, quiescent: bool
         if len(bad):
             point = ", ".join(f"{key} {columns[key][bad[0]]:.3g}" for key in PARAMETERS)
             raise UserError(
-                f"{name} of {len(bad)} of {len(values)} parent points is no finite number, e.g. at {point}. Change "
+                f"{name} of {len(bad)} of {len(values)} parent points is not finite, e.g. at {point}. Change "
                 f"parent.{'quiescent' if quiescent else 'star_forming'}.sampling in the config."
             )
     return columns
@@ -398,7 +398,7 @@ def open_all(paths: Sequence[Path | str], recipe: Recipe) -> Catalogue:
     if (found.bounds[0], found.bounds[-1]) != (0, recipe["n"]):
         raise UserError(
             f"{paths[0]} to {paths[-1]} hold the rows {found.bounds[0]} to {found.bounds[-1]} of {recipe['n']}: they "
-            f"are of another division into shards. Remove them and run again: they will be made anew."
+            f"belong to another division into shards. Remove them and run again: they will be made again."
         )
     return found
 
@@ -417,8 +417,8 @@ def check_recipe(path: Path | str, about: Mapping[str, Any], expected: Recipe) -
 
     """
     if about.get("recipe") is None:
-        raise UserError(f"{path} does not say from what it was made. {_REMOVE}")
+        raise UserError(f"{path} does not record what it was made from. {_REMOVE}")
     provenance.agree(path, about, expected, within="recipe")
 
 
-_REMOVE = "Remove it and run again: it will be made anew."
+_REMOVE = "Remove it and run again: it will be made again."

@@ -124,4 +124,4 @@ def _header(n_points: int, metric: Metric) -> dict[str, Any]:
     return {"descr": "<f4", "fortran_order": False, "shape": shape}
 
 
-_REMOVE = "Remove it and run again: it will be made anew."
+_REMOVE = "Remove it and run again: it will be made again."

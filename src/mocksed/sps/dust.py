@@ -148,7 +148,7 @@ def kriek_conroy(wavelength: ArrayLike, dust_index: float) -> Array:
     Returns
     -------
     ndarray, shape of ``wavelength``
-        Optical depth relative to that at 5500 A (but for the bump's wing).
+        Optical depth relative to that at 5500 A (except for the bump's wing).
 
     """
     low, high = BUMP_STRENGTH

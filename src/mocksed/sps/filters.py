@@ -41,7 +41,7 @@ UNITS: Mapping[str, float] = {"angstrom": 1.0, "nm": 10.0, "um": 1e4}
 
 _LOWEST = 1e-5  # of the maximum; what transmits less at the ends of a file is cut off, as astro-sedpy does
 _SHORTEST = 1000.0  # a filter that ends blueward of this [A] sees next to nothing of a galaxy
-_SHORTEST_GUESSED = 3000.0  # where nobody said that it is angstroms, nm is likelier: near-infrared filters end at 2500
+_SHORTEST_GUESSED = 3000.0  # without a stated unit nm is likelier: near-infrared filters end at 2500
 _EXPECTED = "expected two columns, wavelength and transmission per photon"
 
 
@@ -49,7 +49,7 @@ _EXPECTED = "expected two columns, wavelength and transmission per photon"
 class Filter:
     """A transmission curve for photons, linear between its points and zero beyond them.
 
-    Points of no transmission are cut off at both ends, but for one: a filter reaches as far as it sees.
+    Points of no transmission are cut off at both ends, except for one: a filter reaches as far as it sees.
 
     Attributes
     ----------
@@ -210,7 +210,7 @@ def read(name: str, path: Path | str, unit: str | None = None) -> Filter:
     wavelength, transmission, own_scale = _read_text(name, path) if _format(path) is None else _read_table(name, path)
     if own_scale and unit and not math.isclose(own_scale, UNITS[unit]):
         raise UserError(
-            f"filter '{name}': {path} says itself in which unit its wavelengths are, and it is not {unit}; leave the "
+            f"filter '{name}': {path} gives the unit of its wavelengths itself, and it is not {unit}; leave the "
             "filter out of photometry.filter_units."
         )
     wavelength = wavelength * (own_scale or UNITS[unit or "angstrom"])
@@ -224,7 +224,7 @@ def read(name: str, path: Path | str, unit: str | None = None) -> Filter:
         remedy = f"name the unit, photometry.filter_units: {{{name}: {likely}}}, or angstrom if it is that"
         raise UserError(
             f"filter '{name}': {path} reaches from {low:g} to {high:g}"
-            + (" A, where galaxies are dark; correct its unit." if said else f", which looks like {likely}; {remedy}.")
+            + ("  A, where galaxies are dark; correct its unit." if said else f", which looks like {likely}; {remedy}.")
         )
     return Filter(name, wavelength[seeing], transmission[seeing])
 
@@ -284,7 +284,7 @@ def _per_photon(name: str, path: Path, wavelength: Array, response: Array, about
         )
     if not kinds or kinds[0] == "1":
         return response
-    with np.errstate(divide="ignore", invalid="ignore"):  # whoever checks the curve will say so
+    with np.errstate(divide="ignore", invalid="ignore"):  # the check of the curve reports it
         return response / wavelength
 
 

@@ -62,5 +62,5 @@ def indices(names: Sequence[str] | str, known: Sequence[str]) -> dict[str, int]:
     if names == "all":
         return index
     if wrong := problems(names, known):
-        raise UserError(f"{wrong[0]} `mocksed lines` lists the {len(known)} that there are.")
+        raise UserError(f"{wrong[0]} `mocksed lines` lists all {len(known)}.")
     return {slug(name): index[slug(name)] for name in names}

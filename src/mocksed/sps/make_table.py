@@ -60,7 +60,7 @@ DUST_NODES: dict[str, tuple[Array, Array]] = {
 """Nodes of FSPS's dust emission in q_PAH [%] and U_min, by library (``sps_vars.f90``)."""
 
 WITH_GAS = ("pdva", "mist", "prsc", "bpss")
-"""Isochrones for which FSPS has nebular tables; with the others, what it returns for gas means nothing."""
+"""Isochrones for which FSPS has nebular tables; with the others, its gas is meaningless."""
 
 
 def make(path: Path | str, imf_type: int = 1) -> None:

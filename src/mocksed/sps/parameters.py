@@ -1,4 +1,4 @@
-"""The parameters of the galaxies as the engines take them: arrays of one shape, and no number that means nothing.
+"""The parameters of the galaxies as the engines take them: arrays of one shape, without invalid values.
 
 FSPS answers such numbers silently: with a spectrum of zeros, an extrapolation, or no dust.
 """

@@ -19,7 +19,8 @@ AB_ZERO = 48.60
 """m_AB = -2.5 log10(f_nu / (erg/s/cm^2/Hz)) - 48.60."""
 
 FAINTEST = 75.0
-"""Apparent magnitude beyond which nothing is received: no photon by any telescope within the age of the universe."""
+"""Apparent magnitude beyond which there is no detectable flux: no photon in any telescope within the age of the
+universe."""
 
 PER_LSUN_AT_10PC = LSUN / (4.0 * np.pi * (10.0 * PARSEC) ** 2)
 """Flux of one solar luminosity of FSPS at 10 pc [erg/s/cm^2]."""
@@ -141,7 +142,7 @@ def mean_fluxes(
 ) -> Array:
     """Return the mean L_nu that filters see of spectra, linear in ln(wavelength) between their nodes.
 
-    Absorbed by the intergalactic medium they are so, too, but for a step at Lyman alpha, between two nodes.
+    Absorbed by the intergalactic medium they are so, too, except for a step at Lyman alpha, between two nodes.
 
     Parameters
     ----------

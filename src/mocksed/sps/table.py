@@ -240,7 +240,7 @@ def _array(file: h5py.File, name: str, expected: Mapping[str, int]) -> NDArray:
     array = file[name].astype(np.float32 if name in _SINGLE else np.float64)[()]
     _verify(name, array, expected)
     if not np.isfinite(array).all():
-        raise ValueError(f"'{name}' has values that are no finite numbers")
+        raise ValueError(f"'{name}' has values that are not finite")
     if name in _INCREASING and (wrong := np.flatnonzero(np.diff(array) <= 0.0)).size:
         i = wrong[0]
         raise ValueError(f"'{name}' does not increase: {array[i + 1]:g} follows on {array[i]:g}")

@@ -135,4 +135,4 @@ def _check_unique(catalogue: Path | str, keys: Mapping[str, NDArray]) -> None:
     twice = np.all([values[order][1:] == values[order][:-1] for values in keys.values()], axis=0)
     if np.any(twice):
         galaxy = keys["galaxy_id"][order][1:][twice][0]
-        raise UserError(f"{catalogue} has the galaxy {galaxy} twice. Remove it and run again: it will be made anew.")
+        raise UserError(f"{catalogue} has the galaxy {galaxy} twice. Remove it and run again: it will be made again.")

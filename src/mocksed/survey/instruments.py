@@ -152,7 +152,7 @@ def from_config(observed: Mapping[str, Any]) -> Instrument:
     Raises
     ------
     UserError
-        If there is no such preset, or the grid is none.
+        If there is no such preset, or the grid is invalid.
 
     """
     grids = [key for key in ("preset", "file", "range") if observed.get(key) is not None]

@@ -102,7 +102,7 @@ def complete(observed: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     UserError
-        If a key or the unit is not known, or a number is none that can be.
+        If a key or the unit is not known, or a number is invalid.
 
     """
     keys = ("preset", "file", "range", "step", "sampling", "resolution", "fwhm", "unit", "line_width")
@@ -347,7 +347,7 @@ def of_run(
     ssp_table: Path | str | None = None,
     realisation: int | None = None,
 ) -> tuple[Array, NDArray[np.float32]]:
-    """Return observed spectra of some galaxies of a finished run, computed anew from its catalogue.
+    """Return observed spectra of some galaxies of a finished run, computed from its catalogue.
 
     Parameters
     ----------
@@ -366,7 +366,7 @@ def of_run(
     Raises
     ------
     UserError
-        As `mocksed.spectra.of_run`, and if the grid is none or beyond the spectra.
+        As `mocksed.spectra.of_run`, and if the grid is invalid or reaches beyond the spectra.
 
     """
     columns, made = spectra.selected(run, galaxy_id, results, ssp_table, realisation, NEEDED)

@@ -1,7 +1,7 @@
 """Tables of the formats that the field uses, read in chunks of Arrow columns.
 
 Every reader offers the same: the names of the columns, why some cannot be used, and the chosen columns chunk by chunk,
-so that memory does not grow with the table (but for VOTables, which astropy reads as a whole). Types are kept (byte
+so that memory does not grow with the table (except for VOTables, which astropy reads as a whole). Types are kept (byte
 order apart); missing values are null. Several files of the same columns are one table.
 """
 
@@ -138,7 +138,8 @@ def _format_of(path: Path) -> str:
             return file_format
     known = ", ".join(ending for endings in FORMATS.values() for ending in endings)
     raise UserError(
-        f"{path}: its ending does not tell the format (known: {known}; .gz may follow those of {', '.join(GZIPPED)}). "
+        f"{path}: its file extension does not determine the format (known: {known}; .gz may follow those of "
+        f"{', '.join(GZIPPED)}). "
         f"Set galaxies.table.format to one of {', '.join(FORMATS)}."
     )
 

@@ -155,8 +155,8 @@ def _layout(path: Path, delimiter: str) -> _Layout:
         if not names:
             last = f" (the last one has {len(found[-1])})" if found else ""
             raise UserError(
-                f"{path}: nothing names its columns. It has {len(first)}, and expected is a line before the rows, with "
-                f"or without # before it, of as many names{last}. Write one."
+                f"{path}: its columns have no names; expected a line of {len(first)} names before the rows, with or "
+                f"without # before it{last}. Write one."
             )
     empty = len(lines) <= n_plain
     n_head = 0 if empty else lines[n_plain][0]

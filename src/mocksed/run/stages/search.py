@@ -120,12 +120,12 @@ def read_balance(path: str, of: Mapping[str, Any]) -> Balance:
     Raises
     ------
     UserError
-        If the file cannot be read, is none, or is of another run.
+        If the file cannot be read, is not a balance, or belongs to another run.
 
     """
     stored = storage.read_json(path)
     if not isinstance(stored, Mapping) or not {"of", "coefficients", "residual"} <= stored.keys():
-        raise UserError(f"{path} is no balance of weights. Remove it and run again: it will be made anew.")
+        raise UserError(f"{path} is no balance of weights. Remove it and run again: it will be made again.")
     provenance.agree(path, stored, of, within="of")
     return Balance.from_json(dict(stored))
 
@@ -220,7 +220,7 @@ def assign_shard(params: Params, files: Mapping[str, Any], shard: Sequence[int],
     galaxies = _galaxies(files["galaxies"])
     found = storage.to_arrays(storage.read_table(files["neighbours"]))
     if any(not np.array_equal(found.get(name, []), values) for name, values in realisations.keys(galaxies).items()):
-        raise UserError(f"{files['neighbours']} is of other galaxies. Remove it and run again: it will be made anew.")
+        raise UserError(f"{files['neighbours']} is of other galaxies. Remove it and run again: it will be made again.")
     limit = age_max(Cosmology(**params["cosmology"]), galaxies["redshift"])
     engine = from_config.over_table(params["sps"]).prepared() if given.columns(galaxies) else None
     classes = {}
