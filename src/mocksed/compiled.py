@@ -136,7 +136,7 @@ def _folder_of(module: str) -> Path | None:
 
 if _folder_of(__file__) is None:
     notes.append(
-        "Functions are compiled anew in each job, which takes some 10 s: neither the folder of mocksed nor the home "
+        "Functions are compiled again in each job, which takes some 10 s: neither the folder of mocksed nor the home "
         "folder can be written. To keep them, set NUMBA_CACHE_DIR to a folder of yours."
     )
 
