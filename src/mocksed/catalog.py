@@ -1,4 +1,4 @@
-"""The catalogue: what each galaxy became, in the order of the input."""
+"""The catalogue: the resulting quantities of each galaxy, in the order of the input."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def build(
     cosmo: Cosmology,
     uvj_box: Mapping[str, float],
 ) -> dict[str, NDArray]:
-    """Compute what the parameters of galaxies give.
+    """Compute the quantities that follow from the parameters of galaxies.
 
     Ages above the age of the universe and metallicities and ionisation parameters outside the SSP table are moved to
     the nearest ones allowed and flagged, wherever they come from.
@@ -163,14 +163,14 @@ def _age_limit(galaxies: Mapping[str, NDArray], cosmo: Cosmology) -> Array:
 
 
 def _no_number(name: str, values: NDArray, bad: NDArray[np.bool_], galaxy_id: NDArray[np.int64]) -> str:
-    """Say which galaxies have a value that cannot be."""
+    """Describe which galaxies have an invalid value."""
     first, count = int(np.argmax(bad)), int(np.count_nonzero(bad))
     others = f" (and {count - 1} others)" if count > 1 else ""
     return f"{name} of the galaxy {galaxy_id[first]}{others} is {values[first]:g}."
 
 
 def fsps(columns: Mapping[str, NDArray], rows: NDArray[np.int64]) -> Iterator[Array]:
-    """Yield the arguments of the engine; without gas there is no ionisation parameter, and none is used."""
+    """Yield the arguments of the engine; the ionisation parameter is unused without gas."""
     for name in FSPS:
         yield columns[name][rows]
 
@@ -235,7 +235,7 @@ def lines(
     cosmo: Cosmology,
     progress: Progress | None = None,
 ) -> dict[str, Array]:
-    """Return what a catalogue says of emission lines, of the whole galaxy.
+    """Return the columns of emission lines, for the whole galaxy.
 
     Equivalent widths are integrals over the spectrum with the line divided by that of stars and gas without, less 1.
     Lines and continuum are behind the same dust, so that only dust that emits makes those with it and without differ.
@@ -339,7 +339,7 @@ def ionising(columns: Mapping[str, NDArray], *, engine: Engine | ReferenceEngine
 def find(
     paths: Sequence[Path], galaxy_id: NDArray[np.int64], names: Sequence[str], realisation: int | None = None
 ) -> dict[str, NDArray]:
-    """Return columns of some galaxies of a catalogue, reading no more of it than needed.
+    """Return columns of some galaxies of a catalogue, reading only what is needed.
 
     Parameters
     ----------

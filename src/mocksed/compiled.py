@@ -1,4 +1,4 @@
-"""Compiled functions: numba's decorators, with a cache that knows the whole source of what it keeps.
+"""Compiled functions: numba's decorators, with a cache keyed by all of the source that is compiled.
 
 numba keeps compiled functions by the source of their own file. What they call is compiled into them, so that a change
 of another file would leave the old code in use, with its old numbers. Here the folder of the cache has a checksum in
@@ -143,7 +143,7 @@ if _folder_of(__file__) is None:
 
 @contextmanager
 def _cache_of(function: Callable) -> Iterator[bool]:
-    """Have numba use our folder for a function that is decorated now, and for no one else's."""
+    """Have numba use our folder for the function that is decorated now, and for no other."""
     config: Any = numba.config
     kept = _folder_of(function.__code__.co_filename)
     before, config.CACHE_DIR = config.CACHE_DIR, str(kept or "")

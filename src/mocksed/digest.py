@@ -1,4 +1,4 @@
-"""Checksums, by which damage to a file, and another file in its place, are noticed."""
+"""Checksums, which reveal damaged and exchanged files."""
 
 import hashlib
 import zlib

@@ -1,4 +1,4 @@
-"""The one exception that users are meant to see."""
+"""The exception for errors that users can correct."""
 
 import os
 import stat
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """Something the user can put right: a config value, an input table, a disk.
+    """An error that the user can correct: a config value, an input table, a full disk.
 
     The message says what is wrong, where (file, column, row, key), what was expected and what to do. It is
     printed alone, without a traceback.

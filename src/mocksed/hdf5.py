@@ -1,4 +1,4 @@
-"""How HDF5 files are opened: to read on disks without file locks, and to write on disks that may become full."""
+"""Opening HDF5 files: for reading on disks without file locks, and for writing on disks that may fill up."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

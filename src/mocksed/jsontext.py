@@ -1,4 +1,4 @@
-"""JSON as the standard has it: what Python writes of NaN and infinity, other languages cannot read."""
+"""Standard JSON: other languages cannot read NaN and infinity as Python writes them."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Sizes and shapes of galaxies, as of one Sersic profile each, drawn from published relations (docs/morphology.md)."""
+"""Sizes and shapes of galaxies as single Sersic profiles, drawn from published relations (docs/morphology.md)."""
 
 from __future__ import annotations
 

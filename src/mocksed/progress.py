@@ -1,4 +1,4 @@
-"""The log of a job, and how far its work is: a bar on a terminal, plain lines with rate and time left in a log."""
+"""The log and the progress of a job: a bar on a terminal, plain lines with rate and time left in a log."""
 
 import logging
 import sys

@@ -188,7 +188,7 @@ def _check_table(config: dict[str, Any]) -> Iterator[str]:
 
 
 def check_table_file(config: dict[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the files of the user's table."""
+    """Yield the problems of the files of the user's table."""
     path = get(config, "galaxies.table.path")
     if get(config, "galaxies.source") != "table" or path is None:
         return
@@ -205,7 +205,7 @@ def check_table_file(config: dict[str, Any]) -> Iterator[str]:
 
 
 def check_table_header(config: dict[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the columns of the user's table (`mocksed.config.load`, ``further``)."""
+    """Yield the problems of the columns of the user's table (`mocksed.config.load`, ``further``)."""
     spec = table_of(config)
     if spec is None:
         return
@@ -220,7 +220,7 @@ def check_table_header(config: dict[str, Any]) -> Iterator[str]:
 
 
 def table_of(config: dict[str, Any]) -> TableSpec | None:
-    """Return what a complete config says of the user's table, None where there is none that can be read."""
+    """Return the user's table of a complete config, None if the config has none or it cannot be read."""
     table = get(config, "galaxies.table")
     if get(config, "galaxies.source") != "table" or any(table_spec.problems(table)):
         return None
@@ -256,7 +256,7 @@ def _check_results(config: dict[str, Any]) -> Iterator[str]:
 
 
 def _check_names(config: dict[str, Any]) -> Iterator[str]:
-    """Yield what is too long of the names of which files are made; others belong to files that are there."""
+    """Yield names that are too long for new files; other names belong to existing files."""
     run = config["run"].removesuffix(f"-{config['preset']}")  # which `variant` appends
     if len(run) > MAX_RUN:
         yield f"run: {shown(run)} is not allowed; it has {len(run)} letters, expected {MAX_RUN} at most"

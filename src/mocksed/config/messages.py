@@ -1,4 +1,4 @@
-"""What is wrong with the form of a configuration, in plain words: the key, its value and what is allowed."""
+"""Problems with the form of a configuration, in plain words: the key, its value and what is allowed."""
 
 import copy
 import math
@@ -45,7 +45,7 @@ _PLURAL = {"integer": "integers", "number": "numbers", "string": "names"}
 
 
 def schema_problems(errors: Sequence[ValidationError], root: Node) -> Iterator[str]:
-    """Yield what jsonschema found, each with key, value and what is allowed."""
+    """Yield the problems that jsonschema found, each with key, value and what is allowed."""
     for error in errors:
         if not error.absolute_path and error.validator == "type":
             yield f"the configuration is {shown(error.instance)}; expected keys and values, at least 'run: NAME'"
@@ -68,7 +68,7 @@ def without(config: dict[str, Any], errors: Sequence[ValidationError]) -> dict[s
 
 
 def never_allowed(value: Any, path: KeyPath = ()) -> Iterator[str]:
-    """Yield what no key may be: numbers that are not finite, and text that files or the report cannot have."""
+    """Yield values that no key may have: numbers that are not finite, and text that files or the report cannot hold."""
     if isinstance(value, float) and not math.isfinite(value):
         yield f"{_dotted(path)}: {value} is not allowed; expected a finite number"
     if isinstance(value, str) and _NO_TEXT.search(value):
@@ -85,7 +85,7 @@ def never_allowed(value: Any, path: KeyPath = ()) -> Iterator[str]:
 
 
 def _translate(error: ValidationError, removed: Mapping[str, str]) -> Iterator[str]:
-    """Say in plain words what jsonschema found; ``removed`` are keys of earlier versions and what to do."""
+    """Describe in plain words what jsonschema found; ``removed`` are keys of earlier versions and what to do."""
     path: KeyPath = tuple(error.absolute_path)
     value: Any = error.instance
     node: Any = error.schema

@@ -1,4 +1,4 @@
-"""What was drawn for each galaxy against what it was given, and how residuals from the relations go together."""
+"""Drawn against resulting quantities of each galaxy, and the correlation of residuals from the relations."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -33,7 +33,7 @@ _MAX_POINTS = 3000  # of quiescent galaxies drawn one by one
 
 
 def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
-    """Return the offsets of what galaxies were given from what was drawn, and the distances in the run's metric.
+    """Return the offsets of the results from the draws, and the distances in the metric of the run.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def _offsets(
 
 @style.styled
 def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure:
-    """Draw given against drawn, a panel per quantity, the distances, and the residuals of M_UV and UV slope."""
+    """Draw results against draws, a panel per quantity, the distances, and the residuals of M_UV and UV slope."""
     names = [name for name in DRAWN["star_forming"] if name in measured["star_forming"]] or ["log_sfr"]
     n_panels = len(names) + 2
     rows = -(-n_panels // 3)

@@ -1,4 +1,4 @@
-"""Statistics in bins, and the relations that they are held against."""
+"""Statistics in bins, and the relations with which they are compared."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise

@@ -17,7 +17,7 @@ Arrays = dict[str, NDArray]
 
 @dataclass(frozen=True)
 class Sample:
-    """What the diagnostics look at.
+    """The galaxies and parent points that the diagnostics use.
 
     Every value is an array with one element per galaxy or parent point, missing values NaN.
     """

@@ -1,9 +1,9 @@
 """Several runs of the same galaxies side by side: how close each comes to the relations, against targets.
 
-A `Row` is one number of one bin with its target. What is asked: medians on the relations and the scatter of these;
-residuals of M_UV and UV slope that do not go together, so that the slope is on its relation at any M_UV; quiescent
-galaxies with the SFR of their relation and the colours of the UVJ box; ages that the universe allows, and no pile-up of
-ages, e-folding times or slopes of the attenuation curve.
+A `Row` is one number of one bin with its target. Targets are: medians on the relations, and their scatter; uncorrelated
+residuals of M_UV and UV slope, so that the slope is on its relation at any M_UV; quiescent galaxies with the SFR of
+their relation and colours in the UVJ box; ages below that of the universe; and no pile-up of ages, e-folding times or
+slopes of the attenuation curve.
 """
 
 import csv
@@ -102,7 +102,7 @@ VERDICTS = ("met", "within errors", "missed")
 
 @dataclass(frozen=True)
 class Check:
-    """What is asked of a number."""
+    """The target of a number."""
 
     title: str
     target: str

@@ -114,7 +114,7 @@ def draw(
 
 
 def shade(axes: Axes, edges: Sequence[float], which: Sequence[bool], label: str) -> None:
-    """Shade some bins of the x axis, to say that nothing is to be read off them."""
+    """Shade some bins of the x axis, whose medians are biased."""
     for low, high, shaded in zip(edges, edges[1:], which, strict=False):
         if shaded:
             axes.axvspan(low, high, color="0.5", alpha=0.25, lw=0, zorder=3, label=label)

@@ -1,4 +1,4 @@
-"""Residuals of star-forming galaxies from their relations, and how those of M_UV and UV slope go together."""
+"""Residuals of star-forming galaxies from their relations, and the correlation of those of M_UV and UV slope."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ LEAST_LOG_MSTAR = 8.5
 
 
 def from_relations(galaxies: Arrays, relations: Relations) -> Arrays:
-    """Return quantities of galaxies less the median of their relation, each given those that it depends on.
+    """Return quantities minus the median of their relation at the galaxy's own arguments.
 
     The median is that of the relation with its scatter, which is cut to the limits of the quantity.
 
@@ -45,7 +45,7 @@ def scatters(relations: Relations) -> dict[str, Scatter]:
 
 
 def means(galaxies: Arrays, relations: Relations) -> Arrays:
-    """Return the means of the relations, each given the galaxy's own values of what it depends on."""
+    """Return the means of the relations at the galaxy's own arguments."""
     z, mass = galaxies["redshift"], galaxies["log_mstar"]
     return {
         "muv": relations.mean_muv(mass, z),

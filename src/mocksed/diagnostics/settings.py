@@ -1,4 +1,4 @@
-"""What the diagnostics take from the configuration of a run."""
+"""The part of the configuration that the diagnostics need."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from mocksed.uvj import WILLIAMS2009
 
 @dataclass(frozen=True)
 class Settings:
-    """The config's ``diagnostics``, with what it says of the relations and of quiescent galaxies.
+    """The config's ``diagnostics``, with its relations and its colours of quiescent galaxies.
 
     Raises
     ------
@@ -49,7 +49,7 @@ class Settings:
 
     @cached_property
     def asked(self) -> Relations:
-        """The relations that the run asks for."""
+        """The relations of the run."""
         return Relations.from_config(self.relations) if self.relations else Relations()
 
     def relation_name(self, column: str, quiescent: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""Spectra of example galaxies as they are observed, with their photometry, the filters and the brightest lines."""
+"""Observed spectra of example galaxies, with their photometry, the filters and the brightest lines."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Triangle plot of the star-forming parent catalogue against the galaxies that were given its parameters."""
+"""Triangle plot of the star-forming parent catalogue and the galaxies that took its parameters."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -110,7 +110,7 @@ def _range(values: Sequence[NDArray]) -> tuple[float, float]:
 
 
 def _spread_out(points: NDArray, constant: list[int], ranges: list[tuple[float, float]]) -> NDArray[np.float64]:
-    """Return points with values all over the axis in place of those that are the same for all: contours need some."""
+    """Return points with values spread over the axis where all are the same, since contours need a spread."""
     points = points.copy()
     for i in constant:
         points[:, i] = np.linspace(*ranges[i], len(points))

@@ -1,4 +1,4 @@
-"""Rest-frame U-V against V-J, and how many quiescent galaxies have the colours of quiescent galaxies."""
+"""Rest-frame U-V against V-J, and the fraction of quiescent galaxies in the UVJ box."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,6 +1,6 @@
-"""Files that other programs open, from the catalogue of a finished run and what a survey sees of it.
+"""Files for other programs, from the catalogue of a finished run and its survey.
 
-Rooms: `source` reads rows in blocks, `where` chooses among them, `formats` writes them, `clients` has the columns of
+Modules: `source` reads rows in blocks, `where` chooses among them, `formats` writes them, `clients` has the columns of
 programs, and `registry` brings these together. This module has the names alone, which need no imports.
 """
 

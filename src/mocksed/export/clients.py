@@ -332,7 +332,7 @@ def eazy_beside(layout: Layout) -> dict[str, str]:
 
 
 def _curve(name: str) -> str:
-    """Return a filter as EAZY's file of filters has it."""
+    """Return a filter in the format of EAZY's file of filters."""
     if name not in filters.available():
         raise UserError(
             f"EAZY needs the curve of {name!r}, a filter of a file of the user's: leave it out of the survey."

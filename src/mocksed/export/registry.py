@@ -1,4 +1,4 @@
-"""What can be written, by name, and the writing of it.
+"""The formats by name, and the writing of files.
 
 A format is one function that writes rows; a client is columns under its names and in its units, and the format that it
 reads. Both are looked up in `EXPORTERS`; adding one is a line there.
@@ -144,7 +144,7 @@ def _shards(files: Source) -> Iterator[tuple[Path, Source]]:
 
 
 def _check_output(path: Path, files: Source) -> None:
-    """Stop before any work where the output cannot be."""
+    """Stop before any work if the output cannot be written there."""
     if path.is_dir():
         raise UserError(f"cannot write {path}: it is a folder. Name a file.")
     if path.resolve() in {other.resolve() for other in (*files.catalogue, *files.survey)}:

@@ -1,4 +1,4 @@
-"""The rows of a finished run, read in blocks: the catalogue, and what a survey sees of it, joined."""
+"""The rows of a finished run, read in blocks: the catalogue joined with the survey."""
 
 from __future__ import annotations
 

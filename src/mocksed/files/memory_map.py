@@ -1,4 +1,4 @@
-"""Tables that are memory-mapped: what is too large for every process of a node to hold a copy of.
+"""Memory-mapped tables, for data that are too large for a copy in every process of a node.
 
 A table is an HDF5 file with a contiguous dataset of float32 for each column, so that a column is a stretch of the file
 that any program can map. Attributes carry its unit, its description and a checksum; the metadata are attributes of the
@@ -85,7 +85,7 @@ def writing(
 
 @dataclass(frozen=True)
 class Table:
-    """A table on disk, of which nothing but its header is held.
+    """A table on disk, of which only the header is in memory.
 
     Attributes
     ----------

@@ -1,10 +1,10 @@
-"""Where numbers come from: what every output file says of the run and the model that made it.
+"""Provenance: the record of run and model in every output file.
 
-A stage adds what it knows and takes over the rest from the files that it reads, so that a file tells of all that it
-depends on. Nothing of it depends on dates or machines. A stage that reads a file compares (`check`) what the file says
-with what it would say if this run had made it: files of another configuration, of another clone with the same folder of
-results, or that were copied are never mixed in. Snakemake sees the same when it remembers what it did; the files do
-not depend on its memory.
+A stage adds its own settings and takes over the rest from the files that it reads, so that a file records everything it
+depends on. The record does not depend on dates or machines. A stage that reads a file compares (`check`) what the file
+says with what it would say if this run had made it: files of another configuration, of another clone with the same
+folder of results, or that were copied are never mixed in. Snakemake sees the same when it remembers what it did; the
+files do not depend on its memory.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ _OF_GALAXIES = ("seed", "cosmology", "realisations", "galaxies")
 
 
 def of_run(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what all files of a run say, from its complete configuration."""
+    """Return the record of all files of a run, from its complete configuration."""
     return {key: config[key] for key in _OF_RUN}
 
 
 def of_galaxies(config: Mapping[str, Any], made_of: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what all files with galaxies say.
+    """Return the record of all files with galaxies.
 
     Parameters
     ----------
@@ -67,12 +67,12 @@ def of_galaxies(config: Mapping[str, Any], made_of: Mapping[str, Any]) -> dict[s
 
 
 def of_shard(number: int, n_shards: int) -> dict[str, Any]:
-    """Return what a file says of which shard of the galaxies it is."""
+    """Return the record of the shard of galaxies in a file."""
     return {SHARD: [number, n_shards]}
 
 
 def expected_of_galaxies(about: Mapping[str, Any], shard: Sequence[int]) -> dict[str, Any]:
-    """Return what a file of galaxies says if it is of a run, for `check`.
+    """Return the expected record of a file of galaxies of a run, for `check`.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def expected_of_galaxies(about: Mapping[str, Any], shard: Sequence[int]) -> dict
 
 
 def expected_of_search(about: Mapping[str, Any], sps: Mapping[str, Any], shard: Sequence[int]) -> dict[str, Any]:
-    """Return what a file of neighbours, or of what follows from them, says if it is of a run, for `check`.
+    """Return the expected record of a file of neighbours, or of later stages, of a run, for `check`.
 
     Parameters
     ----------
@@ -105,13 +105,13 @@ def expected_of_search(about: Mapping[str, Any], sps: Mapping[str, Any], shard: 
 
 
 def expected_of_catalogue(about: Mapping[str, Any], sps: Mapping[str, Any], shard: Sequence[int]) -> dict[str, Any]:
-    """Return what a shard of the catalogue says if it is of a run, for `check`; parameters as before."""
+    """Return the expected record of a shard of the catalogue of a run, for `check`; parameters as before."""
     own = {"engine": sps["engine"]} | ({"fsps.imf_type": sps["imf_type"]} if sps["engine"] == "fsps" else {})
     return expected_of_search(about, sps, shard) | own
 
 
 def check(path: Path | str, expected: Mapping[str, Any]) -> None:
-    """Stop unless a file says what is expected of it.
+    """Stop unless a file has the expected record.
 
     The name of the run, and all that is not in ``expected``, may be anything. Another version of mocksed is said in the
     log.
@@ -158,7 +158,7 @@ def _difference(key: str, found: Any, expected: Any) -> tuple[str, Any, Any] | N
 
 
 def of_engine(engine: Engine | ReferenceEngine, sps: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what files with numbers of a stellar population model say.
+    """Return the record of files with numbers of a stellar population model.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def of_engine(engine: Engine | ReferenceEngine, sps: Mapping[str, Any]) -> dict[
 
 
 def of_file(path: Path | str) -> dict[str, Any]:
-    """Return what a file of the pipeline, Parquet or JSON, says of where its numbers come from.
+    """Return the record in a file of the pipeline, Parquet or JSON.
 
     Raises
     ------

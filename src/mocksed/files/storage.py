@@ -153,7 +153,7 @@ def _check_footer(path: Path | str) -> None:
 
 @contextmanager
 def open_table(path: Path | str) -> Iterator[pq.ParquetFile]:
-    """Yield an open Parquet file that the pipeline wrote: whatever is read of it, damage is noticed.
+    """Yield an open Parquet file that the pipeline wrote: damage is noticed in any part that is read.
 
     Raises
     ------

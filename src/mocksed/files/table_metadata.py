@@ -1,4 +1,4 @@
-"""What a Parquet file says of its columns to astropy and to TOPCAT, beside what pyarrow says.
+"""Metadata of Parquet columns for astropy and TOPCAT, besides those for pyarrow.
 
 Neither reads the metadata of fields. astropy reads a header in YAML, as in ECSV, under a key of the file's metadata;
 TOPCAT and STILTS read a VOTable without data under another one (Taylor et al. 2025, "Parquet in the VO", IVOA Note).

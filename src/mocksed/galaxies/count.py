@@ -1,4 +1,4 @@
-"""How many galaxies a configuration leads to, found quickly and before anything runs."""
+"""The number of galaxies of a configuration, found quickly before anything runs."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a user's table may say of a galaxy beside redshift and mass: quantities, and how tables spell them."""
+"""The quantities that a user's table may give besides redshift and mass, and their spellings."""
 
 import math
 from collections.abc import Mapping

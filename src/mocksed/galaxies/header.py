@@ -1,4 +1,4 @@
-"""The columns of the user's table: what each is for, before any row is read."""
+"""The columns of the user's table and their roles, before any row is read."""
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ _NAME_OF_ROLE = {"mass": "log_mstar"}  # of the catalogue, where it is not that 
 
 @dataclass(frozen=True)
 class Header:
-    """What the columns of a table are for.
+    """The roles of the columns of a table.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Header:
             raise UserError(together(str(self.spec.path), self.problems))
 
     def usable(self) -> TableSpec | None:
-        """Return what can be read of the table in spite of what is wrong, None where it is not a table of galaxies."""
+        """Return the table as far as it can be read despite its problems, None if it is not a table of galaxies."""
         if self.faulty.intersection(_NEEDED):
             return None
         faulty = self.faulty | {role + ERROR for role in self.faulty}
@@ -70,7 +70,7 @@ def together(path: str, problems: Sequence[str]) -> str:
 
 
 def header_of(spec: TableSpec, table: Table) -> Header:
-    """Return what the columns of a table are for, and everything that is wrong with them."""
+    """Return the roles of the columns of a table, and all problems with them."""
     problems: list[str] = []
     faulty: set[str] = set()
     roles = spec.roles()

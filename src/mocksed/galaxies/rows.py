@@ -1,4 +1,4 @@
-"""Rows of the user's table in the terms of the catalogue: what a galaxy is, and which rows cannot be used."""
+"""Rows of the user's table converted to the columns of the catalogue, and which rows are invalid."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -232,7 +232,7 @@ def _read(chunk: pa.Table, name: str, spec: TableSpec) -> tuple[Array, Mask, Mas
 
 
 def _floats(column: pa.ChunkedArray) -> tuple[Array, Mask]:
-    """Return a column as floats, null as NaN, and the rows that hold something else than a number."""
+    """Return a column as floats, null as NaN, and the rows that hold anything but a number."""
     series = _plain(column).to_pandas()
     if pa.types.is_temporal(column.type) or pa.types.is_boolean(column.type):
         return np.full(len(column), np.nan), np.ones(len(column), bool)

@@ -1,4 +1,4 @@
-"""What the config says of the user's table."""
+"""The user's table as the config describes it."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -54,7 +54,7 @@ class Conversion:
         return self.factor * (10.0**values if self.exponentiate else values)
 
     def words(self, target: str) -> str:
-        """Return what comes out and how, ``target`` is the expected unit."""
+        """Describe the conversion to the expected unit ``target``."""
         if self.exponentiate:
             return f"{target} (10 to the power of it, times {self.factor:.6g})"
         return f"log10 of {target} ({math.log10(self.factor):+.6g})" if self.log else f"{target} (x {self.factor:.6g})"
@@ -62,7 +62,7 @@ class Conversion:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """What the config's ``galaxies.table`` says; every key is described in the schema of the config.
+    """The config's ``galaxies.table``; every key is described in the schema of the config.
 
     ``columns`` has the columns that are named: key of the config to name in the table. ``conversions`` follow from the
     units of the file (`mocksed.galaxies.units`): name of the column to what is done with it.

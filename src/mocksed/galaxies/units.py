@@ -1,4 +1,4 @@
-"""Units that the file of the user's table gives: honoured, and compared with what the config says."""
+"""Units in the file of the user's table: converted, and compared with the config."""
 
 import math
 import re
@@ -94,7 +94,7 @@ def parse(text: str) -> Unit | None:
 
 
 def conversions(spec: TableSpec, units: Mapping[str, str]) -> tuple[dict[str, Conversion], list[str], dict[str, str]]:
-    """Return how columns are converted by the units of the file, what is worth to be known, and what contradicts.
+    """Return the conversions by the units of the file, notes for the user, and contradictions.
 
     Parameters
     ----------

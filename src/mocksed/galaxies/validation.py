@@ -1,4 +1,4 @@
-"""The first pass through the user's table: everything that is wrong with its rows, and how many can be used."""
+"""The first pass through the user's table: all problems with its rows, and the number of valid rows."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Reason:
 
 
 class Validation:
-    """What is learnt of the rows; of themselves only thin samples are kept.
+    """The results of the first pass; of the rows themselves only thin samples are kept.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class Validation:
                     yield name, f"{self.spec.path}: column '{name}' has {what}"
 
     def notes(self) -> list[str]:
-        """Return what is worth to be known of the columns and of the rows that are used."""
+        """Return notes on the columns and on the valid rows."""
         notes = list(self._header_notes)
         if self.n_no_star_formation:
             name, n, none = self.roles[self.spec.given()["log_sfr"]], self._n_of_them_star_forming, "below 1e-8 Msun/yr"

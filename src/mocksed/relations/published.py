@@ -1,4 +1,4 @@
-"""The relations that are known by name.
+"""The published relations, by name.
 
 ``log`` is log10, stellar masses are in Msun, SFRs in Msun/yr, metallicities log(Z/Zsun), magnitudes AB. Oxygen
 abundances are counted from that of the sun, `OH12_SOLAR`.

@@ -94,11 +94,11 @@ class Relation:
         return self.law(*given).draw(self.mean(*given), uniform)
 
     def scattered(self, scale: float) -> Relation:
-        """Return it with another scale of its scatter."""
+        """Return the relation with another scale of its scatter."""
         return replace(self, scatter=replace(self.scatter, scale=scale), scale=None)
 
     def converted(self, mass_imf: str, sfr_imf: str) -> Relation:
-        """Return it for masses and SFRs of other initial mass functions, either of which may be `AS_PUBLISHED`."""
+        """Return the relation for masses and SFRs of other initial mass functions; either may be `AS_PUBLISHED`."""
         offset = {"log_mstar": 0.0, "log_sfr": 0.0}  # of the arguments
         value = 0.0
         if mass_imf != AS_PUBLISHED and self.mass_imf is not None:

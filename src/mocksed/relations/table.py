@@ -31,7 +31,7 @@ def is_table(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Grid:
-    """Values at nodes of redshift and mass: bilinear between them, held beyond the outermost ones.
+    """Values at nodes of redshift and mass: bilinear between them, constant beyond the outermost ones.
 
     Attributes
     ----------

@@ -1,1 +1,1 @@
-"""How a run is carried out: its jobs, what they do and what they cost, on one machine or on ranks of MPI and SLURM."""
+"""The execution of a run: its jobs, their work and cost, on one machine, with MPI or on SLURM."""

@@ -1,4 +1,4 @@
-"""What a run needs: one cost model, for the resource requests of the rules and for `mocksed plan`.
+"""The cost model, for the resource requests of the rules and for `mocksed plan`.
 
 Each rule has a `Law`: what a job takes by itself, for each of its rows, and for each parent point that it maps. The
 laws describe what benchmarks/cost.py has measured (benchmarks/cost.json; a test holds the two together).
@@ -42,7 +42,7 @@ _LEAST_SHARDS, _MOST_SHARDS = 4, 9999  # so that a small run, too, has work for 
 
 
 class Job(NamedTuple):
-    """What is requested for one job."""
+    """The request of one job."""
 
     memory_mb: int
     minutes: int

@@ -1,4 +1,4 @@
-"""What every job of the workflow does around its work: a log file, messages for users, progress."""
+"""The frame of every job of the workflow: log file, messages for users, progress."""
 
 import logging
 import resource

@@ -1,4 +1,4 @@
-"""How the work of a job is started: in this process, or on ranks of MPI.
+"""Starting the work of a job: in this process, or on ranks of MPI.
 
 Nothing here needs MPI: a run without ranks works on machines that have none.
 """
@@ -93,7 +93,7 @@ def command(launcher: str, ranks: int, work: Path | str) -> list[str]:
 
 
 def environment(threads: int, ranks: int) -> Mapping[str, str]:
-    """Return what the launchers, MPI and compiled code are to know of ranks with so many threads each."""
+    """Return the environment of launchers, MPI and compiled code for ranks with that many threads each."""
     return {
         **os.environ,
         EXPECTED: str(ranks),
@@ -111,7 +111,7 @@ def environment(threads: int, ranks: int) -> Mapping[str, str]:
 
 
 def _on_ranks(work: Work, log_path: Path, threads: int, ranks: int, launcher: str) -> int:
-    """Return the exit status of ranks that make the shards; if they fail, clear up behind them.
+    """Return the exit status of ranks that make the shards; if they fail, remove what they left.
 
     What they say goes to standard error and to the log, which therefore has one writer.
     """

@@ -1,7 +1,7 @@
 """The work of a job on ranks of MPI: ``mpiexec -n N python -m mocksed.run.mpi WORK.json``.
 
-Each rank makes one shard after the other, always the most costly that none has taken yet. What is the same for all is
-made by one rank of each node, in memory that the others map.
+Each rank makes one shard after the other, always the most costly one left. Shared data are made by one rank per node,
+in memory that the others map.
 """
 
 import gc
@@ -70,7 +70,7 @@ class NodeMemory:
 
 
 class Counter:
-    """A number that all ranks count up together, in the memory of the first one.
+    """A counter shared by all ranks, in the memory of the first one.
 
     Without hardware for it, the first rank must enter MPI now and then for others to be answered: `poll`.
     """

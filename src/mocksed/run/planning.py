@@ -1,4 +1,4 @@
-"""What `mocksed plan` prints: what a run will need, and how what a finished one took compares."""
+"""The output of `mocksed plan`: the needs of a run, and their comparison with a finished run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ _WAVELENGTHS = 1936  # of the shipped SSP table
 
 
 def table(config: Mapping[str, Any]) -> str:
-    """Return the plan of a run: its size, a line for each rule, and what is assumed.
+    """Return the plan of a run: its size, a line for each rule, and the assumptions.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a run on a SLURM cluster needs beside Snakemake's executor: jobs that can be told from those of other runs.
+"""Additions to Snakemake's SLURM executor: job names that identify the run.
 
 The executor gives the jobs of each Snakemake process a name of their own and asks for their states by it. A Snakemake
 that was killed leaves jobs behind that no process waits for; the next one has to find them, since it will submit the

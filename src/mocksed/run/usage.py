@@ -1,4 +1,4 @@
-"""What the jobs of a run took: Snakemake's benchmark files, and what each job said of itself at the end of its log.
+"""Time and memory of the jobs of a run: Snakemake's benchmark files, and the last line of each log.
 
 Snakemake looks at a job every 0.5 s for its first 15 s and then every 30 s, and so misses what is between two looks;
 the log has what the system counted for the process (`mocksed.run.jobs.used`). Of the two the larger is taken.
@@ -15,7 +15,7 @@ _USED = re.compile(r"done in [\d.]+ s, ([\d.]+) s of CPU time, at most (\d+) MB 
 
 
 class Job(NamedTuple):
-    """What one job took: wall time [s], CPU time [s] and the peak of its resident memory [MB of 2^20 bytes].
+    """The usage of one job: wall time [s], CPU time [s] and the peak of its resident memory [MB of 2^20 bytes].
 
     It is that of the job's script, mapped files included, without the Snakemake that started it.
     """

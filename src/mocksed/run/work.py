@@ -1,4 +1,4 @@
-"""What a job is to make, and what the stages have in common that can make it on ranks of MPI."""
+"""The work of a job, and the interface of the stages that can run on ranks of MPI."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Stage(Protocol):
 
 @dataclass(frozen=True)
 class Work:
-    """What a job is to make, in plain values that can be written as JSON.
+    """The work of a job, in plain values that can be written as JSON.
 
     Attributes
     ----------

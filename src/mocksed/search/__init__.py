@@ -1,9 +1,9 @@
-"""The search: from what the relations ask of a galaxy to the parameters of a model that follows them.
+"""The search: from draws of the relations to the parameters of a model for each galaxy.
 
-`parent` makes points in the parameter space of FSPS and computes what they look like; `metric` says what near means;
-`kdtree` and `tree` find the points near a galaxy; `draw` is what the relations ask; `choice` takes one of the points,
-with weights that `balance` makes such that the population follows every relation; `neighbours` puts these together,
-and `assign` gathers the parameters of what was taken. Both classes of galaxies go the same way.
+`parent` makes points in the parameter space of FSPS and computes their observable quantities; `metric` defines
+distances; `kdtree` and `tree` find the points near a galaxy; `draw` draws from the relations; `choice` takes one of the
+points, with weights that `balance` chooses such that the population follows every relation; `neighbours` combines
+these, and `assign` collects the parameters of the points taken. Both classes of galaxies go through the same steps.
 """
 
 KINDS = ("star_forming", "quiescent")

@@ -1,4 +1,4 @@
-"""The FSPS parameters of galaxies: those of the point that was taken, or what several neighbours give."""
+"""The FSPS parameters of galaxies: those of the point that was taken, or a mean of several neighbours."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
 """The balance of the weights with which star-forming galaxies take their models, once for a run.
 
-The weights of `mocksed.search.choice` alone would leave the relations: where the models near the draws lie to one side
-of a relation, so does the population, and a product of distributions is narrower than each of them. So the weights are
-balanced, as samples of a survey are (Deville & Särndal 1992): of all weights for which half of the galaxies lie on
-either side of each relation and their scatter is that of the relation, those nearest to the likelihoods in the sense of
-relative entropy. They are the likelihoods times the exponential of a sum over statistics of each quantity, with
-coefficients that are found here on a grid of redshift and mass, from the models that the search finds there. Where
-models cannot have both, `SOFTNESS` says how much of the one is given up for the other.
+With the weights of `mocksed.search.choice` alone the population would leave the relations: where the models near the
+draws lie to one side of a relation, so does the population, and a product of distributions is narrower than each of
+them. So the weights are balanced, as samples of a survey are (Deville & Särndal 1992): of all weights for which half of
+the galaxies lie on either side of each relation and their scatter is that of the relation, those nearest to the
+likelihoods in the sense of relative entropy. They are the likelihoods times the exponential of a sum over statistics of
+each quantity, with coefficients that are found here on a grid of redshift and mass, from the models that the search
+finds there. Where no model satisfies two relations, `SOFTNESS` sets how much of one is given up for the other.
 
-Galaxies whose SFR is given by their table are not drawn as those of the relation are: for them there are coefficients
-on a grid of the SFR as well, with which those of each SFR follow the other relations.
+Galaxies whose SFR is given by their table do not follow the relation of the SFR: they have coefficients on a grid of
+the SFR as well, with which galaxies of each SFR follow the other relations.
 """
 
 from __future__ import annotations

@@ -1,22 +1,22 @@
 """Which of the models near a draw is taken: importance resampling with balanced weights.
 
 The points nearest to what was drawn for a galaxy (`mocksed.search.draw`) are real models, each with an M_UV, an age and
-a slope of the attenuation curve of its own. Those of one draw have much the same SFR and UV slope, which leave M_UV
-little room, so that star-forming galaxies are drawn several times and have the points near each draw. One of all is
-taken, with a probability that goes with
+a slope of the attenuation curve of its own. Points near one draw have nearly the same SFR and UV slope and a small
+range of M_UV; therefore star-forming galaxies are drawn several times, and the points near all draws are candidates.
+One of them is taken, with a probability proportional to the product of
 
 * the likelihood of its M_UV under the relation (of its attenuation, where a relation of that takes the place), and that
   of its UV slope given this M_UV over that of drawing it (importance resampling: Rubin 1988), for star-forming
   galaxies;
 * a normal distribution of its distance from the draw, `KERNEL` wide;
-* priors on its age, as a fraction of the age of the universe, and on the slope of its attenuation curve, which are what
-  is believed of galaxies beside the relations (`Prior`);
+* priors on its age, as a fraction of the age of the universe, and on the slope of its attenuation curve, which the
+  relations leave open (`Prior`);
 * the exponential of a sum over `STATISTICS`, whose coefficients make the population follow each relation and its
   scatter (`mocksed.search.balance`).
 
-Where a user's table gives the SFR, metallicity or UV slope of a galaxy, its points are near to that already. M_UV, dust
-or age that it gives take the place of relation and prior, with a scatter of `NEAR`: the model that is taken will be
-moved onto them (`mocksed.search.move`).
+Where a user's table gives the SFR, metallicity or UV slope of a galaxy, the candidates are already close to it. A given
+M_UV, dust or age replaces relation and prior, with a scatter of `NEAR`: the model that is taken will be moved onto it
+(`mocksed.search.move`).
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def a_v(candidates: Candidates) -> Array:
 
 
 def attenuation(candidates: Candidates, relations: Relations, model: Model) -> Array:
-    """Return what takes the place of M_UV, shape (n, k): A_UV, at 1500 A, or A_V, as the relations say [mag]."""
+    """Return the attenuation that replaces M_UV, shape (n, k): A_UV, at 1500 A, or A_V, by the relations [mag]."""
     return a_v(candidates) if relations.a_uv is None else attenuation_at_1500(candidates, model)
 
 

@@ -1,4 +1,4 @@
-"""The parent points of a class, and which of them are near to what is asked of galaxies."""
+"""The parent points of a class, and the search for those near the draws of galaxies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Search:
-    """How galaxies of a run are searched for.
+    """The settings of the search of a run.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class Cloud:
         return np.stack([self.metric.coordinates({**of_draw, **own}) for of_draw in asked], axis=1)
 
     def nearest(self, targets: NDArray[np.float32], k: int, age_max: Array) -> Nearest:
-        """Return the points nearest to what is asked of galaxies among those that are not older than their limits.
+        """Return the points nearest to the draws among those that are not older than their limits.
 
         Parameters
         ----------
@@ -147,7 +147,7 @@ class Cloud:
         nearest.distance[none, 0] = np.sqrt(np.square(targets[none].astype(np.float64) - point).sum(axis=1))
 
     def candidates(self, nearest: Nearest, log_mstar: Array) -> Candidates:
-        """Return what points that were found look like at the masses of galaxies, log10 [Msun], shape (n, )."""
+        """Return the quantities of the points found at the masses of galaxies, log10 [Msun], shape (n, )."""
         names = (*self.metric.scales, "age", *self.metric.payload)
         values = np.full((*nearest.rows.shape, len(names)), np.nan, np.float32)
         bounds = np.cumsum([0, *(tree.n_points for tree in self.trees)])

@@ -1,4 +1,4 @@
-"""What is asked of each galaxy: what its table gives, and draws around the means of the relations given that."""
+"""The targets of each galaxy: values given by its table, and draws from the relations given those."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -47,7 +47,7 @@ def quiescent(
 def star_forming(
     uniform: dict[str, Array], log_mstar: Array, redshift: Array, relations: Relations, given: Given = NOTHING
 ) -> dict[str, Array]:
-    """Return what the search for star-forming galaxies begins with: SFR, metallicity given that, and UV slope.
+    """Return the targets of the search for star-forming galaxies: SFR, metallicity given the SFR, and UV slope.
 
     The slope is drawn around its relation at the M_UV that is given, or at the mean of the mass (`Relations.mean_muv`),
     and at the mean attenuation of the mass. M_UV is not drawn, see `mocksed.search.choice`. Where it is given, the SFR

@@ -1,4 +1,4 @@
-"""What a user's table gives of galaxies beside redshift, mass and class: it is asked for in place of a draw."""
+"""Quantities that a user's table gives besides redshift, mass and class; they replace draws."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def columns(galaxies: Mapping[str, NDArray]) -> list[str]:
 
 
 def asked(galaxies: Mapping[str, NDArray], mode: str, seed: int) -> dict[str, Array]:
-    """Return what is asked of galaxies because their table gives it.
+    """Return the targets that the table of the galaxies gives.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def asked(galaxies: Mapping[str, NDArray], mode: str, seed: int) -> dict[str, Ar
 
 
 def known(given: Mapping[str, Array], name: str, otherwise: ArrayLike) -> Array:
-    """Return what is given of a quantity, and something else where it is not."""
+    """Return the given values of a quantity, and other values where none is given."""
     if name not in given:
         return np.asarray(otherwise, float)
     return np.where(np.isnan(given[name]), otherwise, given[name])

@@ -1,8 +1,8 @@
-"""A k-d tree of points with ages, of which the nearest that are young enough are wanted.
+"""A k-d tree of points with ages, for the nearest points that are young enough.
 
-Each galaxy has an age limit of its own, which the trees of the libraries do not know: a search among all points has to
-be widened until enough of those that it offers are allowed, without end for a galaxy far from every allowed point. Here
-a branch without points young enough is not entered. ``benchmarks/search.txt`` compares.
+Each galaxy has an age limit of its own, which the trees of other libraries do not support: a search among all points
+would have to be widened until enough of them are allowed, without end for a galaxy far from every allowed point. Here a
+branch without points young enough is not entered. ``benchmarks/search.txt`` compares.
 
 The tree is an array that can be written and mapped, so that all processes of a node share one. It is a sequence of
 leaves of `LEAF` points each, in an order in which points that are close in space are close in the array: split at a

@@ -1,4 +1,4 @@
-"""Metrics: what it means that a parent point is near to what is asked of a galaxy."""
+"""Metrics: the distance of a parent point from the draw of a galaxy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Metric:
         return tuple(dict.fromkeys(column for columns in needed for column in columns))
 
     def coordinates(self, columns: Mapping[str, NDArray]) -> NDArray[np.float32]:
-        """Return the coordinates of points or of what is asked, shape (n, n_quantity)."""
+        """Return the coordinates of points or draws, shape (n, n_quantity)."""
         return np.stack([quantity(name, columns) / scale for name, scale in self.scales.items()], 1).astype(np.float32)
 
     def carried(self, columns: Mapping[str, NDArray]) -> NDArray[np.float32]:

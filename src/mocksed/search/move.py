@@ -1,6 +1,6 @@
-"""Models moved onto what a user's table gives of galaxies.
+"""Models moved onto the values that a user's table gives.
 
-A point of the parent has about what was asked. Where a quantity is given, about is not enough: metallicity, ionisation
+A parent point has its targets only approximately. Given values are to be met exactly: metallicity, ionisation
 parameter, age and dust are set, the history is stretched until it has the SFR, and depth and slope of the attenuation
 are changed until M_UV and UV slope are those given - or, where they are not, those that the point had before.
 """
@@ -42,7 +42,7 @@ def move(
     *,
     nebular: bool,
 ) -> dict[str, Array]:
-    """Return the parameters of galaxies with what is given, as far as models allow.
+    """Return the parameters of galaxies moved onto the given values, as far as models allow.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ def of_class(
     balance: Balance | None = None,
     progress: Progress | None = None,
 ) -> dict[str, NDArray]:
-    """Return what is asked of the galaxies of a class, and the points that they have.
+    """Return the draws of the galaxies of a class, and the points that they take.
 
     Parameters
     ----------

@@ -154,7 +154,7 @@ def draw(
 
 
 def evaluate(parameters: Mapping[str, Array], engine: Engine, *, quiescent: bool) -> dict[str, Array]:
-    """Return the parent catalogue, `COLUMNS`: the parameters and what the stellar population model makes of them.
+    """Return the parent catalogue, `COLUMNS`: the parameters and the resulting quantities.
 
     Metallicities are those of the SSP table where the drawn ones lie outside it. Quiescent points have no gas.
 
@@ -336,7 +336,7 @@ class Catalogue:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What its files say of themselves, apart from what differs between them."""
+        """The record in its files, without what differs between them."""
         return {key: value for key, value in self.tables[0].metadata.items() if key not in ("rows", "drawn")}
 
     def check(self, names: Sequence[str] = COLUMNS) -> None:

@@ -146,7 +146,7 @@ def _format_of(path: Path) -> str:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Turn whatever the libraries raise for a file into one message that names it."""
+    """Turn any exception of the libraries into one message that names the file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what the libraries make up for

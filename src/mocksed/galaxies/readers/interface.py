@@ -1,4 +1,4 @@
-"""What every reader offers."""
+"""The interface of all readers."""
 
 import dataclasses
 import difflib

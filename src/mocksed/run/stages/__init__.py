@@ -1,4 +1,4 @@
-"""What the jobs of each stage do: from paths and plain parameters to files.
+"""The work of the jobs of each stage: from paths and plain parameters to files.
 
 Stages that make many files, each independent of the others, are classes (`STAGES`): set up once in a process, they make
 any number of their shards in any order. A job of the workflow that makes one shard and ranks of MPI that make all of

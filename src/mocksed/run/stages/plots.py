@@ -47,7 +47,7 @@ def summarise(params: Params, catalog: Sequence[str], parents: Sequence[str], ou
 
 
 def compare(params: Params, catalogs: Mapping[str, Sequence[str]], output: Mapping[str, Any]) -> None:
-    """Hold a run and its variants against the targets, and draw them side by side.
+    """Compare a run and its variants with the targets, and draw them side by side.
 
     Parameters
     ----------

@@ -131,7 +131,7 @@ def read_balance(path: str, of: Mapping[str, Any]) -> Balance:
 
 
 class Neighbours:
-    """What is asked of galaxies, and the parent points that they have, for shards of galaxies.
+    """The draws of galaxies and the parent points that they take, for shards of galaxies.
 
     Parameters
     ----------
