@@ -130,7 +130,7 @@ def test_a_unit_that_the_file_contradicts_is_refused(tmp_path):
     path = tmp_path / "curve.fits"
     QTable({"lambda": (WAVELENGTH * u.AA).to(u.nm), "T": TRANSMISSION}).write(path)
     assert_allclose(read("mine", path, "nm").wavelength, WAVELENGTH)
-    with pytest.raises(UserError, match=r"curve\.fits says itself in which unit .* it is not um; leave .*filter_units"):
+    with pytest.raises(UserError, match=r"curve\.fits gives the unit of .* it is not um; leave .*filter_units"):
         read("mine", path, "um")
 
 

@@ -224,7 +224,7 @@ def read(name: str, path: Path | str, unit: str | None = None) -> Filter:
         remedy = f"name the unit, photometry.filter_units: {{{name}: {likely}}}, or angstrom if it is that"
         raise UserError(
             f"filter '{name}': {path} reaches from {low:g} to {high:g}"
-            + ("  A, where galaxies are dark; correct its unit." if said else f", which looks like {likely}; {remedy}.")
+            + (" A, where galaxies are dark; correct its unit." if said else f", which looks like {likely}; {remedy}.")
         )
     return Filter(name, wavelength[seeing], transmission[seeing])
 
