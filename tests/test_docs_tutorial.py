@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mocksed.diagnostics import PLOTS
 from mocksed.files import storage
 from tests.runs import PATIENCE_S, Workflow
 
@@ -69,9 +70,7 @@ def test_the_page_does_what_it_says(page, folder):
 
 
 def test_the_plots_of_the_page_are_those_there_are(page, root):
-    from mocksed.diagnostics import DIAGNOSTICS
-
-    assert set(re.findall(r"^\| `(\w+)` \|", page.read_text(), re.MULTILINE)) == set(DIAGNOSTICS)
+    assert set(re.findall(r"^\| `(\w+)` \|", page.read_text(), re.MULTILINE)) == set(PLOTS)
 
 
 def test_the_figure_shows_the_rules(root, folder):

@@ -50,9 +50,9 @@ def write_shards(
     """Check the user's table and write its rows as shards of the catalogue's input.
 
     Columns are galaxy_id, redshift, log_mstar [log10 Msun], quiescent, and those that pass through (see `plain`). Rows
-    are distributed over the shards (see `deal`) and keep the table's order within each. If the run has realisations other
-    than 0, a shard has its rows once for each, with a column ``realisation``; classes differ where the mass functions
-    decide them.
+    are distributed over the shards (see `deal`) and keep the table's order within each. If the run has realisations
+    other than 0, a shard has its rows once for each, with a column ``realisation``; classes differ where the mass
+    functions decide them.
 
     Parameters
     ----------
