@@ -47,7 +47,7 @@ def mock(least=8.5, area=0.3, times=1.0, seed=3):
     phi = leja.value(masses, 1.75, population="all")
     below = np.concatenate([[0.0], np.cumsum(0.5 * (phi[1:] + phi[:-1]) * np.diff(masses))])
     drawn = np.random.default_rng(seed)
-    n = drawn.poisson(times * below[-1] * empty.volume(*Z))
+    n = drawn.poisson(times * below[-1] * replace(empty, redshift=Z).volume())
     log_mstar = np.interp(drawn.random(n), below / below[-1], masses)
     galaxies = {
         "redshift": drawn.uniform(*Z, n), "log_mstar": log_mstar, "quiescent": np.zeros(n, bool),
@@ -154,7 +154,7 @@ def test_realisations_count_once_and_show_their_spread():
     one, other = mock(seed=4), mock(seed=5)
     both = {name: np.concatenate([values, other.galaxies[name]]) for name, values in one.galaxies.items()}
     both["realisation"] = np.repeat([0, 1], [len(one["redshift"]), len(other["redshift"])])
-    alone, twice = (panel("stellar_mass_function", of) for of in (one, replace(one, galaxies=both)))
+    alone, twice = (panel("stellar_mass_function", of) for of in (one, replace(one, galaxies=both, n_realisations=2)))
     np.testing.assert_allclose(twice.y[:8], alone.y[:8], atol=0.1)
     assert alone.spread is None
     second = panel("stellar_mass_function", other)

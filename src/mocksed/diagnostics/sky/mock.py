@@ -49,6 +49,8 @@ class Mock:
         Of masses and SFRs, of `mocksed.imf.SALPETER_TO`.
     min_count : int
         Galaxies, on average over realisations, without which a bin has no value.
+    n_realisations : int
+        The number of realisations that the galaxies are of.
 
     """
 
@@ -60,6 +62,7 @@ class Mock:
     weight: float = 1.0
     imf: str = "chabrier"
     min_count: int = 20
+    n_realisations: int = 1
 
     def __getitem__(self, column: str) -> Array:
         return self.galaxies[column]
@@ -68,11 +71,6 @@ class Mock:
     def realisation(self) -> bins.Realisation:
         """The realisation of each galaxy, None where all are of one."""
         return self.galaxies.get(COLUMN)
-
-    @property
-    def n_realisations(self) -> int:
-        """The number of realisations that the galaxies are of."""
-        return 1 if self.realisation is None else max(len(np.unique(self.realisation)), 1)
 
     @property
     def quiescent(self) -> NDArray[np.bool_]:
@@ -101,8 +99,8 @@ class Mock:
             return f"the catalogue is at {first:g} < z < {last:g}"
         return ""
 
-    def volume(self, low: float | Array | None = None, high: float | Array | None = None) -> Array:
-        """Return the comoving volume between two redshifts, by default those of the galaxies [Mpc^3].
+    def volume(self) -> float:
+        """Return the comoving volume between the limits of redshift [Mpc^3].
 
         Raises
         ------
@@ -112,11 +110,8 @@ class Mock:
         """
         if self.area is None:
             raise ValueError("there is no volume without an area")
-        near, far = (
-            comoving_distance(self.cosmo, limit if given is None else given)
-            for limit, given in zip(self.redshift, (low, high), strict=True)
-        )
-        return np.asarray(self.area / FULL_SKY_DEG2 * 4.0 / 3.0 * np.pi * (far**3 - near**3))
+        near, far = comoving_distance(self.cosmo, self.redshift)
+        return float(self.area / FULL_SKY_DEG2 * 4.0 / 3.0 * np.pi * (far**3 - near**3))
 
     def cosmic_variance(self) -> float:
         """Return how far counts of galaxies in one such field on the sky scatter beyond Poisson noise, over their mean.
@@ -172,6 +167,7 @@ def of_sample(
     return Mock(
         galaxies=sample.galaxies, cosmo=cosmo, area=area, redshift=(redshift[0], redshift[1]), log_mstar=least,
         weight=sample.n_catalogue / max(len(masses), 1), imf=imf_of(about), min_count=min_count,
+        n_realisations=sample.n_realisations,
     )  # fmt: skip
 
 

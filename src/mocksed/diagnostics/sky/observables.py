@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
+from astropy.table import Table
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
 from mocksed.diagnostics import bins, style
@@ -35,7 +36,7 @@ K = rest_frame_column("twomass_Ks")
 NO_AREA = "the area of the table is not known: diagnostics.area"
 
 _MASS_WIDTH = 0.25
-_FAINTEST_DEX, _BRIGHTEST_DEX = 38.0, 45.0  # luminosities of lines that are binned [erg/s]
+_FAINTEST_LINE = 38.0  # log10 of the luminosity [erg/s] below which none was observed, and which would make many bins
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def luminosity_function(
                     references += law(data, centres, width, low, high, _log_phi, f", model {model}", model=model)
             elif data.kind != "pozzetti2016":
                 references += law(data, centres, width, low, high, _log_phi)
-        statistic = statistics.log_density(part, own, float(part.volume()), part.cosmic_variance())
+        statistic = statistics.log_density(part, own, part.volume(), part.cosmic_variance())
         return compare(title, part, statistic, edges, references, complete)
 
     return _in_bins(mock, z_bins, measure)
@@ -169,7 +170,7 @@ def log_luminosity(lines: Sequence[str], mock: Mock) -> Array:
     total = sum(mock[line_column(line)] for line in lines)
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.log10(total) + np.log10(LSUN)
-    return np.where((found > _FAINTEST_DEX) & (found < _BRIGHTEST_DEX), found, np.nan)
+    return np.where(found > _FAINTEST_LINE, found, np.nan)
 
 
 HALPHA_BINS = ((0.3, 0.5), (0.5, 0.7), (0.7, 1.0), (1.0, 1.4), (1.3, 1.65), (2.0, 2.45))
@@ -210,7 +211,7 @@ def stellar_mass_function(mock: Mock, tables: Tables) -> list[Panel]:
                 references += points(data, "log_mstar", "log_phi", low, high, population="all")
             else:
                 references += law(data, centres, _MASS_WIDTH, low, high, _log_phi, population="all")
-        statistic = statistics.log_density(part, part["log_mstar"], float(part.volume()), part.cosmic_variance())
+        statistic = statistics.log_density(part, part["log_mstar"], part.volume(), part.cosmic_variance())
         return compare(title, part, statistic, edges, references, (mock.log_mstar, np.inf))
 
     return _in_bins(mock, MASS_BINS, measure)
@@ -258,6 +259,16 @@ _BANDS = {"i": ("i",), "H": ("F160W", "H"), "4.4 um": ("IRAC2",)}
 _COUNTED = tuple(magnitude_column(name) for names in COUNTS.values() for name in names)
 
 
+def _logarithmic(label: str, x: Array, table: Table, column: str, width: float, errors: str = "err_") -> Reference:
+    """Return log10 of a column with errors, and with ``cosmic_variance``, which is relative, where there is one."""
+    value, up, down = (np.asarray(table[name], float) for name in (column, f"{errors}up", f"{errors}down"))
+    variance = np.asarray(table["cosmic_variance"], float) if "cosmic_variance" in table.colnames else 0.0
+    up, down = (np.hypot(error / value, variance) for error in (up, down))
+    with np.errstate(divide="ignore"):
+        low = -np.log10(np.maximum(1.0 - down, 0.0))
+    return Reference(label, x, np.log10(value), low, np.log10(1.0 + up), np.full(len(x), width))
+
+
 def number_counts(mock: Mock, tables: Tables) -> list[Panel]:
     """Return the numbers of galaxies per area and magnitude, a panel for each band."""
     panels = []
@@ -272,15 +283,9 @@ def number_counts(mock: Mock, tables: Tables) -> list[Panel]:
         for data in tables["number_counts"]:
             for name in _BANDS[band]:
                 table = data.table[data.table["band"] == name]
-                if not len(table):
-                    continue
-                n, up, down = (np.asarray(table[key], float) for key in ("n", "err_up", "err_down"))
-                if "cosmic_variance" in table.colnames:
-                    up, down = (np.hypot(error, n * table["cosmic_variance"]) for error in (up, down))
-                with np.errstate(divide="ignore"):
-                    low = -np.log10(np.maximum(1.0 - down / n, 0.0))
-                x, wide = np.asarray(table["magnitude"], float), np.full(len(n), 0.5)
-                references.append(Reference(f"{data.label}, {name}", x, np.log10(n), low, np.log10(1.0 + up / n), wide))
+                if len(table):
+                    x = np.asarray(table["magnitude"], float)
+                    references.append(_logarithmic(f"{data.label}, {name}", x, table, "n", 0.5))
         statistic = statistics.log_density(mock, values, float(mock.area or np.nan), mock.cosmic_variance())
         complete = complete_between(mock.cut(values, edges, by_redshift=True), edges, False)
         panels.append(compare(there[0], mock, statistic, edges, references, complete))
@@ -304,6 +309,13 @@ def _medians(
     return _in_bins(mock, z_bins, measure)
 
 
+def _laws(
+    of: Sequence[Observed], width: float, then: Callable[[Array], ArrayLike] = np.asarray
+) -> Callable[[Array, float, float], list[Reference]]:
+    """Return what makes the functions of papers, in bins of a width, of x and the limits of redshift."""
+    return lambda x, low, high: [one for data in of for one in law(data, x, width, low, high, then)]
+
+
 def _above_least_mass(mock: Mock) -> tuple[float, float]:
     return mock.log_mstar, np.inf
 
@@ -324,10 +336,7 @@ def a_uv(mock: Mock, tables: Tables) -> list[Panel]:
     return _medians(
         mock.star_forming, A_UV_BINS, _mass_edges(mock), _log_mstar,
         lambda part: part["muv"] - part["muv_intrinsic"],
-        lambda x, low, high: [
-            one for data in tables["obscured_share"] for one in law(data, x, 0.5, low, high, laws.attenuation)
-        ],
-        _above_least_mass,
+        _laws(tables["obscured_share"], 0.5, laws.attenuation), _above_least_mass,
     )  # fmt: skip
 
 
@@ -339,8 +348,7 @@ def v_j(mock: Mock, tables: Tables) -> list[Panel]:
     return _medians(
         mock.star_forming, V_J_BINS, _mass_edges(mock), _log_mstar,
         lambda part: part["vj"],
-        lambda x, low, high: [one for data in tables["uvj"] for one in law(data, x, 0.5, low, high)],
-        _above_least_mass,
+        _laws(tables["uvj"], 0.5), _above_least_mass,
     )  # fmt: skip
 
 
@@ -466,11 +474,7 @@ def _counts_of(tables: Tables, paper: str, line: str, low: float, high: float, m
             (table["line"] == line) & np.isclose(table["redshift_min"], low) & np.isclose(table["redshift_max"], high)
         ]
         if paper in data.name and len(rows):
-            n, up, down = (np.asarray(rows[key], float) for key in ("n", "err_up", "err_down"))
-            with np.errstate(divide="ignore"):
-                down = -np.log10(np.maximum(1.0 - down / n, 0.0))
-            x = np.log10(np.asarray(rows["flux"], float))
-            found.append(Reference(data.label, x, np.log10(n), down, np.log10(1.0 + up / n), np.zeros(len(x))))
+            found.append(_logarithmic(data.label, np.log10(np.asarray(rows["flux"], float)), rows, "n", 0.0))
     return found
 
 
@@ -495,8 +499,7 @@ def oiii_hbeta(mock: Mock, tables: Tables) -> list[Panel]:
     return _medians(
         mock.star_forming, RATIO_BINS[1:], _mass_edges(mock), _log_mstar,
         partial(log_ratio, OIII[1], HBETA),
-        lambda x, low, high: [one for data in tables["oiii_hbeta_mass"] for one in law(data, x, 0.5, low, high)],
-        _above_least_mass,
+        _laws(tables["oiii_hbeta_mass"], 0.5), _above_least_mass,
     )  # fmt: skip
 
 
@@ -510,8 +513,7 @@ def bpt(mock: Mock, tables: Tables) -> list[Panel]:
     edges = np.arange(-2.1, 0.11, 0.2)
     return _medians(
         forming, RATIO_BINS, edges, partial(log_ratio, NII[1], HALPHA), partial(log_ratio, OIII[1], HBETA),
-        lambda x, low, high: [one for data in tables["bpt"] for one in law(data, x, 0.2, low, high)],
-        lambda part: (-np.inf, np.inf),
+        _laws(tables["bpt"], 0.2), lambda part: (-np.inf, np.inf),
     )  # fmt: skip
 
 
@@ -521,6 +523,9 @@ EQUIVALENT_WIDTHS: tuple[tuple[str, str, tuple[str, ...], str, tuple[float, floa
     ("Hbeta+[OIII]", r"H$\beta$ + [O III]", (HBETA, *OIII), "muv", (-22.5, -21.0), np.arange(5.75, 7.8, 0.5)),
 )
 """Panels of the equivalent widths: name in the tables, label, lines, what galaxies are chosen by, bins in redshift."""
+
+
+_EW_WIDTH = 0.5  # in redshift, around a point
 
 
 def equivalent_width(mock: Mock, tables: Tables) -> list[Panel]:
@@ -534,13 +539,11 @@ def equivalent_width(mock: Mock, tables: Tables) -> list[Panel]:
             values = np.log10(sum(chosen[equivalent_width_column(line)] for line in lines))
         references = []
         for data in tables["equivalent_width"]:
-            for row in data.table[data.table["line"] == name]:
-                up, down = (row[f"{'median_' * (data.kind == 'lognormal')}err_{end}"] for end in ("up", "down"))
-                median, z = float(row["median"]), float(row["redshift"])
-                width = max(float(row["redshift_max"] - row["redshift_min"]), 0.5)
-                numbers = (z, np.log10(median), -np.log10(1.0 - down / median), np.log10(1.0 + up / median), width)
-                x, y, lower, upper, wide = (np.array([number]) for number in numbers)
-                references.append(Reference(data.label, x, y, lower, upper, wide))
+            rows = data.table[data.table["line"] == name]
+            if len(rows):
+                errors = "median_err_" if data.kind == "lognormal" else "err_"
+                z = np.asarray(rows["redshift"], float)
+                references.append(_logarithmic(data.label, z, rows, "median", _EW_WIDTH, errors))
         statistic = statistics.median(chosen, chosen["redshift"], values)
         panels.append(compare(title, chosen, statistic, edges, references))
     return panels

@@ -87,7 +87,7 @@ def log_sum_density(mock: Mock, redshift: Array, values: Array) -> Statistic:
                 continue
             slab = mock.between(low, high)
             found.append((
-                total * mock.weight / float(slab.volume()), total**2 / squares, len(inside) / n_real,
+                total * mock.weight / slab.volume(), total**2 / squares, len(inside) / n_real,
                 slab.cosmic_variance(),
             ))  # fmt: skip
         density, effective, n, variance = np.array(found).reshape(-1, 4).T
@@ -120,7 +120,7 @@ def share(mock: Mock, by: Array, chosen: NDArray[np.bool_]) -> Statistic:
 
 def spread(mock: Mock, statistic: Statistic, x: Array, width: Array) -> Array | None:
     """Return how far a statistic scatters between realisations, None where there is one alone."""
-    if mock.realisation is None or mock.n_realisations == 1:
+    if mock.realisation is None:
         return None
     return bins.spread(lambda rows: statistic(x, width, rows).value, mock.realisation)
 
@@ -152,6 +152,4 @@ def _logarithm(mock: Mock, n: Array, density: Array, effective: Array, variance:
 
 def _realisations(mock: Mock, rows: Rows) -> int:
     """Return the number of realisations that some rows are of: of all, or of one."""
-    if mock.realisation is None or rows.all():
-        return mock.n_realisations
-    return max(len(np.unique(mock.realisation[rows])), 1)
+    return mock.n_realisations if rows.all() else 1
