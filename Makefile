@@ -1,6 +1,6 @@
 # make run   from a fresh machine to the finished demo: environment, results, plots, report
 # make test  style, types and the whole test suite
-# make quick what finds most faults in two or three minutes; make mutants says how many (hours)
+# make quick what finds most faults in about a minute on two idle cores; make mutants says how many (hours)
 # make site  the documentation, in build/site; warnings are errors
 # Others: bench, clients, lint, format, docs, lock, clean. Another config: make run CONFIG=config/mine.yaml CORES=8
 # On a cluster: make run PROFILE=slurm CONFIG=config/mine.yaml (docs/cluster.md)

@@ -19,6 +19,7 @@ from tests.runs import Workflow
 
 # the first call of a compiled function takes long, and the suite should say the same each time
 settings.register_profile("mocksed", deadline=None, derandomize=True)
+settings.register_profile("quick", settings.get_profile("mocksed"), max_examples=20)
 settings.load_profile("mocksed")
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +46,11 @@ def why_no_fsps() -> str | None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults", choices=("few", "all"), default="few", help="how many kills tests/faults makes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.markexpr == "quick":
+        settings.load_profile("quick")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -381,6 +381,7 @@ def test_bins_of_realisations_hold_as_many_galaxies_each_as_those_of_one(eight: 
         assert np.array_equal(np.isfinite(row["by_mass"]["median"]), np.array(row["by_mass"]["count"]) >= 1600)
 
 
+@pytest.mark.slow
 def test_the_summary_of_realisations_has_their_spread_and_that_of_one_has_none(eight: Sample) -> None:
     summary = of_all(eight, SETTINGS)
     assert summary["counts"]["realisations"] == 8

@@ -148,6 +148,7 @@ def test_ties_are_in_the_order_of_rows():
     assert np.any(np.diff(expected_distance) == 0.0)
 
 
+@pytest.mark.slow
 @given(
     n=st.integers(1, 12),
     k=st.integers(1, 15),

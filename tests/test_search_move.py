@@ -130,6 +130,7 @@ def test_quiescent_galaxies_keep_their_dust_unless_it_is_given(points, engine):
     assert_array_equal(moved["dust_index"], old["dust_index"])
 
 
+@pytest.mark.slow
 def test_a_curve_without_slope_is_changed_in_depth_alone(points, engine):
     fixed = Engine(engine.table, Model(dust_type="calzetti"))
     flat = points | {"dust_index": np.zeros(N)}

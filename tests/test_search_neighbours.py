@@ -290,6 +290,7 @@ def test_a_catalogue_of_what_was_found(chain, kind):
     assert not np.any(made["flags"] & Flag.UVJ_OUTSIDE)
 
 
+@pytest.mark.slow
 def test_the_balance_of_a_run_is_the_same_for_any_threads_and_trees(chain, set_threads):
     whole = chain.balance
     set_threads(2)

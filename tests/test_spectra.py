@@ -337,6 +337,7 @@ def in_realisations(results, indices):
         rewrite(path, repeated | {"realisation": np.repeat(indices, n)}, realisations=list(indices))
 
 
+@pytest.mark.slow
 def test_spectra_of_a_realisation(copy, stored, tmp_path):
     results, ids = copy / "results", list(stored)
     in_realisations(results, (2, 5))

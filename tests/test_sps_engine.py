@@ -378,6 +378,7 @@ def test_the_emission_of_dust_conserves_energy(engine, age, tau, log_zmet, depth
     assert luminosity(warm, 0.0) == bright
 
 
+@pytest.mark.slow
 def test_derived_quantities_with_dust_emission_are_those_of_the_spectra(engine):
     warm = Engine(engine.table, Model(add_dust_emission=True))
     parameters = random_parameters(20, engine.table.log_zmet_range, seed=4)

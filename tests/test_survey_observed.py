@@ -100,6 +100,7 @@ def test_bins_hold_what_a_fine_convolution_gives(columns, engine, keys):
         assert_allclose(found[row][seen], expected[seen], rtol=1e-4 if instrument.fwhm[0] else 2e-2)
 
 
+@pytest.mark.slow
 def test_flux_is_conserved_whatever_the_bins(columns, engine):
     whole = fluxes(columns, engine, own(range=[6000, 9000], step=3000))[:, 0]
     for step in (1, 10, 7.5):
