@@ -15,7 +15,7 @@ def as_planned(loaded, memory=1.5, time=1.0):
     """Jobs for which requested and expected are so many times what was measured."""
     return {
         rule: [
-            usage.Job(
+            usage.Usage(
                 seconds=1.0,
                 cpu_seconds=3600.0 * need.core_hours / need.jobs / time,
                 memory_mb=need.memory_mb / memory - cost.SNAKEMAKE_MB,
@@ -97,7 +97,7 @@ def test_the_largest_memory_counts_and_the_mean_time(loaded):
 
 def test_exports_that_were_made_are_compared(loaded):
     need = cost.need("export", 1, loaded)
-    spent = usage.Job(1.0, need.seconds, need.memory_mb / 1.5 - cost.SNAKEMAKE_MB)
+    spent = usage.Usage(1.0, need.seconds, need.memory_mb / 1.5 - cost.SNAKEMAKE_MB)
     lines = lines_of(planning.comparison(loaded, as_planned(loaded) | {"export": [spent] * 2}))
     assert lines["export"].split()[1] == "2/2"
     assert float(lines["export"].split()[7]) == pytest.approx(1.0, abs=0.01)

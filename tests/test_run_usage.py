@@ -20,8 +20,8 @@ def test_jobs_by_rule(tmp_path):
     benchmark(tmp_path, "assign", "0001", 13.0, 501.0, 11.0)
     benchmark(tmp_path, "tree", "0000", 1.0, 50.0, 0.5)
     assert usage.of_run("mine", tmp_path) == {
-        "assign": [usage.Job(12.0, 10.0, 500.0), usage.Job(13.0, 11.0, 501.0)],
-        "tree": [usage.Job(1.0, 0.5, 50.0)],
+        "assign": [usage.Usage(12.0, 10.0, 500.0), usage.Usage(13.0, 11.0, 501.0)],
+        "tree": [usage.Usage(1.0, 0.5, 50.0)],
     }
 
 
@@ -30,8 +30,8 @@ def test_what_a_job_says_of_itself_wins_where_it_is_more(tmp_path):
     benchmark(tmp_path, "assign", "0000", 12.0, 500.0, 10.0, said)
     benchmark(tmp_path, "assign", "0001", 12.0, 700.0, 12.0, said)
     assert usage.of_run("mine", tmp_path)["assign"] == [
-        usage.Job(12.0, 11.5, 640.0),
-        usage.Job(12.0, 12.0, 700.0),
+        usage.Usage(12.0, 11.5, 640.0),
+        usage.Usage(12.0, 12.0, 700.0),
     ]
 
 
@@ -48,14 +48,14 @@ def test_a_log_is_read_as_jobs_write_it(tmp_path):
 def test_ranks_of_a_job_count_together(tmp_path):
     done = "00:00:00 rank {}: done in 11.9 s, {} s of CPU time, at most {} MB of memory\n"
     benchmark(tmp_path, "parent", "all", 12.0, 60.0, 0.5, done.format(1, 11.5, 300) + done.format(0, 11.0, 310))
-    assert usage.of_run("mine", tmp_path)["parent"] == [usage.Job(12.0, 22.5, 610.0)]
+    assert usage.of_run("mine", tmp_path)["parent"] == [usage.Usage(12.0, 22.5, 610.0)]
 
 
 def test_the_last_of_several_attempts_counts(tmp_path):
     benchmark(tmp_path, "assign", "0000", 12.0, 500.0, 10.0)
     path = tmp_path / "benchmarks/mine/assign/0000.tsv"
     path.write_text(path.read_text() + path.read_text().splitlines()[1].replace("500.0", "600.0"))
-    assert usage.of_run("mine", tmp_path)["assign"] == [usage.Job(12.0, 10.0, 600.0)]
+    assert usage.of_run("mine", tmp_path)["assign"] == [usage.Usage(12.0, 10.0, 600.0)]
 
 
 def test_a_run_without_benchmark_files(tmp_path):

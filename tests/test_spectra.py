@@ -170,7 +170,7 @@ def run(tmp_path_factory, root, columns, engine):
         path = folder / "results" / "demo" / "catalog" / f"{shard:04d}.parquet"
         rows = {name: values[start:stop] for name, values in galaxies.items()}
         storage.write_table(path, rows | {"redshift": np.ones(stop - start)}, about)
-        made = spectra.recipe(path)
+        made = spectra.setup_of(path)
         stored = storage.read_arrays(path, spectra.NEEDED)
         spectra.write(spectra_of(folder, shard), stored, made.engine, made.limits, made.about)
     return folder

@@ -40,7 +40,7 @@ NEEDED = (
 Limits = tuple[float, float]
 
 
-class Recipe(NamedTuple):
+class Setup(NamedTuple):
     """How the spectra of a catalogue are made: the model, the wavelengths to keep [A], what the files say, the IGM."""
 
     engine: Engine | ReferenceEngine
@@ -50,16 +50,16 @@ class Recipe(NamedTuple):
 
 
 def in_catalogue(sps: Mapping[str, Any], limits: Sequence[float]) -> dict[str, Any]:
-    """Return what a catalogue must say for its `recipe`: the config's ``sps`` and ``spectra.wavelength``."""
+    """Return what a catalogue must say for `setup_of`: the config's ``sps`` and ``spectra.wavelength``."""
     return {"sps": dict(sps), "spectra_wavelength": list(limits)}
 
 
-def recipe(
+def setup_of(
     catalogue: Path | str,
     ssp_table: Path | str | None = None,
     engine_of: Callable[[Mapping[str, Any]], Engine | ReferenceEngine] = from_config.of,
-) -> Recipe:
-    """Return the recipe that a shard of a catalogue holds.
+) -> Setup:
+    """Return how the spectra of a catalogue are made, from one of its shards.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def recipe(
     engine = engine_of(sps)
     if sps["engine"] == "fsps" and (found := provenance.of_engine(engine, sps)["fsps"]) != about["fsps"]:
         raise UserError(f"{catalogue} was made with another FSPS, {about['fsps']}; this one is {found}. Use that one.")
-    return Recipe(engine, tuple(stored["spectra_wavelength"]), about, sps["igm"])
+    return Setup(engine, tuple(stored["spectra_wavelength"]), about, sps["igm"])
 
 
 def _check_table(catalogue: Path | str, table: str, made_with: Mapping[str, Any]) -> None:
@@ -171,7 +171,7 @@ def selected(
     ssp_table: Path | str | None,
     realisation: int | None,
     names: Sequence[str] = NEEDED,
-) -> tuple[dict[str, NDArray], Recipe]:
+) -> tuple[dict[str, NDArray], Setup]:
     """Return columns of some galaxies of a run, and how their spectra are made; arguments as in `of_run`."""
     paths, wanted = catalogue_of(run, results), np.asarray(galaxy_id)
     if wanted.size and wanted.dtype.kind not in "iu":
@@ -183,7 +183,7 @@ def selected(
             raise UserError(
                 f"{shards[0]} and {other} were not made in the same way. Remove {paths[0].parent} and run again."
             )
-    return columns, recipe(shards[0], ssp_table)
+    return columns, setup_of(shards[0], ssp_table)
 
 
 def _made_in_one_way(shard: Path) -> dict[str, Any]:

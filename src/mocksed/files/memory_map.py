@@ -84,7 +84,7 @@ def writing(
 
 
 @dataclass(frozen=True)
-class Table:
+class MappedTable:
     """A table on disk, of which only the header is in memory.
 
     Attributes
@@ -141,7 +141,7 @@ class Table:
             raise UserError(f"{self.path} has no column '{name}'. {_REMOVE}")
 
 
-def read(path: Path | str) -> Table:
+def read(path: Path | str) -> MappedTable:
     """Open a table.
 
     Raises
@@ -160,7 +160,7 @@ def read(path: Path | str) -> Table:
             about = dict(file.attrs)
             if int(about.pop(_OF_HEADER)) != digest.checksum([int(n), crc32, about]):
                 raise ValueError("it is damaged: its header has another checksum")
-            return Table(
+            return MappedTable(
                 path=Path(path),
                 n_rows=int(n),
                 metadata={key: json.loads(value) for key, value in about.items()},

@@ -41,7 +41,7 @@ _SHARE = 0.6  # of neighbours.max_memory_gb that its galaxies may take
 _LEAST_SHARDS, _MOST_SHARDS = 4, 9999  # so that a small run, too, has work for some cores; file names have four digits
 
 
-class Job(NamedTuple):
+class Request(NamedTuple):
     """The request of one job."""
 
     memory_mb: int
@@ -109,7 +109,7 @@ def search_us(n_points: float) -> float:
     return _QUERY_US * (n_points / 1e6) ** _QUERY_POWER
 
 
-def job(rule: str, config: Mapping[str, Any]) -> Job:
+def job(rule: str, config: Mapping[str, Any]) -> Request:
     """Return what is requested for one job of a rule, on the threads that it is given.
 
     Parameters
@@ -121,7 +121,7 @@ def job(rule: str, config: Mapping[str, Any]) -> Job:
 
     """
     memory = _request_mb(_law(rule, config), rows(rule, config), points(rule, config))
-    return Job(math.ceil(memory), _MINUTES + math.ceil(_SAFETY * seconds(rule, config) / 60.0))
+    return Request(math.ceil(memory), _MINUTES + math.ceil(_SAFETY * seconds(rule, config) / 60.0))
 
 
 def seconds(rule: str, config: Mapping[str, Any]) -> float:
@@ -144,7 +144,7 @@ def _before_rows_s(rule: str, config: Mapping[str, Any]) -> float:
     return law.start_s + 1e-6 * read * _READ_US
 
 
-def on_ranks(rule: str, config: Mapping[str, Any]) -> Job:
+def on_ranks(rule: str, config: Mapping[str, Any]) -> Request:
     """Return what is requested for the job that makes all shards of a rule with MPI: memory of a rank, time of all."""
     one, whole = job(rule, config), plan(config)[rule]
     return one._replace(minutes=max(one.minutes, _MINUTES + math.ceil(_SAFETY * whole.seconds / 60.0)))

@@ -8,7 +8,7 @@ from mocksed import realisations
 from mocksed.errors import UserError, no_file
 from mocksed.galaxies import count
 from mocksed.run import cost
-from mocksed.run.usage import Job
+from mocksed.run.usage import Usage
 from mocksed.search import KINDS
 
 MEMORY_RATIO = (1.1, 2.0)
@@ -68,7 +68,7 @@ def _assumptions(config: Mapping[str, Any], n_jobs: int) -> list[str]:
     ]
 
 
-def comparison(config: Mapping[str, Any], jobs: Mapping[str, Sequence[Job]]) -> str:
+def comparison(config: Mapping[str, Any], jobs: Mapping[str, Sequence[Usage]]) -> str:
     """Return how the jobs of a run compare with its plan.
 
     Parameters

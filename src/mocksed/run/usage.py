@@ -14,7 +14,7 @@ from mocksed.errors import UserError
 _USED = re.compile(r"done in [\d.]+ s, ([\d.]+) s of CPU time, at most (\d+) MB of memory")
 
 
-class Job(NamedTuple):
+class Usage(NamedTuple):
     """The usage of one job: wall time [s], CPU time [s] and the peak of its resident memory [MB of 2^20 bytes].
 
     It is that of the job's script, mapped files included, without the Snakemake that started it.
@@ -25,7 +25,7 @@ class Job(NamedTuple):
     memory_mb: float
 
 
-def of_run(run: str, folder: Path | str = ".") -> dict[str, list[Job]]:
+def of_run(run: str, folder: Path | str = ".") -> dict[str, list[Usage]]:
     """Return the finished jobs of each rule of a run.
 
     Parameters
@@ -42,7 +42,7 @@ def of_run(run: str, folder: Path | str = ".") -> dict[str, list[Job]]:
 
     """
     benchmarks, logs = (Path(folder, name, run) for name in ("benchmarks", "logs"))
-    jobs: dict[str, list[Job]] = {}
+    jobs: dict[str, list[Usage]] = {}
     for path in sorted(benchmarks.glob("*/*.tsv")):
         jobs.setdefault(path.parent.name, []).append(_read(path, logs / path.parent.name / f"{path.stem}.log"))
     if not jobs:
@@ -54,11 +54,11 @@ def of_run(run: str, folder: Path | str = ".") -> dict[str, list[Job]]:
     return jobs
 
 
-def _read(benchmark: Path, log: Path) -> Job:
+def _read(benchmark: Path, log: Path) -> Usage:
     try:
         with open(benchmark) as file:
             *_, row = csv.DictReader(file, delimiter="\t")  # the last one, of several attempts
-        job = Job(float(row["s"]), _number(row["cpu_time"]), _number(row["max_rss"]))
+        job = Usage(float(row["s"]), _number(row["cpu_time"]), _number(row["max_rss"]))
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"cannot read the benchmark file {benchmark}: {error}. Delete it or run its job again."
@@ -74,8 +74,8 @@ def _number(text: str) -> float:
     return 0.0 if text in ("NA", "-", "") else float(text)
 
 
-def _said(log: Path) -> Job:
+def _said(log: Path) -> Usage:
     """Return what a log says of the CPU time and the peak memory of its process, or of its ranks of MPI together."""
     text = log.read_text(errors="replace") if log.is_file() else ""
     said = [(float(cpu_seconds), float(memory_mb)) for cpu_seconds, memory_mb in _USED.findall(text)]
-    return Job(0.0, sum(cpu_seconds for cpu_seconds, _ in said), sum(memory_mb for _, memory_mb in said))
+    return Usage(0.0, sum(cpu_seconds for cpu_seconds, _ in said), sum(memory_mb for _, memory_mb in said))

@@ -324,14 +324,14 @@ class Catalogue:
 
     Attributes
     ----------
-    tables : tuple of mocksed.files.memory_map.Table
+    tables : tuple of mocksed.files.memory_map.MappedTable
         Its shards.
     bounds : ndarray of shape (n_shard + 1, )
         First row of each shard in the whole catalogue, and the one past the last.
 
     """
 
-    tables: tuple[memory_map.Table, ...]
+    tables: tuple[memory_map.MappedTable, ...]
     bounds: NDArray[np.int64]
 
     @property

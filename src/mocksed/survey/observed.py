@@ -286,7 +286,7 @@ def about(observed: Mapping[str, Any], instrument: Instrument, engine: Engine | 
 
 
 def of_columns(
-    columns: Mapping[str, NDArray], made: spectra.Recipe, observed: Mapping[str, Any], instrument: Instrument,
+    columns: Mapping[str, NDArray], made: spectra.Setup, observed: Mapping[str, Any], instrument: Instrument,
     progress: Progress | None = None,
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:  # fmt: skip
     """Yield observed spectra of a catalogue in blocks of rows, in the unit that ``observed`` asks for."""
@@ -301,7 +301,7 @@ def of_columns(
 def write(
     path: Path | str,
     columns: Mapping[str, NDArray],
-    made: spectra.Recipe,
+    made: spectra.Setup,
     observed: Mapping[str, Any],
     instrument: Instrument,
     metadata: Mapping[str, object],
@@ -316,7 +316,7 @@ def write(
         fixed size; its metadata hold ``wavelength``, a JSON list [A, vacuum].
     columns : mapping of str to ndarray of shape (n, )
         `NEEDED`, and ``realisation`` where there is one.
-    made : Recipe
+    made : Setup
         How spectra of the catalogue are made.
     observed : mapping
         The config's ``spectra.observed``.
@@ -405,7 +405,7 @@ def write_of_run(
 def write_fits(
     path: Path | str,
     columns: Mapping[str, NDArray],
-    made: spectra.Recipe,
+    made: spectra.Setup,
     observed: Mapping[str, Any],
     instrument: Instrument,
     metadata: Mapping[str, object],

@@ -109,7 +109,7 @@ class Spectra:
         self._share = share
         self._params = params
         self._check(shards[0])
-        spectra.recipe(shards[0]["catalog"], engine_of=self._engine_of)
+        spectra.setup_of(shards[0]["catalog"], engine_of=self._engine_of)
 
     def _engine_of(self, sps: Mapping[str, Any]) -> Engine | ReferenceEngine:
         """Return the engine: shared if the first shard wanted it too, as all shards of a run do."""
@@ -131,7 +131,7 @@ class Spectra:
         """Compute the spectra."""
         self._check(shard)
         columns = storage.read_arrays(shard["catalog"], spectra.NEEDED, optional=[realisations.COLUMN])
-        made = spectra.recipe(shard["catalog"], engine_of=self._engine_of)
+        made = spectra.setup_of(shard["catalog"], engine_of=self._engine_of)
         with report(len(columns["galaxy_id"]), "galaxies", f"spectra {Path(shard['output']).stem}") as bar:
             about = made.about | provenance.of_shard(*shard["shard"])
             spectra.write(shard["output"], columns, made.engine, made.limits, about, bar)
@@ -157,7 +157,7 @@ class Observed(Spectra):
         """Compute the spectra."""
         self._check(shard)
         columns = storage.read_arrays(shard["catalog"], observed.NEEDED, optional=[realisations.COLUMN])
-        made = spectra.recipe(shard["catalog"], engine_of=self._engine_of)
+        made = spectra.setup_of(shard["catalog"], engine_of=self._engine_of)
         about = observed.about(self._params["observed"], self._instrument, made.engine, columns["redshift"])
         about = made.about | about | provenance.of_shard(*shard["shard"])
         with report(len(columns["galaxy_id"]), "galaxies", f"observed {Path(shard['output']).stem}") as bar:
