@@ -77,7 +77,7 @@ docs: env
 	$(MOCKSED) columns > docs/columns.md
 	$(MOCKSED) relations > docs/relations.md
 	$(MOCKSED) sky-data > docs/sky.md
-	$(SNAKEMAKE) --rulegraph | dot -Grankdir=LR -Tsvg > docs/figures/rules.svg
+	$(SNAKEMAKE) --rulegraph | dot -Grankdir=LR -Tsvg > resources/rules.svg
 
 site: env .venv/.docs
 	rm -rf docs/api build/site

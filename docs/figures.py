@@ -79,4 +79,4 @@ def slopes() -> Figure:
 
 if __name__ == "__main__":
     for draw in (slopes, parity):
-        draw().savefig(HERE / "figures" / f"{draw.__name__}.png", dpi=110)
+        draw().savefig(HERE.parent / "resources" / f"{draw.__name__}.png", dpi=110)
