@@ -77,7 +77,7 @@ docs: env
 	$(MOCKSED) columns > docs/columns.md
 	$(MOCKSED) relations > docs/relations.md
 	$(MOCKSED) sky-data > docs/sky.md
-	$(SNAKEMAKE) --rulegraph | dot -Grankdir=LR -Tsvg > resources/rules.svg
+	$(SNAKEMAKE) --rulegraph | dot -Grankdir=LR -Tsvg -o resources/rules.svg
 
 site: env .venv/.docs
 	rm -rf docs/api build/site
@@ -131,5 +131,5 @@ lock: env
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --group uv --generate-hashes -o requirements-uv.lock
 
 clean:
-	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build docs/api
 	find src workflow tests benchmarks -name __pycache__ -prune -exec rm -r {} + # compiled code is in them
