@@ -96,7 +96,7 @@ class Mock:
         """Return why a bin in redshift cannot be shown, nothing if it can."""
         first, last = self.redshift
         if min(high, last) - max(low, first) < _LEAST_OF_WINDOW * (high - low):
-            return f"the catalogue is at {first:g} < z < {last:g}"
+            return f"the catalogue is at {first:.3g} < z < {last:.3g}"
         return ""
 
     def volume(self) -> float:
