@@ -92,7 +92,7 @@ _PER_BAND = Law(0, 0, row_bytes=50, row_us=0.4, row_disk=15)  # of the survey
 _PER_COLUMN = Law(0, 0, row_bytes=12, row_us=0.3, row_disk=3.7)  # of magnitudes or shapes that the catalogue has
 _LINES, _PER_LINE = Law(0, 0.1, row_bytes=0, row_us=22.0, row_disk=0), Law(0, 0, row_bytes=120, row_us=0.3, row_disk=29)
 _IONISING = Law(0, 0, row_bytes=50, row_us=3.0, row_disk=8)
-_PER_BIN = Law(0, 0, row_bytes=0, row_us=0.2, row_disk=3.6)  # of observed spectra
+_PER_BIN = Law(0, 0, row_bytes=0, row_us=0.2, row_disk=5.1)  # of observed spectra
 _OWN_WIDTH = Law(0, 0, row_bytes=0, row_us=50.0, row_disk=0)  # of their lines
 _MOVED = Law(150, 1.5, row_bytes=250, row_us=35.0, row_disk=9)  # of galaxies onto what their table gives
 _READ_US = 0.2  # of each row of the catalogue and of the parent, of which plots take samples
