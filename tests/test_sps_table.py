@@ -54,6 +54,10 @@ def test_a_table_survives_a_round_trip(shipped, tmp_path):
             assert getattr(copy, field.name).tobytes() == getattr(shipped, field.name).tobytes(), field.name
 
 
+def test_ionising_wavelengths_end_at_912_angstroms(shipped):
+    assert shipped.n_ionising == np.count_nonzero(shipped.wavelength <= 912.0)
+
+
 def test_parts_can_be_read_alone(path, shipped):
     assert np.array_equal(table.read_wavelength(path), shipped.wavelength)
     names, wavelength = table.read_lines(path)
