@@ -21,7 +21,7 @@ def in_root(monkeypatch, root):
 
 
 def test_check_prints_ok(in_root, capsys):
-    assert cli.main(["check", "--configfile", "config/test/tiny.yaml"]) == 0
+    assert cli.main(["check", "--configfile", "config/config.yaml"]) == 0
     assert capsys.readouterr().out == "ok\n"
 
 

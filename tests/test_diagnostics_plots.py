@@ -511,7 +511,7 @@ def test_the_name_of_a_users_relation_is_no_formula(large: Sample, tmp_path: Pat
 
 
 def test_example_spectra_are_of_both_classes_and_massive(large: Sample) -> None:
-    panels = PLOTS["spectra"].measure(large, SETTINGS)["panels"]
+    panels = module_of("spectra").measure(large, SETTINGS)["panels"]
     assert len(panels) == 4
     for panel in panels:
         for name in ("star_forming", "quiescent"):
@@ -523,7 +523,7 @@ def test_example_spectra_are_of_both_classes_and_massive(large: Sample) -> None:
 
 
 def test_example_spectra_have_their_photometry_and_lines(large: Sample) -> None:
-    module = PLOTS["spectra"]
+    module = module_of("spectra")
     figure = module.draw(large, module.measure(large, SETTINGS), SETTINGS)
     for axes in figure.axes:
         spectrum, points = (next(line for line in axes.lines if what in str(line.get_label()))

@@ -74,6 +74,8 @@ def test_the_plots_of_the_page_are_those_there_are(page, root):
 
 
 def test_the_figure_shows_the_rules(root, folder):
-    said = run(["snakemake", "--rulegraph", "--configfile", root / "config/config.yaml"], folder).stdout
+    said = run(
+        [sys.executable, "-m", "snakemake", "--rulegraph", "--configfile", root / "config/config.yaml"], folder
+    ).stdout
     figure = (root / "resources/rules.svg").read_text()
     assert set(re.findall(r">(\w+)</text>", figure)) == set(re.findall(r'label = "(\w+)"', said)), "run `make docs`"

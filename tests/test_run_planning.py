@@ -112,9 +112,9 @@ def test_the_config_of_a_run_is_the_one_that_names_it(tmp_path):
     for name, run in (("a", "one"), ("b", "two"), ("c", "two")):
         (tmp_path / f"{name}.yaml").write_text(f"run: {run}\n")
     assert planning.config_of("one", tmp_path) == tmp_path / "a.yaml"
-    with pytest.raises(UserError, match=r"b\.yaml and .*c\.yaml are\. Name it with --configfile"):
+    with pytest.raises(UserError, match=r"b\.yaml and .*c\.yaml have that name\. Name it with --configfile"):
         planning.config_of("two", tmp_path)
-    with pytest.raises(UserError, match=r"'three'\? none in .* is\. Name it"):
+    with pytest.raises(UserError, match=r"'three'\? no config in .* has that name\. Name it"):
         planning.config_of("three", tmp_path)
     (tmp_path / "d.yaml").write_text("run: four\nrun: one\n")
     with pytest.raises(UserError, match=r"d\.yaml as YAML: line 2: the key run is given twice"):
