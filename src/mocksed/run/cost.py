@@ -1,7 +1,8 @@
 """The cost model, for the resource requests of the rules and for `mocksed plan`.
 
-Each rule has a `Law`: what a job takes by itself, for each of its rows, and for each parent point that it maps. The
-laws describe what benchmarks/cost.py has measured (benchmarks/cost.json; a test holds the two together).
+`RULES` has of each rule how many jobs a run has, of how many rows, and a `Law`: what a job takes by itself, for each of
+its rows, and for each parent point that it maps. The laws describe what benchmarks/cost.py has measured
+(benchmarks/cost.json; a test holds the two together).
 
 Time is that of one core, in CPU seconds, and does not count waiting for disks. Memory is the sum of the resident sets
 of all processes of a job: its script and the Snakemake that runs it on a cluster. Resident is also what a job has
@@ -11,7 +12,7 @@ under the one holds under the other. MB are 2^20 bytes, as SLURM and Snakemake h
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from mocksed import realisations
@@ -69,25 +70,6 @@ class Need(NamedTuple):
     disk_gb: float
 
 
-_LAWS: dict[str, Law] = {
-    "lightcone": Law(290, 2.6, row_bytes=90, row_us=1.5, row_disk=40),
-    "input_table": Law(640, 3.0, row_bytes=100, row_us=1.7, row_disk=60),
-    "parent": Law(365, 2.4, row_bytes=0, row_us=5.0, row_disk=56),
-    "tree": Law(260, 1.5, row_bytes=40, row_us=0.8, row_disk=26),
-    "balance": Law(420, 3.0, row_bytes=0, row_us=42_000.0, row_disk=0, point_bytes=24),
-    "neighbours": Law(375, 2.5, row_bytes=300, row_us=6.0, row_disk=44, point_bytes=24),
-    "assign": Law(275, 2.4, row_bytes=200, row_us=2.2, row_disk=70, point_bytes=20),
-    "catalog": Law(400, 3.6, row_bytes=590, row_us=44.0, row_disk=212),
-    "spectra": Law(430, 2.6, row_bytes=100, row_us=65.0, row_disk=0),
-    "survey": Law(245, 2.2, row_bytes=90, row_us=0.2, row_disk=4),
-    "observed": Law(440, 4.0, row_bytes=110, row_us=68.0, row_disk=8),
-    "export": Law(560, 5.0, row_bytes=0, row_us=8.0, row_disk=0),
-    "plot": Law(380, 7.0, row_bytes=290, row_us=1.0, row_disk=0, point_bytes=45),
-    "summary": Law(300, 3.8, row_bytes=640, row_us=4.0, row_disk=0, point_bytes=45),
-    "compare": Law(340, 11.0, row_bytes=560, row_us=22.0, row_disk=0),
-    "sky": Law(330, 18.0, row_bytes=600, row_us=50.0, row_disk=0),
-    "ssp_table": Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0),
-}
 _PER_BAND = Law(0, 0, row_bytes=50, row_us=0.4, row_disk=15)  # of the survey
 _PER_COLUMN = Law(0, 0, row_bytes=12, row_us=0.3, row_disk=3.7)  # of magnitudes or shapes that the catalogue has
 _LINES, _PER_LINE = Law(0, 0.1, row_bytes=0, row_us=22.0, row_disk=0), Law(0, 0, row_bytes=120, row_us=0.3, row_disk=29)
@@ -100,7 +82,220 @@ _PER_WAVELENGTH = 3.6  # bytes on disk, compressed
 _ALL_LINES = 166
 _MB = 1 << 20
 
-RANKED = ("parent", "neighbours", "spectra", "observed")
+Config = Mapping[str, Any]
+
+
+class Rule(NamedTuple):
+    """What the cost of a rule follows from; each function takes the complete configuration."""
+
+    law: Law
+    jobs: Callable[[Config], int]
+    """Number of jobs of a run; 0 where it has none, and of what is made on demand."""
+    rows: Callable[[Config], int]
+    """Rows that one job works on, the largest one."""
+    all_rows: Callable[[Config], int]
+    """Rows that all jobs work on."""
+    points: Callable[[Config], int] = lambda config: 0
+    """Parent points that one job maps at a time: those that it searches, looks up or draws."""
+    more: Callable[[Config], Law] = lambda config: Law(0, 0, 0, 0, 0)
+    """What comes on top of the law."""
+    threaded: bool = False
+    """Whether a process has the threads of ``neighbours.threads``."""
+    ranked: bool = False
+    """Whether it is one job where there are several ranks of MPI."""
+    samples: bool = False
+    """Whether a job reads through the whole catalogue and parent, of which it takes a sample."""
+    cuts: bool = False
+    """Whether its cost decides in how many shards galaxies are cut."""
+
+
+# Sizes
+
+
+def _largest_tree(config: Config) -> int:
+    """Return the points of the largest tree shard: one is mapped at a time."""
+    return max(math.ceil(config["parent"][kind]["n"] / tree_shards(config, kind)) for kind in KINDS)
+
+
+def galaxies(config: Config) -> int:
+    """Return the number of galaxies (see `mocksed.galaxies.count`)."""
+    return count.of_config(config).n
+
+
+def catalogue_rows(config: Config) -> int:
+    """Return the number of rows of the catalogue: one for each galaxy in each realisation."""
+    return galaxies(config) * len(realisations.indices(config["realisations"]))
+
+
+def _rows_of_shard(config: Config) -> int:
+    return math.ceil(catalogue_rows(config) / config["galaxies"]["shards"])
+
+
+def _sampled_rows(config: Config) -> int:
+    return min(config["diagnostics"]["max_galaxies"], catalogue_rows(config))
+
+
+def _nodes(config: Config) -> int:
+    """Return the nodes of the balance."""
+    limits = config["galaxies"][config["galaxies"]["source"]]
+    redshifts, log_mstars = grid(limits["redshift"], limits["log_mstar"])
+    n = len(redshifts) * len(log_mstars)
+    return n * (1 + len(SFR_OFFSETS)) if "log_sfr" in given.of_config(config["galaxies"]) else n
+
+
+def _points(config: Config) -> int:
+    """Return the points of both parents."""
+    return sum(int(config["parent"][kind]["n"]) for kind in KINDS)
+
+
+def _points_searched(config: Config) -> int:
+    """Return the points that are mapped in a search: both trees where each is one shard, else one shard at a time."""
+    return _points(config) if max(tree_shards(config, kind) for kind in KINDS) == 1 else _largest_tree(config)
+
+
+def _of_a_shard(law: Law, is_made: Callable[[Config], object] = lambda config: True, **others: Any) -> Rule:
+    """Return a rule that has, if the run has it, a job for each shard of galaxies."""
+    return Rule(
+        law,
+        lambda config: config["galaxies"]["shards"] if is_made(config) else 0,
+        _rows_of_shard,
+        catalogue_rows,
+        cuts=True,
+        **others,
+    )
+
+
+def _of_a_sample(law: Law, jobs: int = 0, with_parent: bool = False) -> Rule:
+    """Return a rule whose jobs show a sample of the catalogue, and of a shard of the parent."""
+    return Rule(
+        law,
+        lambda config: jobs,
+        _sampled_rows,
+        lambda config: _sampled_rows(config) * max(jobs, 1),
+        points=lambda config: (
+            math.ceil(config["parent"]["star_forming"]["n"] / config["parent"]["shards"]) * with_parent
+        ),
+        samples=True,
+    )
+
+
+# What comes on top of laws
+
+
+def _of_search(config: Config) -> Law:
+    """Return the cost of queries in trees that are searched one after the other.
+
+    It is that of one tree as long as the number of shards of galaxies, on which that of trees depends, is to be chosen.
+    """
+    n = config["parent"]["star_forming"]["n"]
+    trees = 1 if config["galaxies"]["shards"] == "auto" else tree_shards(config, "star_forming")
+    return Law(0, 0, row_bytes=0, row_us=trees * search_us(n / trees), row_disk=0)
+
+
+def _of_columns(config: Config) -> Law:
+    """Return the cost of the magnitudes, lines and shapes of a catalogue."""
+    lines, photometry = config["spectra"]["lines"], config["photometry"]
+    n_lines = _ALL_LINES if lines == "all" else len(lines)
+    shapes = len(MORPHOLOGY) if config["morphology"]["write"] else 0
+    return _sum(
+        (_PER_COLUMN, len(photometry["filters"]) + len(photometry["rest_frame"]) + shapes),
+        (_LINES, n_lines > 0),
+        (_PER_LINE, n_lines),
+        (_IONISING, config["spectra"]["ionising"]),
+    )
+
+
+def _of_bins(config: Config) -> Law:
+    """Return the cost of the bins of observed spectra."""
+    wanted = config["spectra"]["observed"]
+    if not wanted:  # of what a run without them would take
+        return _sum()
+    from mocksed.survey import instruments  # few runs have it
+
+    n = len(instruments.from_config(wanted).wavelength)
+    return _sum((_PER_BIN, n), (_OWN_WIDTH, wanted["line_width"] is not None))
+
+
+def _sum(*laws: tuple[Law, int]) -> Law:
+    """Return the sum of laws, each so many times."""
+    return Law(*(sum(times * law[i] for law, times in laws) for i in range(len(Law._fields))))
+
+
+RULES: dict[str, Rule] = {
+    "lightcone": _of_a_shard(
+        Law(290, 2.6, row_bytes=90, row_us=1.5, row_disk=40), lambda config: config["galaxies"]["source"] == "lightcone"
+    ),
+    "input_table": Rule(
+        Law(640, 3.0, row_bytes=100, row_us=1.7, row_disk=60),
+        lambda config: int(config["galaxies"]["source"] == "table"),
+        _rows_of_shard,
+        catalogue_rows,
+    ),
+    "parent": Rule(
+        Law(365, 2.4, row_bytes=0, row_us=5.0, row_disk=56),
+        lambda config: len(KINDS) * config["parent"]["shards"],
+        lambda config: math.ceil(max(config["parent"][kind]["n"] for kind in KINDS) / config["parent"]["shards"]),
+        _points,
+        ranked=True,
+    ),
+    "tree": Rule(
+        Law(260, 1.5, row_bytes=40, row_us=0.8, row_disk=26),
+        lambda config: sum(tree_shards(config, kind) for kind in KINDS),
+        lambda config: _largest_tree(config),
+        _points,
+        threaded=True,
+    ),
+    "balance": Rule(
+        Law(420, 3.0, row_bytes=0, row_us=42_000.0, row_disk=0, point_bytes=24),
+        lambda config: int(config["assignment"]["method"] == "choose"),
+        _nodes,
+        _nodes,
+        points=lambda config: math.ceil(config["parent"]["star_forming"]["n"] / tree_shards(config, "star_forming")),
+        threaded=True,
+    ),
+    "neighbours": _of_a_shard(
+        Law(375, 2.5, row_bytes=300, row_us=6.0, row_disk=44, point_bytes=24),
+        points=_points_searched,
+        more=_of_search,
+        threaded=True,
+        ranked=True,
+    ),
+    "assign": _of_a_shard(
+        Law(275, 2.4, row_bytes=200, row_us=2.2, row_disk=70, point_bytes=20),
+        points=lambda config: max(int(config["parent"][kind]["n"]) for kind in KINDS),
+        more=lambda config: _sum((_MOVED, bool(given.of_config(config["galaxies"])))),
+    ),
+    "catalog": _of_a_shard(Law(400, 3.6, row_bytes=590, row_us=44.0, row_disk=212), more=_of_columns),
+    "spectra": _of_a_shard(
+        Law(430, 2.6, row_bytes=100, row_us=65.0, row_disk=0), lambda config: config["spectra"]["write"], ranked=True
+    ),
+    "survey": _of_a_shard(
+        Law(245, 2.2, row_bytes=90, row_us=0.2, row_disk=4),
+        bands.is_asked_for,
+        more=lambda config: _sum((_PER_BAND, len(bands.of_config(config)))),
+    ),
+    "observed": _of_a_shard(
+        Law(440, 4.0, row_bytes=110, row_us=68.0, row_disk=8),
+        lambda config: config["spectra"]["observed"],
+        more=_of_bins,
+        ranked=True,
+    ),
+    "export": Rule(
+        Law(560, 5.0, row_bytes=0, row_us=8.0, row_disk=0), lambda config: 0, catalogue_rows, catalogue_rows
+    ),
+    "plot": _of_a_sample(
+        Law(380, 7.0, row_bytes=290, row_us=1.0, row_disk=0, point_bytes=45), len(PLOTS), with_parent=True
+    ),
+    "summary": _of_a_sample(Law(300, 3.8, row_bytes=640, row_us=4.0, row_disk=0, point_bytes=45), 1, with_parent=True),
+    "compare": _of_a_sample(Law(340, 11.0, row_bytes=560, row_us=22.0, row_disk=0)),
+    "sky": _of_a_sample(Law(330, 18.0, row_bytes=600, row_us=50.0, row_disk=0)),
+    "ssp_table": Rule(
+        Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0), lambda config: 0, lambda config: 0, lambda config: 0
+    ),
+}
+"""Every rule that makes files, in the order of the data."""
+
+RANKED = tuple(name for name, rule in RULES.items() if rule.ranked)
 """Rules that are one job each where there are several ranks of MPI."""
 
 
@@ -109,7 +304,7 @@ def search_us(n_points: float) -> float:
     return _QUERY_US * (n_points / 1e6) ** _QUERY_POWER
 
 
-def job(rule: str, config: Mapping[str, Any]) -> Request:
+def job(rule: str, config: Config) -> Request:
     """Return what is requested for one job of a rule, on the threads that it is given.
 
     Parameters
@@ -124,33 +319,45 @@ def job(rule: str, config: Mapping[str, Any]) -> Request:
     return Request(math.ceil(memory), _MINUTES + math.ceil(_SAFETY * seconds(rule, config) / 60.0))
 
 
-def seconds(rule: str, config: Mapping[str, Any]) -> float:
+def seconds(rule: str, config: Config) -> float:
     """Return the expected run time of a job, the longest of its rule, on the cores that it is given [s]."""
-    law = _law(rule, config)
-    n = _all_rows(rule, config) if rule == "input_table" else rows(rule, config)  # it holds one shard at a time
-    return _before_rows_s(rule, config) + 1e-6 * n * law.row_us / _threads(rule, config)
+    n = RULES[rule].all_rows(config) if rule == "input_table" else rows(rule, config)  # it holds one shard at a time
+    return _before_rows_s(rule, config) + 1e-6 * n * _law(rule, config).row_us / _threads(rule, config)
 
 
-def _threads(rule: str, config: Mapping[str, Any]) -> int:
+def rows(rule: str, config: Config) -> int:
+    """Return the rows that one job of a rule works on, the largest one."""
+    return RULES[rule].rows(config)
+
+
+def points(rule: str, config: Config) -> int:
+    """Return the parent points that one job of a rule maps at a time."""
+    return RULES[rule].points(config)
+
+
+def _law(rule: str, config: Config) -> Law:
+    """Return the law of a rule with what comes on top."""
+    return _sum((RULES[rule].law, 1), (RULES[rule].more(config), 1))
+
+
+def _threads(rule: str, config: Config) -> int:
     """Return the threads of a process of the rule."""
-    return int(config["neighbours"]["threads"]) if rule in ("tree", "balance", "neighbours") else 1
+    return int(config["neighbours"]["threads"]) if RULES[rule].threaded else 1
 
 
-def _before_rows_s(rule: str, config: Mapping[str, Any]) -> float:
+def _before_rows_s(rule: str, config: Config) -> float:
     """Return the time of a job without that of its rows [s]."""
-    law = _law(rule, config)
-    drawn = rule in ("plot", "summary", "compare", "sky")
-    read = catalogue_rows(config) + int(config["parent"]["star_forming"]["n"]) if drawn else 0
-    return law.start_s + 1e-6 * read * _READ_US
+    read = catalogue_rows(config) + int(config["parent"]["star_forming"]["n"]) if RULES[rule].samples else 0
+    return _law(rule, config).start_s + 1e-6 * read * _READ_US
 
 
-def on_ranks(rule: str, config: Mapping[str, Any]) -> Request:
+def on_ranks(rule: str, config: Config) -> Request:
     """Return what is requested for the job that makes all shards of a rule with MPI: memory of a rank, time of all."""
     one, whole = job(rule, config), plan(config)[rule]
     return one._replace(minutes=max(one.minutes, _MINUTES + math.ceil(_SAFETY * whole.seconds / 60.0)))
 
 
-def plan(config: Mapping[str, Any], n_wavelengths: int = 1936) -> dict[str, Need]:
+def plan(config: Config, n_wavelengths: int = 1936) -> dict[str, Need]:
     """Return what each rule of a run is expected to need, with the memory that is requested.
 
     Parameters
@@ -161,12 +368,12 @@ def plan(config: Mapping[str, Any], n_wavelengths: int = 1936) -> dict[str, Need
         That spectra are stored at.
 
     """
-    return {rule: need(rule, n, config, n_wavelengths) for rule, n in _jobs(config).items()}
+    return {rule: need(rule, n, config, n_wavelengths) for rule, of in RULES.items() if (n := of.jobs(config))}
 
 
-def need(rule: str, n: int, config: Mapping[str, Any], n_wavelengths: int = 1936) -> Need:
+def need(rule: str, n: int, config: Config, n_wavelengths: int = 1936) -> Need:
     """Return what a rule is expected to need if it is so many jobs, but for ranks of MPI; others as for `plan`."""
-    law, all_rows = _law(rule, config), _all_rows(rule, config)
+    law, all_rows = _law(rule, config), RULES[rule].all_rows(config)
     disk = all_rows * (n_wavelengths * _PER_WAVELENGTH if rule == "spectra" else law.row_disk)
     ranks = config["mpi"]["tasks"] if rule in RANKED else 1
     start_s, rows_s = _before_rows_s(rule, config), 1e-6 * all_rows * law.row_us
@@ -178,7 +385,7 @@ def need(rule: str, n: int, config: Mapping[str, Any], n_wavelengths: int = 1936
     return Need(n, ranks * job(rule, config).memory_mb, longest_s, core_hours, disk / 1e9)
 
 
-def with_shards(config: Mapping[str, Any]) -> dict[str, Any]:
+def with_shards(config: Config) -> dict[str, Any]:
     """Return the configuration with numbers of shards in place of ``auto``.
 
     Galaxies are cut such that the longest job of a shard takes some 15 minutes and the galaxies of none more than 60 %
@@ -193,23 +400,23 @@ def with_shards(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     config = dict(config)
     if config["galaxies"]["shards"] == "auto":
-        laws = [_law(rule, config, one_tree=True) for rule in _of_a_shard(config)]
+        laws = [_law(name, config) for name, rule in RULES.items() if rule.cuts and rule.jobs(config)]
         row_mb, row_s = (max(_SPARE * law.row_bytes / _MB for law in laws), max(1e-6 * law.row_us for law in laws))
         least = max(row_mb / (_SHARE * 1000.0 * config["neighbours"]["max_memory_gb"]), row_s / _JOB_S)
         config["galaxies"] = config["galaxies"] | {"shards": _sensible(catalogue_rows(config) * least, config)}
     if config["parent"]["shards"] == "auto":
         largest = max(config["parent"][kind]["n"] for kind in KINDS)
-        needed = 1e-6 * largest * _LAWS["parent"].row_us / _JOB_S
+        needed = 1e-6 * largest * RULES["parent"].law.row_us / _JOB_S
         config["parent"] = config["parent"] | {"shards": _sensible(needed, config)}
     return config
 
 
-def _sensible(shards: float, config: Mapping[str, Any]) -> int:
+def _sensible(shards: float, config: Config) -> int:
     """Return a number of shards that is neither too small, so that ranks of MPI have several each, nor too large."""
     return min(max(math.ceil(shards), _LEAST_SHARDS * config["mpi"]["tasks"]), _MOST_SHARDS)
 
 
-def tree_shards(config: Mapping[str, Any], kind: str) -> int:
+def tree_shards(config: Config, kind: str) -> int:
     """Return the least number of tree shards of a class with which all jobs keep to ``neighbours.max_memory_gb``.
 
     Raises
@@ -219,7 +426,7 @@ def tree_shards(config: Mapping[str, Any], kind: str) -> int:
 
     """
     n, limit = config["parent"][kind]["n"], 1000.0 * config["neighbours"]["max_memory_gb"]
-    tree, search, galaxies_of_job = _LAWS["tree"], _LAWS["neighbours"], rows("neighbours", config)
+    tree, search, galaxies_of_job = RULES["tree"].law, RULES["neighbours"].law, _rows_of_shard(config)
     to_build = _request_mb(tree), _SPARE * tree.row_bytes / _MB
     to_search = _request_mb(search, galaxies_of_job), _SPARE * search.point_bytes / _MB
     smallest = min(n, _LEAST_TREE)
@@ -231,135 +438,6 @@ def tree_shards(config: Mapping[str, Any], kind: str) -> int:
             "or more galaxies.shards"
         )
     return max(math.ceil(n * a_point / (limit - held)) for held, a_point in (to_build, to_search))
-
-
-def _largest_tree(config: Mapping[str, Any]) -> int:
-    """Return the points of the largest tree shard: one is mapped at a time."""
-    return max(math.ceil(config["parent"][kind]["n"] / tree_shards(config, kind)) for kind in KINDS)
-
-
-def galaxies(config: Mapping[str, Any]) -> int:
-    """Return the number of galaxies (see `mocksed.galaxies.count`)."""
-    return count.of_config(config).n
-
-
-def catalogue_rows(config: Mapping[str, Any]) -> int:
-    """Return the number of rows of the catalogue: one for each galaxy in each realisation."""
-    return galaxies(config) * len(realisations.indices(config["realisations"]))
-
-
-def rows(rule: str, config: Mapping[str, Any]) -> int:
-    """Return the rows that one job of a rule works on, the largest one."""
-    match rule:
-        case "plot" | "summary" | "compare" | "sky":
-            return min(config["diagnostics"]["max_galaxies"], catalogue_rows(config))
-        case "export":
-            return catalogue_rows(config)
-        case "parent":
-            return math.ceil(max(config["parent"][kind]["n"] for kind in KINDS) / config["parent"]["shards"])
-        case "tree":
-            return _largest_tree(config)
-        case "balance":
-            return _nodes(config)
-    return math.ceil(catalogue_rows(config) / config["galaxies"]["shards"])
-
-
-def _nodes(config: Mapping[str, Any]) -> int:
-    """Return the nodes of the balance."""
-    limits = config["galaxies"][config["galaxies"]["source"]]
-    redshifts, log_mstars = grid(limits["redshift"], limits["log_mstar"])
-    n = len(redshifts) * len(log_mstars)
-    return n * (1 + len(SFR_OFFSETS)) if "log_sfr" in given.of_config(config["galaxies"]) else n
-
-
-def points(rule: str, config: Mapping[str, Any]) -> int:
-    """Return the parent points that one job of a rule maps at a time: those that it searches, looks up or draws."""
-    match rule:
-        case "balance":
-            return math.ceil(config["parent"]["star_forming"]["n"] / tree_shards(config, "star_forming"))
-        case "neighbours":
-            trees = {kind: tree_shards(config, kind) for kind in KINDS}
-            if max(trees.values()) == 1:  # both are mapped all the time
-                return sum(int(config["parent"][kind]["n"]) for kind in KINDS)
-            return _largest_tree(config)
-        case "assign":
-            return max(int(config["parent"][kind]["n"]) for kind in KINDS)
-        case "plot" | "summary":
-            return math.ceil(config["parent"]["star_forming"]["n"] / config["parent"]["shards"])
-    return 0
-
-
-def _jobs(config: Mapping[str, Any]) -> dict[str, int]:
-    """Return the number of jobs of each rule of a run."""
-    jobs = dict.fromkeys(_of_a_shard(config), config["galaxies"]["shards"])
-    jobs |= {"parent": 2 * config["parent"]["shards"], "tree": sum(tree_shards(config, kind) for kind in KINDS)}
-    jobs |= {"input_table": 1, "balance": 1, "plot": len(PLOTS), "summary": 1}
-    some = {"lightcone", "input_table", "balance", "spectra", "survey", "observed"}
-    some |= {"export", "compare", "sky", "ssp_table"}  # made on demand
-    left_out = some - set(_of_a_shard(config))
-    if config["galaxies"]["source"] == "table":
-        left_out.remove("input_table")
-    if config["assignment"]["method"] == "choose":
-        left_out.remove("balance")
-    return {rule: jobs[rule] for rule in _LAWS if rule not in left_out}
-
-
-def _of_a_shard(config: Mapping[str, Any]) -> list[str]:
-    """Return the rules that have a job for each shard of galaxies."""
-    first = ["lightcone"] if config["galaxies"]["source"] == "lightcone" else []
-    last = ["spectra"] if config["spectra"]["write"] else []
-    seen = ["survey"] if bands.is_asked_for(config) else []
-    seen += ["observed"] if config["spectra"]["observed"] else []
-    return [*first, "neighbours", "assign", "catalog", *last, *seen]
-
-
-def _law(rule: str, config: Mapping[str, Any], one_tree: bool = False) -> Law:
-    """Return the law of a rule.
-
-    That of a search depends on the points of the trees that are searched one after the other, by default as many as
-    `tree_shards` says, that of the catalogue on the magnitudes, lines and shapes that it has.
-    """
-    law = _LAWS[rule]
-    if rule == "neighbours":
-        n = config["parent"]["star_forming"]["n"]
-        trees = 1 if one_tree else tree_shards(config, "star_forming")
-        return law._replace(row_us=law.row_us + trees * search_us(n / trees))
-    if rule == "assign" and given.of_config(config["galaxies"]):
-        return _sum(law, _MOVED)
-    if rule == "survey":
-        return _sum(law, _PER_BAND, len(bands.of_config(config)))
-    if rule == "observed" and (wanted := config["spectra"]["observed"]):
-        from mocksed.survey import instruments  # few runs have it
-
-        return _sum(_sum(law, _PER_BIN, len(instruments.from_config(wanted).wavelength)), _OWN_WIDTH,
-                    wanted["line_width"] is not None)  # fmt: skip
-    if rule != "catalog":
-        return law
-    lines, photometry = config["spectra"]["lines"], config["photometry"]
-    n_lines = _ALL_LINES if lines == "all" else len(lines)
-    shapes = len(MORPHOLOGY) if config["morphology"]["write"] else 0
-    law = _sum(law, _PER_COLUMN, len(photometry["filters"]) + len(photometry["rest_frame"]) + shapes)
-    law = _sum(_sum(law, _LINES, n_lines > 0), _PER_LINE, n_lines)
-    return _sum(law, _IONISING, config["spectra"]["ionising"])
-
-
-def _sum(law: Law, more: Law, times: int = 1) -> Law:
-    """Return a law with that of something that comes on top, so many times."""
-    return Law(*(base + times * extra for base, extra in zip(law, more, strict=True)))
-
-
-def _all_rows(rule: str, config: Mapping[str, Any]) -> int:
-    """Return the rows that all jobs of a rule work on."""
-    match rule:
-        case "plot":
-            return rows(rule, config) * len(PLOTS)
-        case "summary" | "compare" | "sky":
-            return rows(rule, config)
-        case "parent" | "tree":
-            return sum(int(config["parent"][kind]["n"]) for kind in KINDS)
-        case "balance":
-            return _nodes(config)
-    return catalogue_rows(config)
 
 
 def _request_mb(law: Law, n_rows: int = 0, n_points: int = 0) -> float:
