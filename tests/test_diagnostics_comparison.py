@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from mocksed.cosmology import Cosmology, t_univ
-from mocksed.diagnostics import COMPARISONS, comparison
+from mocksed.diagnostics import COMPARISONS, comparison, comparison_figures
 from mocksed.diagnostics.catalogue import Arrays, Sample
 from mocksed.diagnostics.comparison import CHECKS, Row
 from mocksed.diagnostics.settings import Settings
@@ -208,7 +208,7 @@ def test_the_tables_hold_every_number(good):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", comparison.FIGURES)
+@pytest.mark.parametrize("name", comparison_figures.FIGURES)
 @pytest.mark.parametrize("case", ["full", "no quiescents", "no star-forming", "empty"])
 def test_figures_have_the_same_axes_for_all_runs(name, case):
     sizes = {"full": (3000, 300), "no quiescents": (1000, 0), "no star-forming": (0, 300), "empty": (0, 0)}[case]
@@ -217,8 +217,8 @@ def test_figures_have_the_same_axes_for_all_runs(name, case):
         galaxies = catalogue(*sizes, seed=seed)
         sample = Sample(galaxies)
         found = comparison.measure_plots(sample, SETTINGS)
-        runs[run] = comparison.Run(sample, SETTINGS, found, measured(galaxies))
-    drawn = comparison.FIGURES[name](runs)
+        runs[run] = comparison_figures.Run(sample, SETTINGS, found, measured(galaxies))
+    drawn = comparison_figures.FIGURES[name](runs)
     assert isinstance(drawn, Figure)
     if name in ("muv", "beta", "sfr_mass", "mass_metallicity"):
         assert len({(axes.get_xlim(), axes.get_ylim()) for axes in drawn.axes}) == 1
@@ -235,4 +235,4 @@ def test_what_is_drawn_is_measured_once():
 
 
 def test_every_figure_that_the_workflow_asks_for_is_drawn():
-    assert tuple(comparison.FIGURES) == COMPARISONS
+    assert tuple(comparison_figures.FIGURES) == COMPARISONS

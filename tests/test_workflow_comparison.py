@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mocksed.diagnostics import comparison
+from mocksed.diagnostics import COMPARISONS, comparison
 from mocksed.files import storage
 from tests.runs import VARIANTS, Workflow
 
@@ -18,7 +18,7 @@ def test_the_comparison_draws_the_runs_of_2021_beside_the_run(root, tmp_path):
     workflow = Workflow(root, tmp_path, galaxies=ENOUGH, parent={"shards": 1, "star_forming": {"n": 2000}})
     workflow.succeed("results/tiny/comparison/numbers.csv")
     names = {path.name for path in workflow.path("comparison").iterdir()}
-    plots = {f"{plot}.{ending}" for plot in comparison.FIGURES for ending in ("png", "pdf")}
+    plots = {f"{plot}.{ending}" for plot in COMPARISONS for ending in ("png", "pdf")}
     assert names == plots | {"numbers.csv", "numbers.html"}
     catalogues = {}
     for name in VARIANTS:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mocksed import atomic
-from mocksed.diagnostics import catalogue, comparison, sky, style, summary
+from mocksed.diagnostics import catalogue, comparison, comparison_figures, sky, style, summary
 from mocksed.diagnostics.settings import Settings
 from mocksed.export.registry import EXPORTERS, write_of_run
 from mocksed.files import provenance, storage
@@ -53,7 +53,8 @@ def compare(params: Params, catalogs: Mapping[str, Sequence[str]], output: Mappi
     ----------
     params : mapping
         Of each variant, ``run`` the first: ``settings`` of `mocksed.diagnostics.settings.Settings`, ``about`` and
-        ``sps`` of `mocksed.diagnostics.catalogue.check`. ``plots``: names in `mocksed.diagnostics.comparison.FIGURES`.
+        ``sps`` of `mocksed.diagnostics.catalogue.check`. ``plots``: names in
+        `mocksed.diagnostics.COMPARISONS`.
     catalogs : mapping of str to sequence of path
         Of each variant the shards of its catalogue.
     output : mapping
@@ -68,10 +69,10 @@ def compare(params: Params, catalogs: Mapping[str, Sequence[str]], output: Mappi
         sample = catalogue.Sample(galaxies, n_catalogue=catalogue.count_rows(files))
         measured = comparison.measure_plots(sample, settings)
         rows = comparison.measure(sample, settings, measured)
-        runs[storage.metadata(files[0])["run"]] = comparison.Run(sample, settings, measured, rows)
+        runs[storage.metadata(files[0])["run"]] = comparison_figures.Run(sample, settings, measured, rows)
     about = provenance.stamped(provenance.of_file(catalogs["run"][0]))
     for plot, png, pdf in zip(params["plots"], output["png"], output["pdf"], strict=True):
-        style.save(comparison.FIGURES[plot](runs), png, pdf, about)
+        style.save(comparison_figures.FIGURES[plot](runs), png, pdf, about)
     tables = {name: run.rows for name, run in runs.items()}
     for path, text in ((output["csv"], comparison.as_csv(tables)), (output["html"], comparison.as_html(tables))):
         with atomic.replacing(path) as temporary:
