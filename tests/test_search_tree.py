@@ -150,6 +150,21 @@ def test_missing_and_truncated_files(shards, files, damaged, n_bytes):
         read(files)
 
 
+@pytest.mark.parametrize("bit", [2, 3, 4])
+def test_a_flipped_bit_of_the_header_is_noticed(shards, files, bit):
+    write(shards, files)
+    content, leaves = files[0].read_bytes(), read(files).leaves
+    n_noticed = 0
+    for at in range(128):
+        files[0].unlink()  # the leaves may still be mapped
+        files[0].write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
+        try:
+            assert_array_equal(read(files).leaves, leaves)
+        except UserError:
+            n_noticed += 1
+    assert n_noticed > 60
+
+
 def test_json_of_something_else(shards, files):
     write(shards, files)
     storage.write_json(files[1], {"recipe": RECIPE})

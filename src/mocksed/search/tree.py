@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,7 @@ def read(leaves: Path | str, about: Path | str, metric: Metric, start: int, stop
             raise UserError(f"{about} is of another search: {key} is {stored[key]}, expected {expected}. {_REMOVE}")
     try:
         stored_leaves = np.load(leaves, mmap_mode="r")
-    except (EOFError, OSError, ValueError) as error:
+    except (EOFError, OSError, ValueError, SyntaxError, TokenError) as error:  # the header is a literal of Python
         raise UserError(f"cannot read {leaves}: {error}. {_REMOVE}") from error
     expected_shape = _header(stop - start, metric)["shape"]
     if stored_leaves.shape != expected_shape or stored_leaves.dtype != np.float32:
