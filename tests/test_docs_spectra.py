@@ -48,7 +48,7 @@ def test_the_commands_of_the_page_run(page, tiny: Workflow, tmp_path, monkeypatc
         assert len(QTable.read(name, hdu=1)) == n
     with Image.open("examples.png") as image:
         assert image.width > 1000
-    python = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
+    (python,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "observed.of_run" in block)
     results = f'"tiny", [12, 34], {{"preset": "euclid_red"}}, "{tiny.folder}/results"'
     names: dict = {}
     exec(python.replace('"demo", [12, 34], {"preset": "euclid_red"}', results), names)

@@ -39,7 +39,6 @@ rule sky:
         here=int(is_small("sky")),
     params:
         plots=SKY,
-        tables=str(SKY_TABLES),
         limits=SEARCH["limits"],
         settings={key: cfg["diagnostics"][key] for key in ("max_galaxies", "min_count", "area")},
         about=SEARCH["about"],

@@ -1,7 +1,10 @@
 """Hold the catalogue against what is observed of the sky: figures, the table of scores, and the numbers."""
 
+from pathlib import Path
+
 from mocksed.run.jobs import job
 from mocksed.run.stages import plots
 
 with job(snakemake.log[0]):
-    plots.hold_against_sky(dict(snakemake.params), snakemake.input.catalog, dict(snakemake.output))
+    files = snakemake.input
+    plots.hold_against_sky(dict(snakemake.params), files.catalog, Path(files.tables[0]).parent, dict(snakemake.output))

@@ -79,23 +79,25 @@ def compare(params: Params, catalogs: Mapping[str, Sequence[str]], output: Mappi
             temporary.write_text(text)
 
 
-def hold_against_sky(params: Params, catalog: Sequence[str], output: Mapping[str, Any]) -> None:
+def hold_against_sky(params: Params, catalog: Sequence[str], tables: Path | str, output: Mapping[str, Any]) -> None:
     """Hold the catalogue against what is observed of the sky: figures, the table of scores, and the numbers.
 
     Parameters
     ----------
     params : mapping
-        ``plots``: names in `mocksed.diagnostics.SKY`; ``tables``: the folder of what is observed; ``limits``:
-        ``redshift`` and ``log_mstar`` of the galaxies; ``settings``: ``max_galaxies``, ``min_count`` and ``area`` of
-        the config's ``diagnostics``; ``about`` and ``sps`` of `mocksed.diagnostics.catalogue.check`.
+        ``plots``: names in `mocksed.diagnostics.SKY`; ``limits``: ``redshift`` and ``log_mstar`` of the galaxies;
+        ``settings``: ``max_galaxies``, ``min_count`` and ``area`` of the config's ``diagnostics``; ``about`` and
+        ``sps`` of `mocksed.diagnostics.catalogue.check`.
     catalog : sequence of path
         The shards of the catalogue.
+    tables : path
+        The folder of what is observed.
     output : mapping
         ``png`` and ``pdf``: files for the figures; ``html`` and ``summary``: those for scores and numbers.
 
     """
     catalogue.check(catalog, params["about"], params["sps"])
-    card = sky.measure(sky.read(catalog, params["limits"], **params["settings"]), params["tables"])
+    card = sky.measure(sky.read(catalog, params["limits"], **params["settings"]), tables)
     about = provenance.stamped(provenance.of_file(catalog[0]))
     for plot, png, pdf in zip(params["plots"], output["png"], output["pdf"], strict=True):
         style.save(sky.draw(plot, card[plot]), png, pdf, about)
