@@ -78,3 +78,22 @@ def _as_stored(columns: Mapping[str, NDArray]) -> dict[str, NDArray]:
     """Return columns with the types that files of a run have for them."""
     types = {name: known.type for name in columns if (known := column(name))}
     return {name: values.astype(types[name].to_pandas_dtype()) for name, values in columns.items()}
+
+
+def models(engine, rng, quiescent, age, redshift=None):
+    """Return what spectra follow from, of galaxies of these classes, with ages [Gyr] and redshifts between limits."""
+    n = len(quiescent)
+    own = {"galaxy_id": rng.permutation(n) * 10**12}
+    own |= {} if redshift is None else {"redshift": rng.uniform(*redshift, n)}
+    own |= {
+        "quiescent": quiescent,
+        "log_mstar": rng.uniform(8.0, 11.5, n),
+        "age": rng.uniform(*age, n),
+        "tau": rng.uniform(0.1, 10.0, n),
+        "dust2": np.where(quiescent, 0.0, rng.uniform(0.0, 1.0, n)),
+        "dust_index": rng.uniform(-1.2, 0.4, n),
+        "log_zmet": rng.uniform(-1.9, 0.1, n),
+        "log_us": np.where(quiescent, np.nan, rng.uniform(-4.0, -1.0, n)),
+    }
+    own["mass_fraction"] = engine.derived(own["age"], own["tau"], own["log_zmet"], -3.0, 0.0, -0.2, nebular=False)[0]
+    return own

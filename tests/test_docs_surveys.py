@@ -1,10 +1,7 @@
 """The page on surveys: its config and commands, on fewer galaxies."""
 
-import os
 import re
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -12,13 +9,9 @@ from astropy.table import Table
 
 from mocksed.files import storage
 from mocksed.survey.bands import presets
-from tests.runs import PATIENCE_S, Workflow
+from tests.pages import blocks, checkout, run
 
 pytestmark = pytest.mark.slow
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -31,28 +24,9 @@ def folder(page, root, tiny, tmp_path_factory):
     """The folder in which a reader has typed the config and the commands."""
     made = tmp_path_factory.mktemp("three")
     (config,) = (yaml.safe_load(text) for text in blocks(page, "yaml"))
-    config["galaxies"] = {"shards": 1, "lightcone": {"n_galaxies": 200}}
-    config["parent"] = tiny.config["parent"]
-    other = Workflow(root, made, run="three")  # whose parents are those of the run that all tests share
-    other.take_parents(tiny)
-    (made / "config").mkdir()
-    (made / "config/three.yaml").write_text(yaml.safe_dump(config))
-    for name in ("Snakefile", "workflow", "resources"):
-        (made / name).symlink_to(root / name)
-    (made / "bin").mkdir()
-    for name, module in (("mocksed", "mocksed.cli"), ("snakemake", "snakemake")):
-        (made / "bin" / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
-        (made / "bin" / name).chmod(0o755)
+    config["galaxies"] = {"lightcone": {"n_galaxies": 200}}
+    checkout(root, made, config, "three", tiny)
     return made
-
-
-def run(command, folder):
-    environment = os.environ | {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done
 
 
 def test_the_page_does_what_it_says(page, folder):

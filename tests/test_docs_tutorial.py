@@ -1,23 +1,16 @@
 """The tutorial: its table, config and commands, with fewer parents; and the figure of the rules."""
 
-import os
 import re
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
 
 from mocksed.diagnostics import PLOTS
 from mocksed.files import storage
-from tests.runs import PATIENCE_S, Workflow
+from tests.pages import blocks, checkout, run
 
 pytestmark = pytest.mark.slow
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -31,27 +24,8 @@ def folder(page, root, tiny, tmp_path_factory):
     made = tmp_path_factory.mktemp("mine")
     run([sys.executable, "-c", blocks(page, "python")[0].replace("n = 2000", "n = 200")], made)
     (config,) = (yaml.safe_load(text) for text in blocks(page, "yaml"))
-    config["galaxies"]["shards"] = 1
-    config["parent"] = tiny.config["parent"]
-    Workflow(root, made, run="mine").take_parents(tiny)
-    (made / "config").mkdir()
-    (made / "config/mine.yaml").write_text(yaml.safe_dump(config))
-    for name in ("Snakefile", "workflow", "resources"):
-        (made / name).symlink_to(root / name)
-    (made / "bin").mkdir()
-    for name, module in (("mocksed", "mocksed.cli"), ("snakemake", "snakemake")):
-        (made / "bin" / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
-        (made / "bin" / name).chmod(0o755)
+    checkout(root, made, config, "mine", tiny)
     return made
-
-
-def run(command, folder):
-    environment = os.environ | {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done
 
 
 def test_the_page_does_what_it_says(page, folder):

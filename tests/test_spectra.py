@@ -18,6 +18,7 @@ from mocksed.files import provenance, storage
 from mocksed.sps import from_config
 from mocksed.sps.engine import Engine
 from mocksed.sps.model import Model
+from tests import catalogues
 
 LIMITS = (1000.0, 20_000.0)
 
@@ -31,20 +32,7 @@ def engine(engine):
 @pytest.fixture(scope="module")
 def columns(engine):
     rng = np.random.default_rng(4)
-    n = 40
-    quiescent = rng.random(n) < 0.3
-    own = {
-        "galaxy_id": rng.permutation(n) * 10**12,
-        "quiescent": quiescent,
-        "log_mstar": rng.uniform(8.0, 11.5, n),
-        "age": rng.uniform(0.1, 5.0, n),
-        "tau": rng.uniform(0.1, 10.0, n),
-        "dust2": np.where(quiescent, 0.0, rng.uniform(0.0, 1.0, n)),
-        "dust_index": rng.uniform(-1.2, 0.4, n),
-        "log_zmet": rng.uniform(-1.9, 0.1, n),
-        "log_us": np.where(quiescent, np.nan, rng.uniform(-4.0, -1.0, n)),
-    }
-    own["mass_fraction"] = engine.derived(own["age"], own["tau"], own["log_zmet"], -3.0, 0.0, -0.2, nebular=False)[0]
+    own = catalogues.models(engine, rng, quiescent=rng.random(40) < 0.3, age=(0.1, 5.0))
     assert own.keys() == set(spectra.NEEDED)
     return own
 

@@ -20,6 +20,7 @@ from mocksed.sps.filters import Filter
 from mocksed.sps.model import Model
 from mocksed.sps.photometry import mean_fluxes
 from mocksed.survey import instruments, observed
+from tests import catalogues
 
 COSMO = Cosmology()
 ABOUT = {"run": "demo", "seed": 1, "cosmology": {"H0": COSMO.H0, "Om0": COSMO.Om0}}
@@ -35,21 +36,7 @@ def engine(engine):
 @pytest.fixture(scope="module")
 def columns(engine):
     rng = np.random.default_rng(4)
-    n = 12
-    quiescent = np.arange(n) % 4 == 3
-    own = {
-        "galaxy_id": rng.permutation(n) * 10**12,
-        "redshift": rng.uniform(0.2, 9.0, n),
-        "quiescent": quiescent,
-        "log_mstar": rng.uniform(8.0, 11.5, n),
-        "age": rng.uniform(0.1, 0.5, n),
-        "tau": rng.uniform(0.1, 10.0, n),
-        "dust2": np.where(quiescent, 0.0, rng.uniform(0.0, 1.0, n)),
-        "dust_index": rng.uniform(-1.2, 0.4, n),
-        "log_zmet": rng.uniform(-1.9, 0.1, n),
-        "log_us": np.where(quiescent, np.nan, rng.uniform(-4.0, -1.0, n)),
-    }
-    own["mass_fraction"] = engine.derived(own["age"], own["tau"], own["log_zmet"], -3.0, 0.0, -0.2, nebular=False)[0]
+    own = catalogues.models(engine, rng, quiescent=np.arange(12) % 4 == 3, age=(0.1, 0.5), redshift=(0.2, 9.0))
     assert own.keys() == set(observed.NEEDED)
     return own
 

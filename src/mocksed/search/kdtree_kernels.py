@@ -1,4 +1,22 @@
-"""The compiled loops of the k-d tree (`mocksed.search.kdtree`): splitting points, bounding leaves, searching."""
+"""The compiled loops of the k-d tree (`mocksed.search.kdtree`): splitting points, bounding leaves, searching.
+
+Arguments of the same name are the same everywhere:
+
+points : float32, shape (n, n_quantity)
+    Coordinates in the metric.
+rows, key : uint32 and float32, shape (n, )
+    Numbers of points in their order in the tree, and scratch for the coordinate that they are split by.
+bounds : int64, shape (n_part + 1, )
+    Where parts of ``rows`` begin and end, each worked on by one thread of ``n_thread``.
+leaves, leaf_rows : float32 and the same bytes as uint32, shape (n_leaf, n_quantity + 2 + n_payload, LEAF)
+    Of each leaf the coordinates, age [Gyr], row and payload of its points; NaN where the last leaf has fewer.
+low, high, youngest, start
+    The boxes, as `mocksed.search.kdtree.Boxes` has them; ``level`` counts from 0, the boxes of the leaves.
+targets, age_max : float64, shapes (n_target, n_quantity) and (n_target, )
+    Where the nearest points are searched for, and the limits of their ages [Gyr].
+rows, distance, place, count (of `search`) : shapes (n_target, k), (n_target, k), (n_target, k), (n_target, )
+    What is found, written in place, as `mocksed.search.kdtree.Nearest` has it.
+"""
 
 import numpy as np
 
