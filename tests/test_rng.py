@@ -51,7 +51,7 @@ def test_a_stage_keeps_its_number():
     """Another number would give other galaxies; a new stage takes one that was never used."""
     assert {name: stage.value for name, stage in Stage.__members__.items()} == {
         "LIGHTCONE": 1, "PARENT_STAR_FORMING": 2, "PARENT_QUIESCENT": 3, "PROPOSAL": 4, "QUIESCENT": 5, "CLASS": 6,
-        "DIAGNOSTICS": 7, "SHARDS": 8, "ASSIGNMENT": 9, "GIVEN": 10, "MORPHOLOGY": 11, "SURVEY": 12,
+        "DIAGNOSTICS": 7, "SHARDS": 8, "ASSIGNMENT": 9, "GIVEN": 10, "MORPHOLOGY": 11, "SURVEY": 12, "LYMAN_ALPHA": 13,
     }  # fmt: skip
 
 

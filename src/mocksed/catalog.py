@@ -17,6 +17,7 @@ from mocksed.errors import UserError
 from mocksed.files import storage
 from mocksed.files.columns import (
     INTRINSIC,
+    LYA_ESCAPE,
     Flag,
     equivalent_width_column,
     line_column,
@@ -25,13 +26,15 @@ from mocksed.files.columns import (
     rest_frame_column,
 )
 from mocksed.progress import Progress
+from mocksed.relations import lya
+from mocksed.rng import Stage, uniforms
 from mocksed.search import given
 from mocksed.search.draw import ASKED
 from mocksed.search.metric import Metric
 from mocksed.search.parent import FSPS
 from mocksed.sps import igm, photometry
 from mocksed.sps.filters import Filter
-from mocksed.sps.lines import indices
+from mocksed.sps.lines import LYMAN_ALPHA, indices
 from mocksed.sps.table import LSUN
 from mocksed.sps.weights import mean_sfr_per_mass_formed
 from mocksed.uvj import in_box
@@ -189,7 +192,8 @@ def spectra(
     Parameters
     ----------
     columns : mapping of str to ndarray of shape (n, )
-        ``quiescent``, ``log_mstar``, ``mass_fraction`` and `mocksed.search.parent.FSPS`.
+        ``quiescent``, ``log_mstar``, ``mass_fraction`` and `mocksed.search.parent.FSPS`; ``lya_escape`` unless dust
+        decides how much Lyman alpha leaves.
     engine : Engine or ReferenceEngine
         The stellar population model.
     progress : Progress, optional
@@ -207,10 +211,69 @@ def spectra(
         block = slice(start, min(start + BLOCK, len(formed)))
         rows = np.arange(start, block.stop)
         shines = ~columns["quiescent"][block]
-        flux = engine.spectra(*fsps(columns, rows), nebular=shines, mass_formed=formed[block], lines=lines)
+        flux = engine.spectra(
+            *fsps(columns, rows),
+            nebular=shines,
+            mass_formed=formed[block],
+            lines=lines,
+            lya_escape=lya_escape_of(columns, rows),
+        )
         yield block, flux
         if progress:
             progress.update(len(flux))
+
+
+def lya_escape_of(columns: Mapping[str, NDArray], rows: NDArray[np.int64]) -> Array | None:
+    """Return which fractions of Lyman alpha leave some galaxies of a catalogue; None where dust decides."""
+    return columns[LYA_ESCAPE][rows] if LYA_ESCAPE in columns else None
+
+
+def lya_escape(
+    columns: Mapping[str, NDArray], law: str | float, *, engine: Engine | ReferenceEngine, seed: int
+) -> dict[str, Array]:
+    """Return the column ``lya_escape``, or nothing where dust alone decides how much Lyman alpha leaves a galaxy.
+
+    A drawn equivalent width is that of the galaxy, before the intergalactic medium: the fraction is the one with which
+    the line has this width above stars and gas behind their dust, at most 1.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray of shape (n, )
+        As for `spectra`, ``galaxy_id`` and ``redshift``, and ``realisation`` where there is one.
+    law : str or float
+        One of `mocksed.relations.lya.LAWS`, or a fraction for all galaxies.
+    engine : Engine or ReferenceEngine
+        The stellar population model.
+    seed : int
+        Of the run.
+
+    Returns
+    -------
+    dict of ndarray of shape (n, )
+        NaN for quiescent galaxies, which have no gas.
+
+    """
+    if law == "dust":
+        return {}
+    shining = np.flatnonzero(~columns["quiescent"])
+    escape = np.full(len(columns["quiescent"]), np.nan)
+    if law == "hayes2011":
+        escape[shining] = lya.hayes2011(columns["redshift"][shining])
+    elif law == "oyarzun2016":
+        realisation = columns.get(realisations.COLUMN, np.zeros(len(escape), np.int64))
+        uniform = uniforms(seed, Stage.LYMAN_ALPHA, columns["galaxy_id"], 1, realisation=realisation)[:, 0]
+        index = [indices([LYMAN_ALPHA], engine.line_name)[LYMAN_ALPHA]]
+        for start in range(0, len(shining), BLOCK):
+            rows = shining[start : start + BLOCK]
+            behind = dict(zip(FSPS, fsps(columns, rows), strict=True))
+            made = engine.lines(**behind | {"dust2": np.zeros(len(rows))})[:, index].astype(np.float64)
+            of_all = engine.equivalent_widths(index, made, **behind, lya_escape=1.0)[:, 0]
+            width = lya.oyarzun2016(columns["log_mstar"][rows], uniform[rows])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                escape[rows] = np.where(width < of_all, width / of_all, 1.0)
+    else:
+        escape[shining] = float(law)
+    return {LYA_ESCAPE: escape}
 
 
 def mass_formed(columns: Mapping[str, NDArray]) -> Array:
@@ -238,7 +301,7 @@ def lines(
     """Return the columns of emission lines, for the whole galaxy.
 
     Equivalent widths are integrals over the spectrum with the line divided by that of stars and gas without, less 1.
-    Lines and continuum are behind the same dust, so that only dust that emits makes those with it and without differ.
+    Where lines and continuum are behind the same dust, only dust that emits makes those with it and without differ.
 
     Parameters
     ----------
@@ -275,10 +338,14 @@ def lines(
         rows = shining[start : start + BLOCK]
         behind = dict(zip(FSPS, fsps(columns, rows), strict=True))
         clear = behind | {"dust2": np.zeros(len(rows))}
-        of_mass = [engine.lines(**parameters)[:, index].astype(np.float64) for parameters in (behind, clear)]
+        escape = lya_escape_of(columns, rows)
+        of_mass = [
+            engine.lines(**parameters)[:, index].astype(np.float64)
+            for parameters in (behind | {"lya_escape": escape}, clear)
+        ]
         widths = [engine.equivalent_widths(index, of_mass[1], **clear)] * 2
-        if engine.model.add_dust_emission:
-            widths[0] = engine.equivalent_widths(index, of_mass[1], **behind)
+        if engine.model.add_dust_emission or engine.model.lines_are_apart or escape is not None:
+            widths[0] = engine.equivalent_widths(index, of_mass[1], **behind, lya_escape=escape)
         for i in range(2):
             luminosity[i][:, rows], width[i][:, rows] = (of_mass[i] * formed[rows, None]).T, widths[i].T
         if progress:

@@ -33,6 +33,7 @@ class Stage(IntEnum):
     GIVEN = 10
     MORPHOLOGY = 11
     SURVEY = 12
+    LYMAN_ALPHA = 13
 
 
 @njit(inline="always")

@@ -16,6 +16,7 @@ from mocksed import __version__, catalog, digest, realisations
 from mocksed.atomic import replacing
 from mocksed.errors import UserError, no_file, suggestion
 from mocksed.files import provenance, storage
+from mocksed.files.columns import LYA_ESCAPE
 from mocksed.files.storage import parquet_writer, to_table
 from mocksed.progress import Progress, log
 from mocksed.sps import from_config
@@ -35,6 +36,9 @@ NEEDED = (
     "log_us",
 )
 """Columns of the catalogue from which a spectrum follows."""
+
+OPTIONAL = (realisations.COLUMN, LYA_ESCAPE)
+"""Columns that matter where a catalogue has them."""
 
 
 Limits = tuple[float, float]
@@ -176,6 +180,8 @@ def selected(
     paths, wanted = catalogue_of(run, results), np.asarray(galaxy_id)
     if wanted.size and wanted.dtype.kind not in "iu":
         raise UserError(f"galaxies are identified by integers (galaxy_id); {wanted.flat[0]} is not an integer.")
+    with storage.open_table(paths[0]) as file:
+        names = [*names, *([LYA_ESCAPE] if LYA_ESCAPE in file.schema_arrow.names else [])]
     columns = catalog.find(paths, wanted.astype(np.int64).reshape(-1), names, realisation)
     shards = [paths[i] for i in np.unique(columns.pop("shard"))] or paths[:1]
     for other in shards[1:]:
@@ -235,7 +241,7 @@ def write(
         The file: ``galaxy_id``, ``realisation`` where there is one, and ``spectrum``, a list of float32 of fixed size,
         rest-frame L_nu [Lsun/Hz]; its metadata hold ``wavelength``, a JSON list [A, vacuum].
     columns : mapping of str to ndarray of shape (n, )
-        `NEEDED`, and ``realisation`` where there is one.
+        `NEEDED`, and of `OPTIONAL` what there is.
     engine : Engine or ReferenceEngine
         The stellar population model.
     limits : tuple of float

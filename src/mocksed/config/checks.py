@@ -349,6 +349,17 @@ def _check_relations(config: dict[str, Any]) -> Iterator[str]:
         )
 
 
+def _check_line_dust(config: dict[str, Any]) -> Iterator[str]:
+    sps = config["sps"]
+    if sps["engine"] == "fsps" and sps["add_dust_emission"]:
+        for name, usual in (("line_attenuation", 1.0), ("lya_escape", "dust")):
+            if sps[name] != usual:
+                yield (
+                    f"sps.{name}: {shown(sps[name])} is not allowed with sps.engine fsps and sps.add_dust_emission "
+                    f"true, since FSPS cannot have both; expected {shown(usual)}, or the engine table"
+                )
+
+
 def _check_triangle(config: dict[str, Any]) -> Iterator[str]:
     limits = config["diagnostics"]["triangle_redshift"]
     if limits is not None:
@@ -384,6 +395,7 @@ CHECKS: tuple[Check, ...] = (
     _check_search,
     _check_relations,
     _check_slope,
+    _check_line_dust,
     _check_triangle,
 )
 """What a schema cannot say, of all configurations."""

@@ -74,6 +74,7 @@ COLUMNS: dict[str, Column] = {
     "dust_index": Column(_f8, "", "slope of the attenuation curve (FSPS dust_index); 0 for a curve without one"),
     "log_zmet": Column(_f8, "dex", "metallicity of stars and gas [Z/Zsun] (FSPS logzsol and gas_logz)", "phys.abund.Z"),
     "log_us": Column(_f8, "", "log10 of the ionisation parameter (FSPS gas_logu)"),
+    "lya_escape": Column(_f8, "", "fraction of Lyman alpha that leaves the galaxy; null without gas"),
     # resulting
     "log_sfr": Column(_f8, "dex(Msun/yr)", "star-formation rate at the age of the galaxy", "phys.SFR"),
     "muv": Column(
@@ -116,6 +117,10 @@ GIVEN = ("log_sfr", "log_zmet", "log_us", "muv", "beta", "dust2", "age")
 
 PREFIXES = ("mag_", "absmag_", "line_", "lineflux_", "ew_")
 """Prefixes of the columns that the configuration adds."""
+
+
+LYA_ESCAPE = "lya_escape"
+"""Column of catalogues in which dust alone does not decide how much Lyman alpha leaves a galaxy."""
 
 
 def given_column(quantity: str) -> str:

@@ -120,7 +120,10 @@ class BandTables(NamedTuple):
     gas_log_zmet, gas_log_us : ndarrays of shapes (n_gas_zmet, ), (n_gas_us, )
         Refined grid.
     gas : ndarray of shape (n_gas_zmet, n_gas_us, n_row, n_coefficient)
-        Coefficients of the gas lit by ``photon_unit`` ionising photons a second, in rows of SSPs with the same gas.
+        Coefficients of the gas lit by ``photon_unit`` ionising photons a second, in rows of SSPs with the same gas. If
+        its lines are behind a dust of their own, these are twice as many: of the continuum, and then of the lines.
+    line_attenuation : float
+        Optical depth in front of the lines relative to that in front of the continuum.
     row : ndarray of shape (n_young, )
         Row of each SSP.
     photons : ndarray of shape (n_zmet, n_young)
@@ -135,15 +138,19 @@ class BandTables(NamedTuple):
     gas: NDArray[np.float32]
     row: NDArray[np.int64]
     photons: Array
+    line_attenuation: float
 
 
-def prepare(table: SSPTable, neb: NebularTables, dust: Curve) -> tuple[BandTables, Curve]:
+def prepare(
+    table: SSPTable, neb: NebularTables, dust: Curve, line_attenuation: float = 1.0
+) -> tuple[BandTables, Curve]:
     """Return the tables of `band_fluxes`, and the attenuation curve at the wavelength of each coefficient.
 
-    ``dust`` is the curve on the wavelengths of the table.
+    ``dust`` is the curve on the wavelengths of the table, ``line_attenuation`` as in `BandTables`.
     """
     weights = band_weights(table.wavelength)
-    interpolations = [interpolation(dust, w) for w in weights]
+    deepest = max(1.0, line_attenuation)
+    interpolations = [interpolation(dust, w, deepest) for w in weights]
     coefficients = np.concatenate([w * own for w, (_, own) in zip(weights, interpolations, strict=True)])
     coefficients = np.pad(coefficients, ((0, -len(coefficients) % _PAD), (0, 0)))
     first, *_, last = np.flatnonzero(np.any(coefficients != 0.0, axis=0))
@@ -156,14 +163,18 @@ def prepare(table: SSPTable, neb: NebularTables, dust: Curve) -> tuple[BandTable
     photon_unit = float(neb.photons.max())
     _, of_row, row = np.unique(neb.node + neb.fraction, return_index=True, return_inverse=True)
     gas_log_zmet, gas_log_us = _refined(neb.log_zmet, _ZMET_STEP), _refined(neb.log_us, _US_STEP)
-    gas = np.empty((len(gas_log_zmet), len(gas_log_us), len(of_row), len(coefficients)), np.float32)
+    parts = ((True, True),) if line_attenuation == 1.0 else ((True, False), (False, True))
+    gas = np.empty((len(gas_log_zmet), len(gas_log_us), len(of_row), len(parts) * len(coefficients)), np.float32)
     start, profile = line_profiles(table.wavelength[seen], table.line_wavelength, table.line_sigma)
     continuum = np.ascontiguousarray(neb.continuum[..., seen])
     in_bands = neb._replace(continuum=continuum, profile_start=start, profile=profile)
     spectra = np.empty((len(gas_log_us), len(of_row), len(projection)), np.float32)
     for i, log_zmet in enumerate(gas_log_zmet):
-        _gas_spectra(log_zmet, gas_log_us, of_row, photon_unit, in_bands, spectra)
-        gas[i] = project(spectra)
+        emitted = []
+        for part in parts:
+            _gas_spectra(log_zmet, gas_log_us, of_row, photon_unit, in_bands, *part, spectra)
+            emitted.append(project(spectra))
+        gas[i] = np.concatenate(emitted, axis=-1)
     tables = BandTables(
         first=np.cumsum([0, *(len(nodes) for nodes, _ in interpolations)]),
         stellar=project(table.stellar[..., seen]),
@@ -172,6 +183,7 @@ def prepare(table: SSPTable, neb: NebularTables, dust: Curve) -> tuple[BandTable
         gas=gas,
         row=row,
         photons=neb.photons / photon_unit,
+        line_attenuation=line_attenuation,
     )
     return tables, dust.some(np.concatenate([nodes for nodes, _ in interpolations])).in_log2()
 
@@ -187,7 +199,7 @@ def _uv(dust: Curve, dust_index: Array) -> Array:
     return dust.some(np.array([i])).at(dust_index)
 
 
-def interpolation(dust: Curve, weights: Array) -> tuple[NDArray[np.intp], Array]:
+def interpolation(dust: Curve, weights: Array, deepest: float = 1.0) -> tuple[NDArray[np.intp], Array]:
     """Return where in a band to take what the dust lets through, and how to interpolate between these wavelengths.
 
     The empirical interpolation of Barrault et al. (2004): of all depths and slopes the one that is interpolated worst
@@ -200,6 +212,8 @@ def interpolation(dust: Curve, weights: Array) -> tuple[NDArray[np.intp], Array]
         Attenuation curve.
     weights : ndarray of shape (n_wave, )
         Of the band.
+    deepest : float
+        For optical depths up to so many times `DUST2_MAX` and `UV_DEPTH_MAX`.
 
     Returns
     -------
@@ -212,7 +226,7 @@ def interpolation(dust: Curve, weights: Array) -> tuple[NDArray[np.intp], Array]
     inside = np.flatnonzero(weights)
     counts = np.abs(weights[inside] / weights.max()) ** _WINGS
     slopes = np.linspace(*LIMITS["dust_index"], _N_SLOPES) if dust.free else np.zeros(1)
-    depths = _DEPTHS * np.minimum(DUST2_MAX, UV_DEPTH_MAX / _uv(dust, slopes))[:, None]
+    depths = deepest * _DEPTHS * np.minimum(DUST2_MAX, UV_DEPTH_MAX / _uv(dust, slopes))[:, None]
     curves = np.broadcast_to(dust.some(inside).at(slopes[:, None]), (len(slopes), len(inside)))
     family = np.exp(-depths[..., None] * curves[:, None]).reshape(-1, len(inside))
     family /= (family @ weights[inside] / weights.sum())[:, None]
@@ -240,8 +254,11 @@ def _refined(nodes: Array, step: float) -> Array:
 
 
 @njit(parallel=True)
-def _gas_spectra(log_zmet, log_us, ages, n_photons, neb, out) -> None:  # type: ignore[no-untyped-def]
-    """Fill ``out`` (n_us, len(ages), n_wave) with the gas lit by some ionising photons of single SSPs."""
+def _gas_spectra(log_zmet, log_us, ages, n_photons, neb, continuum, lines, out) -> None:  # type: ignore[no-untyped-def]
+    """Fill ``out`` (n_us, len(ages), n_wave) with the gas lit by some ionising photons of single SSPs.
+
+    ``continuum`` and ``lines`` are whether it has these.
+    """
     z, dz = bracket(neb.log_zmet, log_zmet)
     for g in prange(len(log_us)):
         u, du = bracket(neb.log_us, log_us[g])
@@ -251,9 +268,11 @@ def _gas_spectra(log_zmet, log_us, ages, n_photons, neb, out) -> None:  # type: 
             luminosity = np.zeros(neb.lines.shape[3], np.float32)
             spectrum = out[g, row]
             spectrum[:] = _F(0.0)
-            add_continuum(photons, neb, z, _F(dz), u, _F(du), spectrum)
-            add_lines(photons, neb, z, _F(dz), u, _F(du), luminosity)
-            draw_lines(luminosity, neb.profile_start, neb.profile, spectrum)
+            if continuum:
+                add_continuum(photons, neb, z, _F(dz), u, _F(du), spectrum)
+            if lines:
+                add_lines(photons, neb, z, _F(dz), u, _F(du), luminosity)
+                draw_lines(luminosity, neb.profile_start, neb.profile, spectrum)
 
 
 @njit(parallel=True, fastmath={"contract"})
@@ -282,8 +301,9 @@ def band_fluxes(  # type: ignore[no-untyped-def]
 
     """
     n_age, n_young, n_row, n = len(history.log_age), len(bands.row), bands.gas.shape[2], bands.stellar.shape[2]
+    n_gas = bands.gas.shape[3]
     for block in prange(len(starts) - 1):
-        weights, photons, total = np.empty(n_age), np.empty(n_row), np.empty(n, np.float32)
+        weights, photons, total = np.empty(n_age), np.empty(n_row), np.empty(n_gas, np.float32)
         through = np.empty(bands.first[-1], np.float32)
         for g in order[starts[block] : starts[block + 1]]:
             used = ssp_weights(history, age[g], tau[g], weights)
@@ -309,7 +329,7 @@ def band_fluxes(  # type: ignore[no-untyped-def]
                     f00, f01, f10, f11 = _F(w00), _F(w01), _F(w10), _F(w11)
                     low0, low1 = bands.gas[gas_z, u, row], bands.gas[gas_z, u + 1, row]
                     high0, high1 = bands.gas[gas_z + 1, u, row], bands.gas[gas_z + 1, u + 1, row]
-                    for i in range(n):
+                    for i in range(n_gas):
                         total[i] += f00 * low0[i] + f01 * low1[i] + f10 * high0[i] + f11 * high1[i]
             transmission(dust2[g], dust_index[g], dust, through)
             for b in range(len(bands.first) - 1):
@@ -321,3 +341,10 @@ def band_fluxes(  # type: ignore[no-untyped-def]
             for i in range(bands.first[1]):
                 value += total[i]
             intrinsic[g] = value
+            if n_gas > n:
+                transmission(bands.line_attenuation * dust2[g], dust_index[g], dust, through)
+                for b in range(len(bands.first) - 1):
+                    for i in range(bands.first[b], bands.first[b + 1]):
+                        flux[g, b] += total[n + i] * through[i]
+                for i in range(bands.first[1]):
+                    intrinsic[g] += total[n + i]

@@ -15,21 +15,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from mocksed.compiled import njit, prange
-from mocksed.sps import derived, dust, nebular, photometry
+from mocksed.sps import derived, dust, lines, nebular, photometry
+from mocksed.sps import engine_kernels as kernels
 from mocksed.sps.derived import Derived
-from mocksed.sps.dust import Curve, transmission
+from mocksed.sps.dust import Curve
 from mocksed.sps.model import DEFAULT_MODEL, Model
-from mocksed.sps.nebular import add_continuum, add_lines, bracket, draw_lines
 from mocksed.sps.parameters import checked
 from mocksed.sps.table import LIGHT, SSPTable, ionising_photons
-from mocksed.sps.weights import History, history, sfr_per_mass_formed, ssp_weights, survival
+from mocksed.sps.weights import history, sfr_per_mass_formed
 
 Array = NDArray[np.float64]
-_F = np.float32
-
-_SELF_ABSORPTION = 1e-2
-"""FSPS lets dust absorb its own emission again until less than this is left [Lsun per Msun formed]."""
 
 _SPECTRA_AT_ONCE = 4096  # whose derived quantities are taken from them
 
@@ -56,6 +51,7 @@ class Engine:
         self._nebular = nebular.prepare(table)
         self._dust = dust.curve(table.wavelength, model)
         self._dust_log2 = self._dust.in_log2()
+        self._lyman_alpha = lines.lyman_alpha(table.line_name)
         emission = dust.emission(table, model) if model.add_dust_emission else np.empty(0)
         self._emission = emission.astype(np.float32)
         nu = LIGHT / table.wavelength
@@ -64,7 +60,7 @@ class Engine:
     @cached_property
     def _bands(self) -> tuple[derived.BandTables, Curve]:
         with threadpool_limits(1, "blas"):  # with more threads, products of matrices differ in their last bits
-            return derived.prepare(self.table, self._nebular, self._dust)
+            return derived.prepare(self.table, self._nebular, self._dust, self.model.line_attenuation)
 
     def prepared(self) -> Engine:
         """Return this engine with the tables of `derived` at hand, which are otherwise made when they are needed."""
@@ -87,6 +83,7 @@ class Engine:
     def spectra(
         self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
         dust_index: ArrayLike | None = None, *, nebular: ArrayLike, mass_formed: ArrayLike = 1.0, lines: bool = True,
+        lya_escape: ArrayLike | None = None,
     ) -> NDArray[np.float32]:  # fmt: skip
         """Return rest-frame spectra, L_nu [Lsun/Hz], shape (n, n_wave).
 
@@ -108,6 +105,9 @@ class Engine:
             Stellar mass that formed [Msun].
         lines : bool
             Whether the emission lines are drawn; dust that emits is lit by them all the same.
+        lya_escape : array_like of shape (n, ), optional
+            Fraction of Lyman alpha that leaves the galaxy, instead of what the dust would let through; not used without
+            ``nebular``.
 
         Raises
         ------
@@ -120,19 +120,26 @@ class Engine:
         shines = np.ascontiguousarray(np.broadcast_to(nebular, n), bool)
         mass = np.ascontiguousarray(np.broadcast_to(mass_formed, n), np.float32)
         out = np.empty((n, len(table.wavelength)), np.float32)
-        order, starts = blocks(2 * _cell(table.log_zmet, parameters[2]) + shines, _BLOCK)
-        _spectra(order, starts, *parameters, shines, mass, self._history, table.log_zmet, table.stellar,
-                 table.n_ionising, self._nebular, self._dust_log2, self._emission, self._d_nu, lines, out)  # fmt: skip
+        order, starts = blocks(2 * _cell(table.log_zmet, parameters[2]) + shines, kernels.BLOCK)
+        kernels.spectra(order, starts, *parameters, shines, mass, self._escape(lya_escape, n), self._lyman_alpha,
+                        self.model.line_attenuation, self._history, table.log_zmet, table.stellar, table.n_ionising,
+                        self._nebular, self._dust_log2, self._emission, self._d_nu, lines, out)  # fmt: skip
         return out
+
+    @staticmethod
+    def _escape(lya_escape: ArrayLike | None, n: int) -> Array:
+        """Return the fraction of Lyman alpha that leaves each galaxy, shape (n, ); NaN for what dust lets through."""
+        return np.ascontiguousarray(np.broadcast_to(np.nan if lya_escape is None else lya_escape, n), np.float64)
 
     def equivalent_widths(
         self, lines: Sequence[int], luminosity: Array, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike,
-        log_us: ArrayLike, dust2: ArrayLike, dust_index: ArrayLike | None = None,
+        log_us: ArrayLike, dust2: ArrayLike, dust_index: ArrayLike | None = None, *,
+        lya_escape: ArrayLike | None = None,
     ) -> Array:  # fmt: skip
         """Return equivalent widths of some lines [A, rest frame], shape (n, n_line).
 
-        They are integrals of a spectrum with the line divided by that without any, less 1. Both are behind the same
-        dust, which therefore does not matter unless it emits.
+        They are integrals of a spectrum with the line divided by that without any, less 1. If both are behind the same
+        dust, it does not matter unless it emits.
 
         Parameters
         ----------
@@ -140,21 +147,27 @@ class Engine:
             Indices of the lines.
         luminosity : ndarray of shape (n, n_line)
             Their luminosities for 1 Msun formed, without dust [Lsun].
-        age, tau, log_zmet, log_us, dust2, dust_index
+        age, tau, log_zmet, log_us, dust2, dust_index, lya_escape
             As for `spectra`.
 
         """
         parameters = list(self._parameters(age, tau, log_zmet, log_us, dust2, dust_index, True))
-        if not self.model.add_dust_emission:
+        if not (self.model.add_dust_emission or self.model.lines_are_apart or lya_escape is not None):
             parameters[4] = np.zeros(len(luminosity))
         of_lines, weight = self._below_lines
         pixel, of_pixel = np.unique(of_lines[lines], return_inverse=True)
         continuum = self.continuum(pixel, *parameters, nebular=True)
         depth, slope = (values[:, None] for values in parameters[4:])
-        let_through = np.exp(-depth * self._dust.some(pixel).at(slope))
-        return luminosity * nebular.mean_inverse(
-            continuum, let_through, of_pixel.reshape(-1, weight.shape[1]), weight[lines]
-        )
+        let_through = np.exp(-self.model.line_attenuation * depth * self._dust.some(pixel).at(slope))
+        of_pixel = of_pixel.reshape(-1, weight.shape[1])
+        inverse = nebular.mean_inverse(continuum, let_through, of_pixel, weight[lines])
+        if lya_escape is not None:
+            lya = np.flatnonzero(np.asarray(lines) == self._lyman_alpha)
+            escaping = np.broadcast_to(lya_escape, len(luminosity))[:, None]
+            inverse[:, lya] = nebular.mean_inverse(
+                continuum, np.broadcast_to(escaping, continuum.shape), of_pixel[lya], weight[lines][lya]
+            )
+        return luminosity * inverse
 
     def continuum(
         self, pixel: NDArray[np.intp], age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike,
@@ -168,10 +181,12 @@ class Engine:
         shines = np.ascontiguousarray(np.broadcast_to(nebular, n), bool)
         neb = self._nebular._replace(continuum=np.ascontiguousarray(self._nebular.continuum[..., pixel]))
         out = np.empty((n, len(pixel)), np.float32)
-        order, starts = blocks(2 * _cell(table.log_zmet, parameters[2]) + shines, _BLOCK)
-        _spectra(order, starts, *parameters, shines, np.ones(n, np.float32), self._history, table.log_zmet,
-                 np.ascontiguousarray(table.stellar[..., pixel]), int(np.searchsorted(pixel, table.n_ionising)), neb,
-                 self._dust.some(pixel).in_log2(), self._emission, self._d_nu[pixel], False, out)  # fmt: skip
+        order, starts = blocks(2 * _cell(table.log_zmet, parameters[2]) + shines, kernels.BLOCK)
+        kernels.spectra(order, starts, *parameters, shines, np.ones(n, np.float32), self._escape(None, n),
+                        self._lyman_alpha, self.model.line_attenuation, self._history, table.log_zmet,
+                        np.ascontiguousarray(table.stellar[..., pixel]),
+                        int(np.searchsorted(pixel, table.n_ionising)), neb, self._dust.some(pixel).in_log2(),
+                        self._emission, self._d_nu[pixel], False, out)  # fmt: skip
         return out
 
     @cached_property
@@ -180,7 +195,7 @@ class Engine:
 
     def lines(
         self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
-        dust_index: ArrayLike | None = None,
+        dust_index: ArrayLike | None = None, *, lya_escape: ArrayLike | None = None,
     ) -> NDArray[np.float32]:  # fmt: skip
         """Return luminosities of the emission lines of 1 Msun formed, behind the dust [Lsun], shape (n, n_line).
 
@@ -194,7 +209,9 @@ class Engine:
         left, right = table.wavelength[pixel], table.wavelength[pixel + 1]
         fraction = (table.line_wavelength - left) / (right - left)
         around = self._dust.some(pixel).in_log2(), self._dust.some(pixel + 1).in_log2()
-        _lines(*parameters, self._history, table.log_zmet, self._nebular, *around, fraction, out)
+        depth, escape = self.model.line_attenuation * parameters[4], self._escape(lya_escape, len(out))
+        kernels.lines(*parameters[:4], depth, parameters[5], escape, self._lyman_alpha, self._history, table.log_zmet,
+                      self._nebular, *around, fraction, out)  # fmt: skip
         return out
 
     def derived(
@@ -213,7 +230,7 @@ class Engine:
         flux = np.empty((len(depth), len(bands.first) - 1))
         intrinsic, mass = np.empty(len(flux)), np.empty(len(flux))
         cell = _cell(bands.gas_log_zmet, parameters[2]) * len(bands.gas_log_us)
-        order, starts = blocks(cell + (_cell(bands.gas_log_us, parameters[3]) if nebular else 0), _BLOCK)
+        order, starts = blocks(cell + (_cell(bands.gas_log_us, parameters[3]) if nebular else 0), kernels.BLOCK)
         within = (*parameters[:4], np.where(beyond, 0.0, depth), parameters[5])
         derived.band_fluxes(order, starts, *within, nebular, self._history, self.table.log_zmet, self.table.mass,
                             bands, dust, flux, intrinsic, mass)  # fmt: skip
@@ -226,7 +243,9 @@ class Engine:
     def log_ssfr(self, age: Array, tau: Array, log_zmet: Array) -> Array:
         """Return log10 of SFR per surviving mass [1/yr] alone, shape (n, ); arguments as in `spectra`."""
         mass = np.empty(len(age))
-        _ssp_sums(age, tau, self.clip_log_zmet(log_zmet), self._history, self.table.log_zmet, self.table.mass, mass)
+        kernels.ssp_sums(
+            age, tau, self.clip_log_zmet(log_zmet), self._history, self.table.log_zmet, self.table.mass, mass
+        )
         return np.asarray(np.log10(sfr_per_mass_formed(self.model.sfh, age, tau) / mass) - 9.0)
 
     def ionising_photons(self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike) -> Array:
@@ -236,7 +255,9 @@ class Engine:
         """
         age, tau, log_zmet = (np.atleast_1d(np.asarray(values, np.float64)) for values in (age, tau, log_zmet))
         rate = np.empty(len(age))
-        _ssp_sums(age, tau, self.clip_log_zmet(log_zmet), self._history, self.table.log_zmet, self._photons, rate)
+        kernels.ssp_sums(
+            age, tau, self.clip_log_zmet(log_zmet), self._history, self.table.log_zmet, self._photons, rate
+        )
         return rate
 
     @cached_property
@@ -288,138 +309,3 @@ def blocks(cell: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArr
     edges = np.flatnonzero(np.diff(cell[order], prepend=-1, append=-1))
     starts = [np.arange(first, last, size) for first, last in pairwise(edges)]
     return order, np.concatenate([*starts, [len(cell)]]).astype(np.int64)
-
-
-@njit(parallel=True)
-def _ssp_sums(age, tau, log_zmet, history: History, zmet_nodes, of_ssp, out) -> None:  # type: ignore[no-untyped-def]
-    """Fill ``out`` (n, ) with the sums over its stars of what SSPs of 1 Msun have, ``of_ssp`` (n_zmet, n_age)."""
-    for g in prange(len(age)):
-        weights = np.empty(len(history.log_age))
-        used = ssp_weights(history, age[g], tau[g], weights)
-        z, dz = bracket(zmet_nodes, log_zmet[g])
-        out[g] = survival(weights, used, of_ssp[z], of_ssp[z + 1], dz)
-
-
-# What one galaxy gets does not depend on the others of its block: they are only side by side.
-
-_BLOCK = 32  # galaxies whose spectra are made together
-_TILE = 256  # wavelengths at a time: the SSPs between two metallicities then fit into the second-level cache
-
-
-@njit(fastmath={"contract"})
-def _add_ssps(low, high, ages, weights, wavelengths, spectrum0, spectrum1):  # type: ignore[no-untyped-def]
-    """Add to two spectra the SSPs (n_age, n_wave) of two metallicities, two ages at a time.
-
-    ``ages`` and ``wavelengths`` are the first and the one past the last; ``weights`` (2, 2 n_age) of each spectrum
-    alternate between the metallicities.
-    """
-    first, last = wavelengths
-    s0, s1 = spectrum0[first:last], spectrum1[first:last]
-    for a in range(ages[0], ages[1], 2):
-        b = min(a + 1, len(low) - 1)  # of weight zero where there is none
-        r0, r1, r2, r3 = low[a, first:last], high[a, first:last], low[b, first:last], high[b, first:last]
-        p0, p1, p2, p3 = weights[0, 2 * a], weights[0, 2 * a + 1], weights[0, 2 * a + 2], weights[0, 2 * a + 3]
-        q0, q1, q2, q3 = weights[1, 2 * a], weights[1, 2 * a + 1], weights[1, 2 * a + 2], weights[1, 2 * a + 3]
-        for i in range(last - first):
-            s0[i] += p0 * r0[i] + p1 * r1[i] + p2 * r2[i] + p3 * r3[i]
-            s1[i] += q0 * r0[i] + q1 * r1[i] + q2 * r2[i] + q3 * r3[i]
-
-
-@njit(inline="always")
-def _shine(formed, used, z, dz, neb):  # type: ignore[no-untyped-def]
-    """Return the ionising photons [1/s] of each young SSP of a galaxy, shape (n_used, )."""
-    photons = np.empty(min(used, len(neb.node)))
-    for a in range(len(photons)):
-        photons[a] = formed[a] * ((1.0 - dz) * neb.photons[z, a] + dz * neb.photons[z + 1, a])
-    return photons
-
-
-@njit(parallel=True, fastmath={"contract"})
-def _spectra(  # type: ignore[no-untyped-def]
-    order, starts, age, tau, log_zmet, log_us, dust2, dust_index, shines, mass, history, zmet_nodes, stellar,
-    n_ionising, neb, dust_log2, emission, d_nu, drawn, out,
-) -> None:  # fmt: skip
-    n_young, (_, n_age, n_wave) = len(neb.node), stellar.shape
-    for block in prange(len(starts) - 1):
-        members = order[starts[block] : starts[block + 1]]
-        even = len(members) + len(members) % 2  # an odd number has a companion of weight zero
-        spectra = np.zeros((even, n_wave), np.float32)
-        weights, formed = np.zeros((even, 2 * (n_age + 1)), np.float32), np.zeros((even, n_age))
-        used, transmitted = np.zeros(even, np.int64), np.empty(n_wave, np.float32)
-        z, _ = bracket(zmet_nodes, log_zmet[members[0]])
-        lit = shines[members[0]]  # as all members of the block
-        n_taken = n_ionising if lit else 0
-        for m, g in enumerate(members):
-            dz = bracket(zmet_nodes, log_zmet[g])[1]
-            used[m] = ssp_weights(history, age[g], tau[g], formed[m])
-            for a in range(used[m]):
-                weights[m, 2 * a], weights[m, 2 * a + 1] = _F(formed[m, a] * (1.0 - dz)), _F(formed[m, a] * dz)
-        for first in range(n_taken, n_wave, _TILE):
-            tile = (first, min(first + _TILE, n_wave))
-            for m in range(0, even, 2):
-                ages = (0, max(used[m], used[m + 1]))
-                _add_ssps(stellar[z], stellar[z + 1], ages, weights[m : m + 2], tile, spectra[m], spectra[m + 1])
-        # the gas takes the ionising photons of the young stars: only the older ones are left at those wavelengths
-        weights[:, : 2 * n_young] = _F(0.0)
-        for first in range(0, n_taken, _TILE):
-            tile = (first, min(first + _TILE, n_taken))
-            for m in range(0, even, 2):
-                ages = (n_young - n_young % 2, max(used[m], used[m + 1]))
-                _add_ssps(stellar[z], stellar[z + 1], ages, weights[m : m + 2], tile, spectra[m], spectra[m + 1])
-        for m, g in enumerate(members):
-            spectrum, attenuated = spectra[m], out[g]
-            luminosity = np.zeros(neb.lines.shape[3], np.float32)
-            if lit:
-                gas_z, gas_dz = bracket(neb.log_zmet, log_zmet[g])
-                u, du = bracket(neb.log_us, log_us[g])
-                photons = _shine(formed[m], used[m], z, bracket(zmet_nodes, log_zmet[g])[1], neb)
-                add_continuum(photons, neb, gas_z, _F(gas_dz), u, _F(du), spectrum)
-                if drawn or len(emission):
-                    add_lines(photons, neb, gas_z, _F(gas_dz), u, _F(du), luminosity)
-                if drawn:
-                    draw_lines(luminosity, neb.profile_start, neb.profile, spectrum)
-            transmission(dust2[g], dust_index[g], dust_log2, transmitted)
-            for i in range(n_wave):
-                spectrum[i] *= mass[g]
-                attenuated[i] = spectrum[i] * transmitted[i]
-            if len(emission) and dust2[g] > 0.0:
-                if lit and not drawn:  # the dust absorbs them
-                    luminosity *= mass[g]
-                    draw_lines(luminosity, neb.profile_start, neb.profile, spectrum)
-                _add_dust_emission(spectrum, mass[g], transmitted, emission, d_nu, attenuated)
-
-
-@njit(fastmath={"contract"})
-def _add_dust_emission(spectrum, mass, transmitted, emission, d_nu, attenuated):  # type: ignore[no-untyped-def]
-    """Add to the attenuated spectrum what the dust emits: what it absorbs, its own emission included.
-
-    The emission has the integral 1; of what the dust emits it absorbs the same fraction again (``add_dust.f90``).
-    """
-    absorbed, of_itself = 0.0, 0.0
-    for i in range(len(spectrum)):
-        opaque = d_nu[i] * (1.0 - transmitted[i])
-        absorbed += opaque * spectrum[i]
-        of_itself += opaque * emission[i]
-    luminosity = left = absorbed
-    while left * of_itself > _SELF_ABSORPTION * mass:
-        left *= of_itself
-        luminosity += left
-    for i in range(len(spectrum)):
-        attenuated[i] += _F(luminosity) * emission[i] * transmitted[i]
-
-
-@njit(parallel=True, fastmath={"contract"})
-def _lines(  # type: ignore[no-untyped-def]
-    age, tau, log_zmet, log_us, dust2, dust_index, history, zmet_nodes, neb, dust_left, dust_right, fraction, out
-) -> None:
-    for g in prange(len(age)):
-        formed, left, right = np.empty(len(history.log_age)), np.empty_like(out[g]), np.empty_like(out[g])
-        used = ssp_weights(history, age[g], tau[g], formed)
-        z, dz = bracket(zmet_nodes, log_zmet[g])
-        gas_z, gas_dz = bracket(neb.log_zmet, log_zmet[g])
-        u, du = bracket(neb.log_us, log_us[g])
-        add_lines(_shine(formed, used, z, dz, neb), neb, gas_z, _F(gas_dz), u, _F(du), out[g])
-        transmission(dust2[g], dust_index[g], dust_left, left)
-        transmission(dust2[g], dust_index[g], dust_right, right)
-        for i in range(len(fraction)):
-            out[g, i] *= (1.0 - fraction[i]) * left[i] + fraction[i] * right[i]

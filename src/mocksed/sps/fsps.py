@@ -23,6 +23,7 @@ from mocksed.sps import nebular as gas
 from mocksed.sps import photometry
 from mocksed.sps.derived import Derived, bands, from_fluxes
 from mocksed.sps.dust import curve
+from mocksed.sps.lines import lyman_alpha
 from mocksed.sps.model import DEFAULT_MODEL, DUST_TYPE, LIMITS, SFH, Model
 from mocksed.sps.parameters import checked
 from mocksed.sps.table import LIGHT, ionising_photons
@@ -35,7 +36,7 @@ AT_CONSTRUCTION = {"zcontinuous": 1, "compute_vega_mags": False, "vactoair_flag"
 ALWAYS = {"dust1": 0.0, "dust1_index": -1.0, "nebemlineinspec": True, "add_igm_absorption": False, "zred": 0.0}
 """Options that all of mocksed shares: dust of one component, lines drawn into the spectrum, no redshift."""
 
-_SAME_NAME = ("add_dust_emission", *LIMITS)
+_SAME_NAME = ("add_dust_emission", *(name for name in LIMITS if name != "line_attenuation"))
 _LOCK = Lock()
 _DATA = ("ISOCHRONES", "SPECTRA", "data", "dust", "nebular")  # folders of SPS_HOME that FSPS reads
 
@@ -250,6 +251,11 @@ class ReferenceEngine:
     """
 
     def __init__(self, imf_type: int = 1, model: Model = DEFAULT_MODEL) -> None:
+        if model.lines_are_apart and model.add_dust_emission:
+            raise UserError(
+                f"FSPS cannot have dust that emits what it absorbs of lines with line_attenuation "
+                f"{model.line_attenuation:g}; expected 1, add_dust_emission false, or the engine table."
+            )
         self._imf_type = imf_type
         self.model = model
         sps = population(imf_type)
@@ -291,25 +297,73 @@ class ReferenceEngine:
     def spectra(
         self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
         dust_index: ArrayLike | None = None, *, nebular: ArrayLike, mass_formed: ArrayLike = 1.0, lines: bool = True,
+        lya_escape: ArrayLike | None = None,
     ) -> NDArray[np.float32]:  # fmt: skip
-        """Return rest-frame spectra, L_nu [Lsun/Hz], shape (n, n_wave)."""
+        """Return rest-frame spectra, L_nu [Lsun/Hz], shape (n, n_wave).
+
+        Raises
+        ------
+        UserError
+            If Lyman alpha leaves in its own way and dust emits what it absorbs, which FSPS cannot have.
+
+        """
         rows = self._rows(age, tau, log_zmet, log_us, dust2, dust_index, nebular)
         shines, mass = (np.broadcast_to(values, len(rows)) for values in (nebular, mass_formed))
-        found = [
-            m * self._compute(row, bool(lit), lines).spectrum for row, lit, m in zip(rows, shines, mass, strict=True)
-        ]
-        return np.reshape(found, (len(rows), len(self.wavelength))).astype(np.float32)
+        spectra = [m * self._spectrum(row, bool(lit), lines) for row, lit, m in zip(rows, shines, mass, strict=True)]
+        if lya_escape is not None and lines:
+            if self.model.add_dust_emission:
+                raise UserError(
+                    "FSPS cannot have dust that emits what it absorbs of Lyman alpha. Use the engine table."
+                )
+            for i, escape in enumerate(np.broadcast_to(lya_escape, len(rows))):
+                if shines[i]:
+                    spectra[i] = spectra[i] + mass[i] * self._lyman_alpha(rows[i], float(escape))
+        return np.reshape(spectra, (len(rows), len(self.wavelength))).astype(np.float32)
+
+    def _spectrum(self, row: Array, nebular: bool, lines: bool = True) -> Array:
+        """Return the spectrum of one galaxy; lines behind dust of their own are what FSPS adds for them behind it."""
+        if not (nebular and lines and self.model.lines_are_apart):
+            return self._compute(row, nebular, lines).spectrum
+        behind = self._behind_line_dust(row)
+        drawn, bare = (self._compute(behind, nebular, lines).spectrum for lines in (True, False))
+        return self._compute(row, nebular, lines=False).spectrum + drawn - bare
+
+    def _behind_line_dust(self, row: Array) -> Array:
+        """Return the parameters of one galaxy with the optical depth in front of its lines."""
+        return np.concatenate([row[:4], [self.model.line_attenuation * row[4]], row[5:]])
+
+    def _lyman_alpha(self, row: Array, escape: float) -> Array:
+        """Return what to add to the spectrum of one galaxy such that a fraction of Lyman alpha leaves it."""
+        i = lyman_alpha(self.line_name)
+        luminosity = self._compute([*row[:4], 0.0, row[5]], nebular=True).lines[i]
+        start, profile = (of_line[i] for of_line in self._profiles)
+        seen = slice(start, min(start + len(profile), len(self.wavelength)))
+        depth = self._behind_line_dust(row)[4] * curve(self.wavelength, self.model).at(row[5])[seen]
+        change = np.zeros(len(self.wavelength))
+        change[seen] = luminosity * profile[: len(depth)] * (escape - np.exp(-depth))
+        return change
+
+    @cached_property
+    def _profiles(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        return gas.line_profiles(self.wavelength, self.line_wavelength, line_sigma(population(self._imf_type)))
 
     def equivalent_widths(
         self, lines: Sequence[int], luminosity: Array, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike,
-        log_us: ArrayLike, dust2: ArrayLike, dust_index: ArrayLike | None = None,
+        log_us: ArrayLike, dust2: ArrayLike, dust_index: ArrayLike | None = None, *,
+        lya_escape: ArrayLike | None = None,
     ) -> Array:  # fmt: skip
         """Return equivalent widths of some lines [A, rest frame], given their luminosities without dust [Lsun]."""
         rows = self._rows(age, tau, log_zmet, log_us, dust2, dust_index, nebular=True)
         bare = self.spectra(*rows.T, nebular=True, lines=False)
-        let_through = np.exp(-rows[:, 4:5] * curve(self.wavelength, self.model).at(rows[:, 5:6]))
+        depth = self.model.line_attenuation * rows[:, 4:5]
+        let_through = np.exp(-depth * curve(self.wavelength, self.model).at(rows[:, 5:6]))
         pixel, weight = gas.below_lines(self.wavelength, self.line_wavelength, line_sigma(population(self._imf_type)))
-        return luminosity * gas.mean_inverse(bare, let_through, pixel[lines], weight[lines])
+        inverse = gas.mean_inverse(bare, let_through, pixel[lines], weight[lines])
+        if lya_escape is not None:
+            lya = np.flatnonzero(np.asarray(lines) == lyman_alpha(self.line_name))
+            escaping = np.broadcast_to(np.broadcast_to(lya_escape, len(rows))[:, None], bare.shape)
+            inverse[:, lya] = gas.mean_inverse(bare, escaping, pixel[lines][lya], weight[lines][lya])
+        return luminosity * inverse
 
     def ionising_photons(self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike) -> Array:
         """Return the rate at which stars of 1 Msun formed make photons below 912 A [1/s], shape (n, )."""
@@ -319,15 +373,20 @@ class ReferenceEngine:
 
     def lines(
         self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
-        dust_index: ArrayLike | None = None,
+        dust_index: ArrayLike | None = None, *, lya_escape: ArrayLike | None = None,
     ) -> Array:  # fmt: skip
         """Return the luminosities of the lines behind the dust [Lsun] of 1 Msun formed, shape (n, n_line).
 
-        They are FSPS's ``emline_luminosity``.
+        They are FSPS's ``emline_luminosity``, for the dust in front of the lines.
         """
         rows = self._rows(age, tau, log_zmet, log_us, dust2, dust_index, nebular=True)
-        found = [self._compute(row, nebular=True).lines for row in rows]
-        return np.reshape(found, (len(rows), len(self.line_wavelength)))
+        luminosity = [self._compute(self._behind_line_dust(row), nebular=True).lines for row in rows]
+        out = np.reshape(luminosity, (len(rows), len(self.line_wavelength)))
+        if lya_escape is not None:
+            i = lyman_alpha(self.line_name)
+            clear = [self._compute([*row[:4], 0.0, row[5]], nebular=True).lines[i] for row in rows]
+            out[:, i] = np.asarray(clear) * lya_escape
+        return out
 
     def derived(
         self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
@@ -338,9 +397,8 @@ class ReferenceEngine:
         weights = np.stack([photometry.band_weights(self.wavelength, band) for band in bands()])
         flux, intrinsic, mass = np.empty((len(rows), len(weights))), np.empty(len(rows)), np.empty(len(rows))
         for i, row in enumerate(rows):
-            found = self._compute(row, nebular)
-            mass[i] = found.mass
-            flux[i] = weights @ found.spectrum
+            mass[i] = self._compute(row, nebular).mass
+            flux[i] = weights @ self._spectrum(row, nebular)
             intrinsic[i] = weights[0] @ self._compute([*row[:4], 0.0, row[5]], nebular).spectrum
         return from_fluxes(self.model.sfh, rows[:, 0], rows[:, 1], mass, flux, intrinsic)
 

@@ -8,6 +8,9 @@ from mocksed.errors import UserError, suggestion
 _POSITION = re.compile(r"([\d.]+)(a|u?m)?")
 _IN_MICRON = 10.0  # from here on [um], names are in micron
 
+LYMAN_ALPHA = "lyalpha_1215"
+"""Short form of Lyman alpha."""
+
 
 def slug(name: str) -> str:
     """Return the short form of a line's name, letters and digits alone; a short form stays as it is.
@@ -25,6 +28,11 @@ def slug(name: str) -> str:
     if in_micron and value < _IN_MICRON:
         value, in_micron = 1e4 * value, False
     return f"{emitter}_{value:.0f}{'um' if in_micron else ''}"
+
+
+def lyman_alpha(known: Sequence[str]) -> int:
+    """Return the index of Lyman alpha among FSPS's names of the lines."""
+    return next(i for i, name in enumerate(known) if slug(name) == LYMAN_ALPHA)
 
 
 def problems(names: Sequence[str], known: Sequence[str]) -> list[str]:

@@ -22,6 +22,7 @@ SLOPED = ("power_law", "kriek_conroy")
 """Attenuation curves that have a slope, ``dust_index``."""
 
 LIMITS = {
+    "line_attenuation": (0.0, 10.0),
     "dust_index": (-3.0, 0.4),  # above, the bump of Kriek & Conroy would turn negative
     "mwr": (2.0, 6.0),
     "uvb": (0.0, 5.0),
@@ -47,6 +48,8 @@ class Model:
         Slope of the curves `SLOPED`, one for all galaxies; None where each galaxy has its own.
     mwr, uvb : float
         R_V and strength of the 2175 A bump of the curve "cardelli".
+    line_attenuation : float
+        Optical depth in front of the emission lines relative to that in front of stars and gas continuum.
     add_dust_emission : bool
         Whether the dust emits what it absorbs (Draine & Li 2007).
     duste_qpah, duste_umin, duste_gamma : float
@@ -64,6 +67,7 @@ class Model:
     dust_index: float | None = None
     mwr: float = 3.1
     uvb: float = 1.0
+    line_attenuation: float = 1.0
     add_dust_emission: bool = False
     duste_qpah: float = 3.5
     duste_umin: float = 1.0
@@ -85,6 +89,11 @@ class Model:
     def slope_is_free(self) -> bool:
         """Whether the slope of the attenuation curve is a parameter of each galaxy."""
         return self.dust_type in SLOPED and self.dust_index is None
+
+    @property
+    def lines_are_apart(self) -> bool:
+        """Whether the emission lines are behind more or less dust than the continuum."""
+        return self.line_attenuation != 1.0
 
     @classmethod
     def from_config(cls, sps: Mapping[str, Any]) -> Model:

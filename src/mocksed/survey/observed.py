@@ -196,7 +196,8 @@ def fluxes(
         shining = np.flatnonzero(~columns["quiescent"][block])
         if line_width is not None and len(shining):
             rows = shining + block.start
-            luminosity = engine.lines(*catalog.fsps(columns, rows)) * formed[rows, None]
+            escape = catalog.lya_escape_of(columns, rows)
+            luminosity = engine.lines(*catalog.fsps(columns, rows), lya_escape=escape) * formed[rows, None]
             luminosity *= transmission_of_lines(igm_model, engine.line_wavelength, redshift[shining])
             _add_lines(shining, redshift[shining], luminosity, engine.line_wavelength, line_width / _C_KM_S,
                        bins.low, bins.high, bins.first, bins.sigma, flux)  # fmt: skip

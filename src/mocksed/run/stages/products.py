@@ -58,6 +58,7 @@ def make_catalog(params: Params, galaxies: str, assigned: str, output: str) -> N
     columns |= catalog.averaged_sfr(columns, engine.model.sfh)
     if params["ionising"]:
         columns |= catalog.ionising(columns, engine=engine)
+    columns |= catalog.lya_escape(columns, sps["lya_escape"], engine=engine, seed=about["seed"])
     columns |= catalog.lines(columns, params["lines"], engine=engine, cosmo=cosmo)
     with progress(len(table), "galaxies", "magnitudes") as bar:
         columns |= catalog.magnitudes(
@@ -130,7 +131,7 @@ class Spectra:
     def make(self, shard: Shard, report: Report = progress) -> None:
         """Compute the spectra."""
         self._check(shard)
-        columns = storage.read_arrays(shard["catalog"], spectra.NEEDED, optional=[realisations.COLUMN])
+        columns = storage.read_arrays(shard["catalog"], spectra.NEEDED, optional=spectra.OPTIONAL)
         made = spectra.setup_of(shard["catalog"], engine_of=self._engine_of)
         with report(len(columns["galaxy_id"]), "galaxies", f"spectra {Path(shard['output']).stem}") as bar:
             about = made.about | provenance.of_shard(*shard["shard"])
@@ -156,7 +157,7 @@ class Observed(Spectra):
     def make(self, shard: Shard, report: Report = progress) -> None:
         """Compute the spectra."""
         self._check(shard)
-        columns = storage.read_arrays(shard["catalog"], observed.NEEDED, optional=[realisations.COLUMN])
+        columns = storage.read_arrays(shard["catalog"], observed.NEEDED, optional=spectra.OPTIONAL)
         made = spectra.setup_of(shard["catalog"], engine_of=self._engine_of)
         about = observed.about(self._params["observed"], self._instrument, made.engine, columns["redshift"])
         about = made.about | about | provenance.of_shard(*shard["shard"])
