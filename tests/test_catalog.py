@@ -13,7 +13,8 @@ from mocksed.cosmology import Cosmology, age_max
 from mocksed.errors import UserError
 from mocksed.files import storage
 from mocksed.files.columns import Flag
-from mocksed.relations import Relations
+from mocksed.relations import Relations, lya
+from mocksed.rng import Stage, uniforms
 from mocksed.search import KINDS, parent
 from mocksed.search.metric import METRICS
 from mocksed.search.sampling import PRESETS
@@ -601,3 +602,51 @@ def test_what_is_given_and_does_not_come_out_is_flagged(engine):
     assert_array_equal((flags & Flag.SFR_NOT_MET) > 0, even)
     assert_array_equal((flags & Flag.MUV_NOT_MET) > 0, ~even)
     assert not np.any(flags & (Flag.AGE_NOT_MET | Flag.DUST_NOT_MET | Flag.ZMET_NOT_MET))
+
+
+def lya_of(built, law, engine, seed=3):
+    escape = catalog.lya_escape(built, law, engine=engine, seed=seed)
+    return built | escape, lines(built | escape, engine, ["lyalpha_1215", "halpha_6563"])
+
+
+def test_lyman_alpha_is_as_any_line_unless_a_law_is_named(built, engine):
+    assert catalog.lya_escape(built, "dust", engine=engine, seed=3) == {}
+
+
+@pytest.mark.parametrize("law", [0.25, "hayes2011"])
+def test_a_fraction_of_lyman_alpha_leaves(built, engine, law):
+    own, found = lya_of(built, law, engine)
+    assert_array_equal(np.isnan(own["lya_escape"]), own["quiescent"])
+    assert_allclose(found["line_lyalpha_1215"], own["lya_escape"] * found["line_lyalpha_1215_intrinsic"], rtol=1e-6)
+    shining = ~own["quiescent"]
+    expected = 0.25 if law == 0.25 else ((1.0 + own["redshift"][shining]) / 12.1) ** 2.57
+    assert_allclose(own["lya_escape"][shining], expected)
+    usual = lines(built, engine, ["halpha_6563"])
+    for name, values in usual.items():
+        assert_allclose(found[name], values, rtol=1e-6)  # the continuum is in single precision
+
+
+def test_drawn_equivalent_widths_of_lyman_alpha_are_those_of_the_galaxies(built, engine):
+    own, found = lya_of(built, "oyarzun2016", engine)
+    shining = ~own["quiescent"]
+    uniform = uniforms(3, Stage.LYMAN_ALPHA, own["galaxy_id"], 1)[:, 0]
+    width, escape = lya.oyarzun2016(own["log_mstar"], uniform), own["lya_escape"]
+    free = shining & (escape < 1.0)
+    assert free.sum() > 20
+    assert_allclose(found["ew_lyalpha_1215"][free], width[free], rtol=1e-5, atol=1e-9)
+    all_of_it = shining & (escape == 1.0)
+    assert np.all(found["ew_lyalpha_1215"][all_of_it] <= width[all_of_it])
+    assert np.any(escape[shining] == 0.0)
+    other, _ = lya_of(built, "oyarzun2016", engine, seed=4)
+    assert np.any(other["lya_escape"][shining] != escape[shining])
+
+
+def test_spectra_have_the_lyman_alpha_that_leaves(built, engine):
+    own = built | {"lya_escape": np.where(built["quiescent"], np.nan, 0.0)}
+    before, after = (np.concatenate([flux for _, flux in catalog.spectra(of, engine)]) for of in (built, own))
+    at_it = int(np.argmin(np.abs(engine.wavelength - 1215.67)))
+    assert_array_equal(after[own["quiescent"]], before[own["quiescent"]])
+    dimmed = after[~own["quiescent"], at_it] < before[~own["quiescent"], at_it]
+    assert dimmed.mean() > 0.9
+    far = engine.wavelength > 1300.0
+    assert_array_equal(after[:, far], before[:, far])

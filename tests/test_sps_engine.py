@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from threadpoolctl import threadpool_limits
 
 from mocksed.cosmology import AGE_MARGIN
@@ -536,3 +536,110 @@ def test_attenuation_is_what_dims_a_spectrum(sloped):
     found = sloped.attenuation(sloped.wavelength[some], slopes)
     assert_allclose(found, -np.log(dimmed / bare) / 0.7, rtol=1e-5)
     assert found[0, 0] > found[1, 0] > 1.0 > found[0, 1]
+
+
+APART = Model(dust_type="kriek_conroy", line_attenuation=2.27)
+
+
+def moderate(engine, n, seed):
+    """Return parameters of galaxies that shine, behind at most an optical depth of 1."""
+    parameters = random_parameters(n, engine.table.log_zmet_range, seed)
+    parameters["tau"] = np.maximum(parameters["tau"], parameters["age"] / 10.0)
+    return parameters | {"dust2": parameters["dust2"] / 4.0, "dust_index": np.maximum(parameters["dust_index"], -1.0)}
+
+
+@pytest.mark.fsps
+def test_lines_behind_dust_of_their_own_are_those_of_fsps_behind_it(engine):
+    own, n = Engine(engine.table, APART), 6
+    parameters = moderate(engine, n, seed=31)
+    rows = np.stack(list(parameters.values()), axis=1)
+    behind = rows * [1.0, 1.0, 1.0, 1.0, APART.line_attenuation, 1.0]
+    model = replace(APART, line_attenuation=1.0)
+    luminosity = [fsps.composite(*row, nebular=True, model=model).lines for row in behind]
+    bright = np.array(luminosity) > 1e-15
+    assert_allclose(own.lines(**parameters)[bright], np.array(luminosity)[bright], rtol=1e-4)
+    drawn, bare = ([fsps.composite(*row, nebular=True, lines=lines, model=model).spectrum for row in of]
+                   for of, lines in ((behind, True), (rows, False)))  # fmt: skip
+    below = [fsps.composite(*row, nebular=True, lines=False, model=model).spectrum for row in behind]
+    expected = np.array(bare) + np.array(drawn) - np.array(below)
+    used = (own.wavelength >= 912.0) & (own.wavelength <= 3e5)
+    assert_allclose(own.spectra(**parameters, nebular=True)[:, used], expected[:, used], rtol=1e-4, atol=1e-20)
+
+
+@pytest.mark.fsps
+def test_the_reference_has_lines_behind_dust_of_their_own_and_lyman_alpha_that_leaves(engine):
+    own, reference = Engine(engine.table, APART), fsps.ReferenceEngine(model=APART)
+    parameters, lya_escape = moderate(engine, 4, seed=32), np.array([0.0, 0.3, 1.0, np.pi / 5])
+    escaping = parameters | {"lya_escape": lya_escape}
+    made = reference.lines(**parameters | {"dust2": np.zeros(4)})
+    names = ("Ly-alpha 1215", "Ba-alpha 6563")
+    lines = [engine.line_name.index(name) for name in names]
+    assert reference.lines(**escaping)[:, lines[0]] == pytest.approx(lya_escape * made[:, lines[0]], rel=1e-12)
+    used = (own.wavelength >= 912.0) & (own.wavelength <= 3e5)
+    for found, expected in (
+        (of.spectra(**escaping, nebular=True)[:, used] for of in (own, reference)),
+        (of.lines(**escaping)[:, lines] for of in (own, reference)),
+        (of.equivalent_widths(lines, made[:, lines], **escaping) for of in (own, reference)),
+    ):
+        assert_allclose(found, expected, rtol=1e-4, atol=1e-20)
+    found, expected = (of.derived(**parameters, nebular=True) for of in (own, reference))
+    for name in ("muv", "muv_intrinsic", "uv", "vj", "beta"):
+        assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-3)
+
+
+def test_fsps_cannot_have_dust_that_emits_what_it_absorbs_of_such_lines():
+    with pytest.raises(UserError, match=r"line_attenuation 2\.27; expected 1"):
+        fsps.ReferenceEngine(model=replace(APART, add_dust_emission=True))
+
+
+@pytest.mark.parametrize("add_dust_emission", [False, True])
+def test_lyman_alpha_that_leaves_is_a_fraction_of_what_the_gas_makes(engine, add_dust_emission):
+    own = Engine(engine.table, Model(add_dust_emission=add_dust_emission))
+    lya, n = engine.line_name.index("Ly-alpha 1215"), 5
+    parameters = moderate(engine, n, seed=33) | {"dust_index": None}
+    made, shines = own.lines(**parameters | {"dust2": np.zeros(n)})[:, lya], np.arange(n) != 2
+    parameters |= {"nebular": shines, "mass_formed": np.array([1.0, 2.0, 3.0, 4.0, 5.0])}
+    none, all_ = (own.spectra(**parameters, lya_escape=np.full(n, value)).astype(float) for value in (0.0, 1.0))
+    near = (own.wavelength > 1150.0) & (own.wavelength < 1290.0)
+    difference = -np.trapezoid((all_ - none)[:, near], table.LIGHT / own.wavelength[near])
+    assert difference == pytest.approx(made * shines * parameters["mass_formed"], rel=2e-3)
+    others = ~near & (own.wavelength < 7000.0)  # redward, the dust emits what it keeps of the line
+    assert_allclose(all_[:, others], none[:, others], rtol=1e-6)
+    # as dust decides where no fraction is given
+    assert_array_equal(own.spectra(**parameters, lya_escape=np.full(n, np.nan)), own.spectra(**parameters))
+
+
+@pytest.mark.parametrize("line_attenuation", [0.5, 2.27])
+@pytest.mark.parametrize("lya_escape", [None, 0.1])
+@pytest.mark.parametrize("lines", [True, False])
+def test_dust_emits_what_it_absorbs_of_lines(engine, line_attenuation, lya_escape, lines):
+    """The far infrared has the energy that is missing in the light of stars, gas and lines, drawn or not."""
+    cold, warm = (
+        Engine(engine.table, Model(line_attenuation=line_attenuation, add_dust_emission=emits))
+        for emits in (False, True)
+    )
+    parameters = moderate(engine, 6, seed=34) | {"nebular": True, "dust_index": None}
+    parameters["dust2"] += 0.1
+    escaping = parameters | {"lya_escape": lya_escape}
+
+    def luminosity(spectra):
+        return -np.trapezoid(spectra.astype(float), table.LIGHT / engine.wavelength)
+
+    made = luminosity(cold.spectra(**parameters | {"dust2": np.zeros(6)}))
+    seen = luminosity(cold.spectra(**escaping))
+    emitted = luminosity(warm.spectra(**escaping, lines=lines)) - luminosity(cold.spectra(**escaping, lines=lines))
+    assert emitted == pytest.approx(made - seen, rel=1e-3, abs=0.02)
+
+
+@pytest.mark.parametrize("line_attenuation", [0.5, 2.27])
+def test_quantities_without_spectra_know_of_the_dust_of_lines(engine, line_attenuation):
+    own = Engine(engine.table, replace(APART, line_attenuation=line_attenuation))
+    parameters = moderate(engine, 200, seed=35)
+    found = own.derived(**parameters, nebular=True)
+    flux = own.spectra(**parameters, nebular=True) @ derived.band_weights(engine.wavelength).T
+    u, v, j = photometry.absolute_magnitude(flux[:, 3:].T)
+    assert found.uv == pytest.approx(u - v, abs=2e-3)
+    assert found.vj == pytest.approx(v - j, abs=2e-3)
+    together = Engine(engine.table, replace(APART, line_attenuation=1.0)).derived(**parameters, nebular=True)
+    assert np.abs(found.uv - together.uv).max() > 0.05  # they matter
+    assert found.muv == pytest.approx(together.muv, abs=1e-3)  # there are hardly any at 1500 A
