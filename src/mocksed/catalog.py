@@ -18,6 +18,7 @@ from mocksed.files import storage
 from mocksed.files.columns import (
     INTRINSIC,
     LYA_ESCAPE,
+    NOT_MET,
     Flag,
     equivalent_width_column,
     line_column,
@@ -26,6 +27,7 @@ from mocksed.files.columns import (
     rest_frame_column,
 )
 from mocksed.progress import Progress
+from mocksed.quantities import QUANTITIES
 from mocksed.relations import lya
 from mocksed.rng import Stage, uniforms
 from mocksed.search import given
@@ -137,7 +139,7 @@ def build(
     for name in given.columns(galaxies):
         is_given = ~np.isnan(galaxies[f"given_{name}"])
         off = np.abs(columns[name] - assigned[f"prop_{name}"])  # NaN where a class has no such quantity
-        flags[is_given & (off > given.TOLERANCES[name])] |= given.FLAGS[name]
+        flags[is_given & (off > QUANTITIES[name].tolerance)] |= NOT_MET[name]
     outside = galaxies["quiescent"] & ~in_box(columns["uv"], columns["vj"], uvj_box)
     flags[outside] |= Flag.UVJ_OUTSIDE
     for name in results:

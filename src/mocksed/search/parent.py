@@ -121,7 +121,7 @@ def draw(
     """
     ((kind, value),) = distribution.items()
     low, high = (AGE_MARGIN, age_max(cosmo, drawn["redshift"])) if name == "age" else (-np.inf, np.inf)
-    of_class = relations.log_sfr_quiescent if quiescent else relations.log_sfr_star_forming
+    of_class = relations.of("log_sfr", quiescent)
     match kind, value:
         case "relation", _ if name == "log_us":
             mass, z = drawn["log_mstar"], drawn["redshift"]
