@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mocksed import realisations
+from mocksed.blocks import row_blocks
 from mocksed.cosmology import AGE_MARGIN, Cosmology, age_max, distance_modulus
 from mocksed.errors import UserError
 from mocksed.files import storage
@@ -209,9 +210,8 @@ def spectra(
 
     """
     formed = mass_formed(columns)
-    for start in range(0, len(formed), BLOCK):
-        block = slice(start, min(start + BLOCK, len(formed)))
-        rows = np.arange(start, block.stop)
+    for block in row_blocks(0, len(formed), BLOCK):
+        rows = np.arange(block.start, block.stop)
         shines = ~columns["quiescent"][block]
         flux = engine.spectra(
             *fsps(columns, rows),
@@ -336,8 +336,8 @@ def lines(
     n, formed = len(columns["quiescent"]), mass_formed(columns)
     luminosity, width = (np.full((2, len(wanted), n), np.nan) for _ in range(2))
     shining = np.flatnonzero(~columns["quiescent"])
-    for start in range(0, len(shining) if wanted else 0, BLOCK):
-        rows = shining[start : start + BLOCK]
+    for block in row_blocks(0, len(shining) if wanted else 0, BLOCK):
+        rows = shining[block]
         behind = dict(zip(FSPS, fsps(columns, rows), strict=True))
         clear = behind | {"dust2": np.zeros(len(rows))}
         escape = lya_escape_of(columns, rows)

@@ -115,6 +115,12 @@ COLUMNS: dict[str, Column] = {
 }
 """Every named column; those of magnitudes and emission lines are made by `magnitude_column` and the like."""
 
+GALAXY = ("galaxy_id", "redshift", "log_mstar", "quiescent")
+GALAXY_OPTIONAL = (
+    "realisation", *(of_what(quantity) for quantity in GIVEN for of_what in (given_column, given_error_column)),
+)  # fmt: skip
+"""Columns of a shard of galaxies that the search and the catalogue read: those it has, and those it may have."""
+
 MORPHOLOGY = ("re_circ", "re_maj", "sersic_n", "axis_ratio", "position_angle")
 """Columns of sizes and shapes; those that the user's table has pass through."""
 

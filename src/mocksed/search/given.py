@@ -18,9 +18,6 @@ Mask = NDArray[np.bool_]
 MODES = ("exact", "error")
 """How what is given is asked for: as it is, or drawn within its error where it has one."""
 
-COLUMNS = tuple(column(name) for name in GIVEN for column in (given_column, given_error_column))
-"""Columns of galaxies that their table may give."""
-
 
 def columns(galaxies: Mapping[str, NDArray]) -> list[str]:
     """Return the quantities that galaxies have from their table."""
