@@ -12,8 +12,9 @@ import pytest
 from hypothesis import settings
 
 from mocksed.sps import make_table, table
+from mocksed.sps.curves import SLOPED
 from mocksed.sps.engine import Engine
-from mocksed.sps.model import SLOPED, Model
+from mocksed.sps.model import Model
 from tests import processes, slurm_cluster
 from tests.runs import Workflow
 

@@ -29,7 +29,8 @@ from mocksed.relations.published import OH12_SOLAR
 from mocksed.run import configuration
 from mocksed.sps import igm
 from mocksed.sps import table as ssp_table
-from mocksed.sps.model import DUST_TYPE, LIMITS, SFH, Model
+from mocksed.sps.curves import CURVES
+from mocksed.sps.model import LIMITS, SFH, Model
 from mocksed.uvj import WILLIAMS2009
 
 
@@ -634,7 +635,7 @@ OWN = {
     *(f"{owner}.{name}" for owner in ("Relation", "relation") for name in ("redshift", "log_mstar")),  # no limits
     *("LightCone.draw.realisations", "write_shards.realisations"),  # indices, of which the schema has the number
     *(f"{owner}.area" for owner in ("flux_error", "limit", "measure")),  # relative to that of a point source
-    "Settings.relation_name.quiescent",
+    *("Relations.of.quiescent", "Settings.relation_name.quiescent"),
     *(f"{slope}.a_uv" for slope in ("_williams2018_beta", "_bouwens2014", "_cullen2023")),  # no dust, not no relation
 }
 """Defaults of the library that are not those of the key of the same name."""
@@ -704,7 +705,7 @@ def test_the_options_of_the_stellar_population_model_are_those_of_the_library():
         Model(dust_type="kriek_conroy")
     )
     assert options["sfh"]["enum"] == list(SFH)
-    assert options["dust_type"]["enum"] == list(DUST_TYPE)
+    assert options["dust_type"]["enum"] == list(CURVES)
     assert {name: (options[name]["minimum"], options[name]["maximum"]) for name in LIMITS} == LIMITS
     assert set(options["igm"]["enum"]) == {*igm.MODELS, "none"}
 

@@ -24,7 +24,6 @@ from mocksed.errors import UserError
 from mocksed.export import formats
 from mocksed.export.source import Rows
 from mocksed.files import storage
-from mocksed.files.columns import GIVEN
 from mocksed.galaxies import table as module
 from mocksed.galaxies.given import SPELLINGS
 from mocksed.galaxies.header import header_of
@@ -32,6 +31,7 @@ from mocksed.galaxies.mass_functions import quiescent_fraction
 from mocksed.galaxies.readers import open_table
 from mocksed.galaxies.spec import TableSpec
 from mocksed.galaxies.table import deal, write_shards
+from mocksed.quantities import GIVEN
 from tests import programs
 
 N = 23

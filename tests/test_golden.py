@@ -15,7 +15,8 @@ from numpy.testing import assert_allclose
 
 from mocksed.search import balance
 from mocksed.sps import dust, igm
-from mocksed.sps.model import SLOPED, Model
+from mocksed.sps.curves import CURVES, SLOPED
+from mocksed.sps.model import Model
 from mocksed.sps.weights import HISTORIES, history, sfr_per_mass_formed, ssp_weights
 from tests import populations
 
@@ -186,9 +187,10 @@ ATTENUATION = {
 """k / k(5500 A) next to 1500, 3000 and 10 000 A; of curves that have a slope at -0.3."""
 
 
-@pytest.mark.parametrize("name", dust.CURVES)
+@pytest.mark.parametrize("name", CURVES)
 def test_attenuation_curves(engine, name):
-    curve = dust.CURVES[name](engine.wavelength, Model(dust_type=name, dust_index=-0.3 if name in SLOPED else None))
+    model = Model(dust_type=name, dust_index=-0.3 if name in SLOPED else None)
+    curve = dust.curve(engine.wavelength, model).base
     nearest = [int(np.argmin(np.abs(engine.wavelength - at))) for at in (1500.0, 3000.0, 10_000.0)]
     assert_allclose(curve[nearest], ATTENUATION[name], rtol=1e-6)
 

@@ -10,7 +10,7 @@ from mocksed import relations as rel
 from mocksed.relations import Gaussian, Relations, StudentT
 from mocksed.search import choice
 from mocksed.search.choice import STATISTICS, Candidates, Prior
-from mocksed.sps import dust
+from mocksed.sps import curves
 from mocksed.sps.model import Model
 
 RELATIONS = Relations()
@@ -289,7 +289,7 @@ def test_an_attenuation_takes_the_place_of_muv(quantity, name, slope):
     score = choice.star_forming(found, *galaxies, relations=relations, prior=NO_PRIOR, model=model)
     mass, z, _ = (of[:, None] for of in galaxies)
     a_v = choice.MAG * found.dust2
-    a_uv = a_v * np.array([[dust.kriek_conroy(1500.0, index) for index in row] for row in found.dust_index])
+    a_uv = a_v * np.array([[curves.kriek_conroy(1500.0, index) for index in row] for row in found.dust_index])
     value = a_uv if quantity == "a_uv" else a_v
     law, own = relations.of_dust.scatter, relations.beta.mean(found.muv, z, a_uv)
     drawn = relations.beta.mean(relations.mean_muv(mass, z), z, relations.mean_a_uv(mass, z))

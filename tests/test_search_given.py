@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import stats
 
-from mocksed.files.columns import GIVEN, Flag
+from mocksed.quantities import GIVEN
 from mocksed.search import given
 
 N = 20_000
@@ -11,14 +11,6 @@ N = 20_000
 
 def galaxies(**columns):
     return {"galaxy_id": np.arange(N), **columns}
-
-
-def test_every_quantity_has_a_tolerance_and_a_flag_of_its_own():
-    assert given.TOLERANCES.keys() == given.FLAGS.keys() == set(GIVEN)
-    assert given.FLAGS == {
-        "log_sfr": Flag.SFR_NOT_MET, "log_zmet": Flag.ZMET_NOT_MET, "log_us": Flag.US_NOT_MET, "muv": Flag.MUV_NOT_MET,
-        "beta": Flag.BETA_NOT_MET, "dust2": Flag.DUST_NOT_MET, "age": Flag.AGE_NOT_MET,
-    }  # fmt: skip
 
 
 def test_what_is_given_is_asked_for_as_it_is():

@@ -8,7 +8,8 @@ from mocksed.cosmology import Cosmology
 from mocksed.files.columns import Flag
 from mocksed.search import KINDS, balance
 from mocksed.sps import filters, table
-from mocksed.sps.model import DUST_TYPE, SFH
+from mocksed.sps.curves import CURVES
+from mocksed.sps.model import SFH
 from tests import populations
 
 N, N_PARENT = 1000, {"star_forming": 60_000, "quiescent": 20_000}
@@ -55,7 +56,7 @@ def medians(columns):
 
 
 VARIANTS = {
-    **{f"dust_type {name}": {"sps.dust_type": name} for name in DUST_TYPE if name != "kriek_conroy"},
+    **{f"dust_type {name}": {"sps.dust_type": name} for name in CURVES if name != "kriek_conroy"},
     "dust_index 0": {"sps.dust_index": 0.0},
     "dust_index -0.7 of power_law": {"sps.dust_type": "power_law", "sps.dust_index": -0.7},
     **{f"sfh {name}": {"sps.sfh": name} for name in SFH if name != "delayed_tau"},

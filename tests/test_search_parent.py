@@ -12,8 +12,9 @@ from mocksed.files import memory_map, storage
 from mocksed.relations import Relations
 from mocksed.search import parent
 from mocksed.search.sampling import PRESETS, sampling_of
+from mocksed.sps.curves import CURVES, SLOPED
 from mocksed.sps.engine import Engine
-from mocksed.sps.model import DUST_TYPE, LIMITS, SLOPED, Model
+from mocksed.sps.model import LIMITS, Model
 from mocksed.sps.weights import psi_n
 from mocksed.uvj import WILLIAMS2009, in_box
 
@@ -160,7 +161,7 @@ def test_sampling_by_name_or_as_it_is():
     assert sampling_of(own, "quiescent") is own
 
 
-@pytest.mark.parametrize("dust_type", DUST_TYPE)
+@pytest.mark.parametrize("dust_type", CURVES)
 def test_the_slope_is_drawn_where_it_is_free_and_constant_elsewhere(dust_type):
     free = parent.slope(Model(dust_type=dust_type))
     drawn = sample({**DEFAULT, "dust_index": free})["dust_index"]

@@ -5,11 +5,12 @@ from hypothesis import strategies as st
 
 from mocksed.cosmology import AGE_MARGIN
 from mocksed.sps import derived, dust, photometry
+from mocksed.sps.curves import CURVES, SLOPED
 from mocksed.sps.engine import Engine
-from mocksed.sps.model import DUST_TYPE, LIMITS, SLOPED, Model
+from mocksed.sps.model import LIMITS, Model
 
 MODELS = [
-    *(Model(dust_type=dust_type, dust_index=-0.7) for dust_type in DUST_TYPE),
+    *(Model(dust_type=dust_type, dust_index=-0.7) for dust_type in CURVES),
     *(Model(dust_type=dust_type, dust_index=i) for dust_type in SLOPED for i in (*LIMITS["dust_index"], None)),
 ]
 

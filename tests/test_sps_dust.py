@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mocksed.errors import UserError
-from mocksed.sps import dust, fsps, table
-from mocksed.sps.model import DEFAULT_MODEL, DUST_TYPE, LIMITS, SLOPED, Model
+from mocksed.sps import curves, dust, fsps, table
+from mocksed.sps.curves import SLOPED
+from mocksed.sps.model import DEFAULT_MODEL, LIMITS, Model
 
 WAVELENGTH = np.geomspace(912.0, 3e5, 2000)
 
@@ -28,10 +29,6 @@ MODELS = [
 @pytest.fixture(scope="module")
 def shipped(root):
     return table.read(root / "resources/ssp_padova_kurucz_chabrier.h5")
-
-
-def test_every_curve_of_the_model_is_there():
-    assert set(dust.CURVES) == set(DUST_TYPE)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=str)
@@ -71,54 +68,8 @@ def test_the_steeper_the_curve_the_stronger_is_its_bump():
     """Kriek & Conroy (2013), eq 3: E_b = 0.85 - 1.9 delta, over R_V = 4.05."""
     curve = dust.curve([2175.0], Model(dust_type="kriek_conroy"))
     for dust_index, strength in [(-1.0, 2.75), (0.0, 0.85), (0.4, 0.09)]:
-        untilted = curve.at(dust_index) / dust.power_law(2175.0, dust_index)
-        assert (untilted - dust.calzetti(2175.0)) * 4.05 == pytest.approx(strength)
-
-
-def test_calzetti_is_that_of_the_paper():
-    """Calzetti et al. (2000), eq 4: k'(1600 A) = 9.97 and k'(1.2 um) = 1.42, R_V = 4.05."""
-    assert dust.calzetti([1600.0, 12000.0]) * 4.05 == pytest.approx([9.97, 1.42], abs=0.01)
-    assert dust.calzetti(3.2e4) == 0.0
-    assert np.all(np.diff(dust.calzetti(WAVELENGTH)) < 7e-3)  # the two parts do not quite meet at 6300 A
-
-
-@pytest.mark.parametrize(
-    ("x", "expected"),
-    [(2.78, 1.569), (2.27, 1.337), (1.43, 0.751), (1.11, 0.479), (0.80, 0.282), (0.63, 0.190), (0.46, 0.114)],
-)
-def test_cardelli_is_that_of_the_paper(x, expected):
-    """Cardelli, Clayton & Mathis (1989), table 3: A(lambda) / A(V) of the bands UBRIJHK for R_V = 3.1."""
-    assert dust.cardelli(np.array([1e4 / x]), 3.1, 1.0)[0] == pytest.approx(expected, abs=0.015)
-
-
-def test_the_bump_is_at_2175_and_goes():
-    near = WAVELENGTH[(WAVELENGTH > 1900.0) & (WAVELENGTH < 2600.0)]
-    with_bump, without = dust.cardelli(near, 3.1, 1.0), dust.cardelli(near, 3.1, 0.0)
-    assert near[np.argmax(with_bump - without)] == pytest.approx(2175.0, abs=30.0)
-    assert np.all(np.diff(without) < 0.0)
-    kriek, calzetti = dust.kriek_conroy(near, 0.0), dust.calzetti(near)
-    assert near[np.argmax(kriek - calzetti)] == pytest.approx(2175.0, abs=5.0)
-    assert (kriek - calzetti).max() * 4.05 == pytest.approx(0.85, abs=0.01)
-
-
-@pytest.mark.parametrize("limit", [1e5, 1e4 / 1.1, 1e4 / 3.3, 1e4 / 5.9, 1250.0, 1e4 / 12.0])
-def test_cardelli_has_no_steps_in_the_optical_and_ultraviolet(limit):
-    wavelength = np.geomspace(limit / 1.1, limit * 1.1, 2001)
-    step = np.abs(np.diff(dust.cardelli(wavelength, 3.1, 0.3))).max()
-    assert step < 0.03  # FSPS's cut at 10 um, and the joint at 1700 A for a bump that is not that of the paper
-
-
-def test_smc_is_linear_between_the_measurements():
-    found = dust.smc([500.0, 1160.0, 5500.0, 8100.0, 9400.0, 21980.0, 22000.0])
-    assert found == pytest.approx([6.992, 6.992, 1.0, 0.567, 0.567 - 0.436 * 13 / 44, 0.016, 0.0])
-
-
-def test_reddy_is_constant_below_1500_and_meets_at_6000():
-    curve = dust.reddy(WAVELENGTH)
-    assert len(set(curve[WAVELENGTH < 1500.0])) == 1
-    assert np.abs(np.diff(curve)).max() < 0.02
-    assert np.all(curve[WAVELENGTH > 28500.0] == 0.0)
-    assert len(dust.reddy([2e4])) == 1  # a grid that has none of its limits
+        untilted = curve.at(dust_index) / curves.power_law(2175.0, dust_index)
+        assert (untilted - curves.calzetti(2175.0)) * 4.05 == pytest.approx(strength)
 
 
 @pytest.mark.fsps

@@ -14,8 +14,9 @@ from threadpoolctl import threadpool_limits
 from mocksed.cosmology import AGE_MARGIN
 from mocksed.errors import UserError
 from mocksed.sps import derived, from_config, fsps, photometry, table, weights
+from mocksed.sps.curves import SLOPED
 from mocksed.sps.engine import Engine, blocks
-from mocksed.sps.model import LIMITS, SLOPED, Model
+from mocksed.sps.model import LIMITS, Model
 from mocksed.sps.nebular import draw_lines
 
 FREE = [Model(dust_type=dust_type) for dust_type in SLOPED]

@@ -2,7 +2,8 @@ import pytest
 
 from mocksed.errors import UserError
 from mocksed.sps import weights
-from mocksed.sps.model import DEFAULT_MODEL, DUST_TYPE, LIMITS, SFH, SLOPED, Model
+from mocksed.sps.curves import CURVES, SLOPED
+from mocksed.sps.model import DEFAULT_MODEL, LIMITS, SFH, Model
 
 
 def test_histories_are_those_that_have_weights():
@@ -30,7 +31,7 @@ def test_what_fsps_cannot_do_is_refused(option, message):
         Model(**option)
 
 
-@pytest.mark.parametrize("dust_type", DUST_TYPE)
+@pytest.mark.parametrize("dust_type", CURVES)
 def test_only_a_curve_with_a_slope_has_one_for_each_galaxy(dust_type):
     assert Model(dust_type=dust_type).slope_is_free == (dust_type in SLOPED)
     assert not Model(dust_type=dust_type, dust_index=0.0).slope_is_free

@@ -8,7 +8,7 @@ import pytest
 
 from mocksed.files.columns import Flag
 from mocksed.galaxies.given import AV_OF_DUST2
-from mocksed.search.given import TOLERANCES
+from mocksed.quantities import QUANTITIES
 from tests.runs import Workflow, survey
 
 pytestmark = pytest.mark.slow
@@ -138,7 +138,7 @@ def test_galaxies_have_what_their_table_gives(root, tmp_path):
     np.testing.assert_array_equal(np.isnan(catalogue["given_log_sfr"]), ~is_given)
     off = np.abs(catalogue["log_sfr"] - log_sfr[row])[is_given]
     flagged = (catalogue["flags"].to_numpy()[is_given] & Flag.SFR_NOT_MET) > 0
-    np.testing.assert_array_equal(flagged, off > TOLERANCES["log_sfr"])
+    np.testing.assert_array_equal(flagged, off > QUANTITIES["log_sfr"].tolerance)
     assert flagged.mean() < 0.1
     assert np.all(np.abs(catalogue["dust2"] * AV_OF_DUST2 - catalogue["a_v"]) < 0.01)
     first, second = (catalogue[catalogue["realisation"] == index] for index in (0, 1))

@@ -12,12 +12,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mocksed import realisations
+from mocksed.blocks import row_blocks
 from mocksed.cosmology import AGE_MARGIN, Cosmology, age_max, distance_modulus
 from mocksed.errors import UserError
 from mocksed.files import storage
 from mocksed.files.columns import (
     INTRINSIC,
     LYA_ESCAPE,
+    NOT_MET,
     Flag,
     equivalent_width_column,
     line_column,
@@ -26,6 +28,7 @@ from mocksed.files.columns import (
     rest_frame_column,
 )
 from mocksed.progress import Progress
+from mocksed.quantities import QUANTITIES
 from mocksed.relations import lya
 from mocksed.rng import Stage, uniforms
 from mocksed.search import given
@@ -137,7 +140,7 @@ def build(
     for name in given.columns(galaxies):
         is_given = ~np.isnan(galaxies[f"given_{name}"])
         off = np.abs(columns[name] - assigned[f"prop_{name}"])  # NaN where a class has no such quantity
-        flags[is_given & (off > given.TOLERANCES[name])] |= given.FLAGS[name]
+        flags[is_given & (off > QUANTITIES[name].tolerance)] |= NOT_MET[name]
     outside = galaxies["quiescent"] & ~in_box(columns["uv"], columns["vj"], uvj_box)
     flags[outside] |= Flag.UVJ_OUTSIDE
     for name in results:
@@ -207,9 +210,8 @@ def spectra(
 
     """
     formed = mass_formed(columns)
-    for start in range(0, len(formed), BLOCK):
-        block = slice(start, min(start + BLOCK, len(formed)))
-        rows = np.arange(start, block.stop)
+    for block in row_blocks(0, len(formed), BLOCK):
+        rows = np.arange(block.start, block.stop)
         shines = ~columns["quiescent"][block]
         flux = engine.spectra(
             *fsps(columns, rows),
@@ -334,8 +336,8 @@ def lines(
     n, formed = len(columns["quiescent"]), mass_formed(columns)
     luminosity, width = (np.full((2, len(wanted), n), np.nan) for _ in range(2))
     shining = np.flatnonzero(~columns["quiescent"])
-    for start in range(0, len(shining) if wanted else 0, BLOCK):
-        rows = shining[start : start + BLOCK]
+    for block in row_blocks(0, len(shining) if wanted else 0, BLOCK):
+        rows = shining[block]
         behind = dict(zip(FSPS, fsps(columns, rows), strict=True))
         clear = behind | {"dust2": np.zeros(len(rows))}
         escape = lya_escape_of(columns, rows)

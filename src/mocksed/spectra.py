@@ -4,7 +4,7 @@ They follow from the catalogue alone, whose metadata name the model: the spectra
 galaxies are made in the same way and are the same bytes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -254,15 +254,45 @@ def write(
     """
     kept = window(engine.wavelength, limits)
     about = dict(metadata) | {"wavelength": [float(x) for x in engine.wavelength[kept]]}
+    blocks = ((rows, flux[:, kept]) for rows, flux in catalog.spectra(columns, engine, progress))
+    write_blocks(path, columns, "spectrum", len(about["wavelength"]), blocks, about)
 
-    def block_table(rows: slice, flux: NDArray[np.float32]) -> pa.Table:
-        of_rows = {name: values[rows] for name, values in realisations.keys(columns).items()}
-        return to_table(of_rows | {"spectrum": flux[:, kept]}, about)
 
-    empty = block_table(slice(0, 0), np.empty((0, len(engine.wavelength)), np.float32))
-    with replacing(path) as temporary, parquet_writer(temporary, empty.schema) as writer:
-        for rows, flux in catalog.spectra(columns, engine, progress):
-            writer.write_table(block_table(rows, flux))
+def write_blocks(
+    path: Path | str,
+    columns: Mapping[str, NDArray],
+    name: str,
+    n_wave: int,
+    blocks: Iterable[tuple[slice, NDArray[np.float32]]],
+    metadata: Mapping[str, object],
+) -> None:
+    """Write spectra that come in blocks of rows to a Parquet file, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    columns : mapping of str to ndarray of shape (n, )
+        ``galaxy_id``, and ``realisation`` where there is one.
+    name : str
+        Column of the spectra.
+    n_wave : int
+        Values of a spectrum.
+    blocks : iterable of slice and ndarray of shape (rows, n_wave)
+        The spectra.
+    metadata : mapping
+        Stored as JSON.
+
+    """
+
+    def table(rows: slice, values: NDArray[np.float32]) -> pa.Table:
+        keys = {key: column[rows] for key, column in realisations.keys(columns).items()}
+        return to_table(keys | {name: values}, metadata)
+
+    schema = table(slice(0, 0), np.empty((0, n_wave), np.float32)).schema
+    with replacing(path) as temporary, parquet_writer(temporary, schema) as writer:
+        for rows, values in blocks:
+            writer.write_table(table(rows, values))
 
 
 def read_wavelength(path: Path | str) -> NDArray[np.float64]:

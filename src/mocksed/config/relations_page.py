@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 from mocksed.galaxies.mass_functions import DEFAULT, MASS_FUNCTIONS
+from mocksed.quantities import QUANTITIES
 from mocksed.relations import RELATIONS, Relations
 from mocksed.relations.relation import ALL, Range, Relation
 from mocksed.relations.scatter import StudentT
-
-_TITLES = {
-    "log_sfr_star_forming": "SFR of star-forming galaxies, log10 [Msun/yr]",
-    "log_sfr_quiescent": "SFR of quiescent galaxies, log10 [Msun/yr]",
-    "log_zmet": "Metallicity of stars and gas, log10 [solar]",
-    "log_us": "Ionisation parameter, log10 of U at the Stromgren radius",
-    "muv": "M_UV [AB mag]",
-    "beta": "UV slope",
-    "a_uv": "Attenuation at 1500 to 1600 A [mag]",
-    "a_v": "Attenuation of stars at 5500 A [mag]",
-    "dust_index": "Slope of the attenuation curve of Kriek & Conroy (2013)",
-}
 
 _HEAD = """\
 # Scaling relations
@@ -93,10 +82,18 @@ def markdown() -> str:
         rows += [_row(relation, own is relation) for _, relation in sorted(known.items())]
         table = "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
         sections.append(
-            f"## {_TITLES[quantity]}\n\n`relations.{quantity}`{'' if own else ', by default none'}\n\n{table}"
+            f"## {_title(quantity)}\n\n`relations.{quantity}`{'' if own else ', by default none'}\n\n{table}"
         )
     sections.append(_mass_functions())
     return "\n".join(section.rstrip("\n") + "\n" for section in sections)
+
+
+def _title(key: str) -> str:
+    """Return the heading of the relations of a key of the config: quantity, class and unit."""
+    name, _, kind = key.replace("log_sfr_", "log_sfr:").partition(":")
+    quantity = QUANTITIES[name]
+    words = f"{quantity.description} of {kind.replace('_', '-')} galaxies" if kind else quantity.description
+    return words[0].upper() + words[1:] + (f", `{quantity.unit}`" if quantity.unit else "")
 
 
 def _mass_functions() -> str:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from mocksed.diagnostics import bins, residuals, style
 from mocksed.diagnostics.catalogue import Arrays, Sample, thin
 from mocksed.diagnostics.settings import Settings
+from mocksed.quantities import QUANTITIES
 from mocksed.realisations import COLUMN
 
 DRAWN = {"star_forming": ("log_sfr", "log_zmet", "beta", "muv"), "quiescent": ("log_sfr", "log_zmet")}
@@ -28,7 +29,6 @@ COLUMNS = (
 PARENT_COLUMNS: tuple[str, ...] = ()
 
 _DISTANCE_EDGES = np.logspace(-3, 2, 51)
-_UNITS = {"log_sfr": " dex", "muv": " mag", "beta": "", "log_zmet": " dex"}
 _MAX_POINTS = 3000  # of quiescent galaxies drawn one by one
 
 
@@ -113,7 +113,7 @@ def _draw_quantity(axes: Axes, sample: Sample, name: str, measured: dict[str, An
     axes.plot(range_, range_, "--", color=style.RELATION, lw=1, label="1:1")
     axes.set(xlabel=f"asked {style.LABELS[name]}", ylabel=f"resulting {style.LABELS[name]}", xlim=range_, ylim=range_)
     if name in measured["star_forming"]:
-        style.note(axes, _offset_note(measured["star_forming"][name]["overall"], _UNITS[name]))
+        style.note(axes, _offset_note(measured["star_forming"][name]["overall"], QUANTITIES[name].difference))
 
 
 def _offset_note(offset: dict[str, float], unit: str) -> str:
@@ -121,7 +121,7 @@ def _offset_note(offset: dict[str, float], unit: str) -> str:
         return "no star-forming galaxies"
     up, down = offset["p84"] - offset["median"], offset["median"] - offset["p16"]
     spread = f"\nspread of the median {offset['median_spread']:.2g}" if "median_spread" in offset else ""
-    return rf"offset ${offset['median']:+.3f}^{{+{up:.3f}}}_{{-{down:.3f}}}$" + unit + spread
+    return rf"offset ${offset['median']:+.3f}^{{+{up:.3f}}}_{{-{down:.3f}}}$ {unit}".rstrip() + spread
 
 
 def _draw_distances(axes: Axes, measured: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from mocksed.cosmology import Cosmology, t_univ
 from mocksed.diagnostics import bins, mass_metallicity, muv, residuals, sfr_mass, uvj
 from mocksed.diagnostics.catalogue import Arrays, Sample, select
 from mocksed.diagnostics.settings import Settings
+from mocksed.quantities import QUANTITIES
 from mocksed.relations import Scatter
 
 Range = tuple[float, float]
@@ -47,7 +48,6 @@ LEAST_LOG_MSTAR = 8.0
 _BETA_AT_MUV = 0.1  # how far the median slope in bins of M_UV may be
 _CORRELATION = 0.3
 QUIESCENT_SFR, _LEAST_QUIESCENT, _Z_SFR = 0.05, 9.0, 5.0  # dex, log mass, redshift of the bins that are judged
-_UNITS = {"muv": "mag", "beta": "", "log_sfr": "dex", "log_zmet": "dex", "log_us": "dex"}
 _HALF_WIDTHS = ("muv", "log_sfr", "log_zmet", "log_us")
 _SIGMA = (0.15865525393145707, 0.8413447460685429)  # cumulative probabilities at -1 and +1 standard deviation
 _INTERVALS = 50  # of 2 %
@@ -361,7 +361,7 @@ def _line(row: Row) -> tuple[str, str, str]:
 
 
 def _target(row: Row) -> str:
-    unit = _UNITS.get(row.quantity, "") if row.check in ("offset", "quiescent SFR") else ""
+    unit = QUANTITIES[row.quantity].difference if row.check in ("offset", "quiescent SFR") else ""
     return f"{CHECKS[row.check].target.format(limit=row.limit)} {unit}".strip()
 
 

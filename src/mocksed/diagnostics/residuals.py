@@ -40,7 +40,7 @@ def from_relations(galaxies: Arrays, relations: Relations) -> Arrays:
 
 def scatters(relations: Relations) -> dict[str, Scatter]:
     """Return the scatter of each of `QUANTITIES`; where a user's table has several, their median."""
-    own = {name: getattr(relations, "log_sfr_star_forming" if name == "log_sfr" else name) for name in QUANTITIES}
+    own = {name: relations.of(name) for name in QUANTITIES}
     return {name: relation.scatter for name, relation in own.items()} | {"muv": relations.scatter_muv}
 
 

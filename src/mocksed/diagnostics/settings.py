@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mocksed.errors import UserError
-from mocksed.relations import Relation, Relations
+from mocksed.relations import Relations
 from mocksed.uvj import WILLIAMS2009
 
 
@@ -54,13 +54,10 @@ class Settings:
 
     def relation_name(self, column: str, quiescent: bool = False) -> str:
         """Return how plots call the relation of a column, e.g. "Schreiber et al. 2015"."""
-        if column == "log_sfr":
-            column = "log_sfr_quiescent" if quiescent else "log_sfr_star_forming"
         if column == "muv" and self.asked.of_dust is not None:
             name = f"mean SFR, dust of {self.asked.of_dust.label}"
         else:
-            relation: Relation = getattr(self.asked, column)
-            name = relation.label
+            name = self.asked.of(column, quiescent).label
         return name.replace("$", r"\$")  # a user's file is no formula
 
     def __post_init__(self) -> None:

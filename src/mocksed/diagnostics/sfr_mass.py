@@ -30,7 +30,7 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
             galaxies["log_sfr"],
             settings.redshift_bins,
             mass_edges,
-            getattr(settings.asked, f"log_sfr_{name}").mean,
+            settings.asked.of("log_sfr", quiescent=name == "quiescent").mean,
             settings.min_count * sample.n_realisations,
             galaxies.get(COLUMN),
         )

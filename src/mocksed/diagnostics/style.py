@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mocksed import atomic, jsontext
+from mocksed.quantities import QUANTITIES
 
 # Okabe & Ito (2008), distinct for all common forms of colour vision
 STAR_FORMING = "#0072B2"
@@ -25,25 +26,8 @@ DENSITY = LinearSegmentedColormap.from_list("density", ["#DCEAF4", "#56A3CF", "#
 CLASS_COLOURS = {"star_forming": STAR_FORMING, "quiescent": QUIESCENT}
 CLASS_NAMES = {"star_forming": "star-forming", "quiescent": "quiescent"}
 
-LABELS = {
-    "redshift": r"redshift $z$",
-    "log_mstar": r"$\log\,M_*\ [\mathrm{M}_\odot]$",
-    "log_sfr": r"$\log\,\psi\ [\mathrm{M}_\odot\,\mathrm{yr}^{-1}]$",
-    "log_zmet": r"$\log\,Z\ [\mathrm{Z}_\odot]$",
-    "log_us": r"$\log\,U_\mathrm{S}$",
-    "muv": r"$M_\mathrm{UV}$ [AB mag]",
-    "beta": r"UV slope $\beta$",
-    "age": "age [Gyr]",
-    "log_tau": r"$\log\,\tau$ [Gyr]",
-    "dust2": r"dust $\tau_V$",
-    "dust_index": "slope of attenuation",
-    "uv": r"$U-V$ [AB mag]",
-    "vj": r"$V-J$ [AB mag]",
-}
+LABELS = {name: quantity.axis for name, quantity in QUANTITIES.items()}
 """Label with unit of every quantity on an axis; quantities without a unit have none."""
-
-SYMBOLS = {"log_mstar": r"$\log\,M_*$", "muv": r"$M_\mathrm{UV}$"}
-"""How quantities are called where a unit would be too long."""
 
 _RC: Any = {
     "font.size": 10,

@@ -17,6 +17,7 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from mocksed import hdf5, jsontext
+from mocksed.blocks import row_blocks
 from mocksed.errors import UserError
 from mocksed.export.source import Rows, description, unit
 from mocksed.files import storage, table_metadata
@@ -171,9 +172,8 @@ def _records(rows: Rows, dtypes: dict[str, np.dtype], with_flags: bool = False) 
         if with_flags:
             missing = [block[name].is_null().to_numpy() for name in dtypes]
             columns["missing"] = np.packbits(np.stack(missing, axis=1), axis=1)
-        for start in range(0, len(block), _RECORDS):
-            part = slice(start, min(start + _RECORDS, len(block)))
-            records = np.empty(part.stop - start, fields)
+        for part in row_blocks(0, len(block), _RECORDS):
+            records = np.empty(part.stop - part.start, fields)
             for name, values in columns.items():
                 records[name] = values[part]
             yield records

@@ -1,8 +1,11 @@
 """The columns of every file: name, type, unit and description, in one place."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
+
+from mocksed.quantities import GIVEN, QUANTITIES
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,37 @@ class Column:
     ucd: str = ""
 
 
+def given_column(quantity: str) -> str:
+    """Return the name of the column with what the user's table gives of a quantity of `mocksed.quantities.GIVEN`."""
+    return f"given_{quantity}"
+
+
+def given_error_column(quantity: str) -> str:
+    """Return the name of the column with the standard error of what the user's table gives."""
+    return f"given_{quantity}_error"
+
+
 _f8, _f4, _i8, _i4, _i2, _b = pa.float64(), pa.float32(), pa.int64(), pa.int32(), pa.int16(), pa.bool_()
+
+
+def _of(quantity: str, detail: str = "", ucd: str = "") -> Column:
+    """Return a column of a quantity, with what is to be said of it in this column."""
+    known = QUANTITIES[quantity]
+    return Column(_f8, known.unit, known.description + detail, ucd)
+
+
+def _given(quantity: str) -> Iterator[tuple[str, Column]]:
+    """Yield the columns of what a user's table gives of a quantity, and of its standard error."""
+    yield given_column(quantity), _of(quantity, " that the table gives")
+    yield given_error_column(quantity), Column(_f8, QUANTITIES[quantity].difference, "its standard error")
+
 
 COLUMNS: dict[str, Column] = {
     # galaxies: the input
     "galaxy_id": Column(_i8, "", "identifier of the galaxy, unique in the run", "meta.id;meta.main"),
     "realisation": Column(_i2, "", "index of the realisation, if the run has realisations other than 0"),
-    "redshift": Column(_f8, "", "redshift", "src.redshift"),
-    "log_mstar": Column(_f8, "dex(Msun)", "surviving stellar mass, remnants included", "phys.mass"),
+    "redshift": _of("redshift", ucd="src.redshift"),
+    "log_mstar": _of("log_mstar", ", remnants included", "phys.mass"),
     "quiescent": Column(_b, "", "quiescent (true) or star-forming (false)"),
     "ra": Column(_f8, "deg", "right ascension (ICRS)", "pos.eq.ra;meta.main"),
     "dec": Column(_f8, "deg", "declination (ICRS)", "pos.eq.dec;meta.main"),
@@ -43,47 +69,27 @@ COLUMNS: dict[str, Column] = {
         pa.string(), "", "identifier in the user's table, if it is text or above 2**63 - 1", "meta.id"
     ),
     # what the user's table gives
-    "given_log_sfr": Column(_f8, "dex(Msun/yr)", "star-formation rate that the table gives"),
-    "given_log_sfr_error": Column(_f8, "dex", "its standard error"),
-    "given_log_zmet": Column(_f8, "dex", "metallicity of stars and gas [Z/Zsun] that the table gives"),
-    "given_log_zmet_error": Column(_f8, "dex", "its standard error"),
-    "given_log_us": Column(_f8, "", "log10 of the ionisation parameter that the table gives"),
-    "given_log_us_error": Column(_f8, "dex", "its standard error"),
-    "given_muv": Column(_f8, "mag(AB)", "UV absolute magnitude that the table gives"),
-    "given_muv_error": Column(_f8, "mag", "its standard error"),
-    "given_beta": Column(_f8, "", "UV slope that the table gives"),
-    "given_beta_error": Column(_f8, "", "its standard error"),
-    "given_dust2": Column(_f8, "", "optical depth of the diffuse dust at 5500 A that the table gives"),
-    "given_dust2_error": Column(_f8, "", "its standard error"),
-    "given_age": Column(_f8, "Gyr", "time since the start of star formation that the table gives"),
-    "given_age_error": Column(_f8, "Gyr", "its standard error"),
+    **{name: column for quantity in GIVEN for name, column in _given(quantity)},
     # drawn from the relations
-    "prop_log_sfr": Column(_f8, "dex(Msun/yr)", "star-formation rate drawn from its relation"),
-    "prop_log_zmet": Column(_f8, "dex", "metallicity of stars and gas [Z/Zsun] drawn from its relation"),
-    "prop_log_us": Column(_f8, "", "log10 of the ionisation parameter drawn from its relation"),
-    "prop_muv": Column(
-        _f8, "mag(AB)", "UV absolute magnitude drawn from its relation; null if it is used to choose the model"
-    ),
-    "prop_beta": Column(_f8, "", "UV slope drawn from its relation"),
-    "prop_dust2": Column(_f8, "", "optical depth of the diffuse dust at 5500 A requested by the user's table"),
-    "prop_age": Column(_f8, "Gyr", "time since the start of star formation requested by the user's table"),
+    **{f"prop_{quantity}": _of(quantity, " drawn from its relation") for quantity in ("log_sfr", "log_zmet", "log_us")},
+    "prop_muv": _of("muv", " drawn from its relation; null if it is used to choose the model"),
+    "prop_beta": _of("beta", " drawn from its relation"),
+    **{f"prop_{quantity}": _of(quantity, " requested by the user's table") for quantity in ("dust2", "age")},
     # FSPS parameters
-    "age": Column(_f8, "Gyr", "time since the start of star formation (FSPS tage)", "time.age"),
+    "age": _of("age", " (FSPS tage)", "time.age"),
     "tau": Column(_f8, "Gyr", "e-folding time of the delayed-tau star-formation history"),
-    "dust2": Column(_f8, "", "optical depth of the diffuse dust at 5500 A"),
-    "dust_index": Column(_f8, "", "slope of the attenuation curve (FSPS dust_index); 0 for a curve without one"),
-    "log_zmet": Column(_f8, "dex", "metallicity of stars and gas [Z/Zsun] (FSPS logzsol and gas_logz)", "phys.abund.Z"),
-    "log_us": Column(_f8, "", "log10 of the ionisation parameter (FSPS gas_logu)"),
+    "dust2": _of("dust2"),
+    "dust_index": _of("dust_index", " (FSPS dust_index); 0 for a curve without one"),
+    "log_zmet": _of("log_zmet", " (FSPS logzsol and gas_logz)", "phys.abund.Z"),
+    "log_us": _of("log_us", " (FSPS gas_logu)"),
     "lya_escape": Column(_f8, "", "fraction of Lyman alpha that leaves the galaxy; null without gas"),
     # resulting
-    "log_sfr": Column(_f8, "dex(Msun/yr)", "star-formation rate at the age of the galaxy", "phys.SFR"),
-    "muv": Column(
-        _f8, "mag(AB)", "absolute magnitude, mean f_nu over rest-frame 1450-1550 A, with dust", "phys.magAbs;em.UV"
-    ),
+    "log_sfr": _of("log_sfr", " at the age of the galaxy", "phys.SFR"),
+    "muv": _of("muv", ", mean f_nu over rest-frame 1450-1550 A, with dust", "phys.magAbs;em.UV"),
     "muv_intrinsic": Column(_f8, "mag(AB)", "muv without dust", "phys.magAbs;em.UV"),
-    "beta": Column(_f8, "", "UV slope, 4.43 (F125W - F160W) - 2 of the galaxy placed at z = 7"),
-    "uv": Column(_f8, "mag(AB)", "rest-frame Bessell U - V"),
-    "vj": Column(_f8, "mag(AB)", "rest-frame Bessell V - 2MASS J"),
+    "beta": _of("beta", ", 4.43 (F125W - F160W) - 2 of the galaxy placed at z = 7"),
+    "uv": _of("uv"),
+    "vj": _of("vj"),
     "log_sfr_10": Column(_f4, "dex(Msun/yr)", "star-formation rate averaged over the last 10 Myr"),
     "log_sfr_100": Column(_f4, "dex(Msun/yr)", "star-formation rate averaged over the last 100 Myr"),
     "log_q_ion": Column(_f4, "dex(1/s)", "rate of ionising photons (below 912 A) of all stars, without dust"),
@@ -109,11 +115,14 @@ COLUMNS: dict[str, Column] = {
 }
 """Every named column; those of magnitudes and emission lines are made by `magnitude_column` and the like."""
 
+GALAXY = ("galaxy_id", "redshift", "log_mstar", "quiescent")
+GALAXY_OPTIONAL = (
+    "realisation", *(of_what(quantity) for quantity in GIVEN for of_what in (given_column, given_error_column)),
+)  # fmt: skip
+"""Columns of a shard of galaxies that the search and the catalogue read: those it has, and those it may have."""
+
 MORPHOLOGY = ("re_circ", "re_maj", "sersic_n", "axis_ratio", "position_angle")
 """Columns of sizes and shapes; those that the user's table has pass through."""
-
-GIVEN = ("log_sfr", "log_zmet", "log_us", "muv", "beta", "dust2", "age")
-"""Quantities that a user's table may give, in columns ``given_<name>`` and ``given_<name>_error`` (`given_column`)."""
 
 PREFIXES = ("mag_", "absmag_", "line_", "lineflux_", "ew_")
 """Prefixes of the columns that the configuration adds."""
@@ -121,16 +130,6 @@ PREFIXES = ("mag_", "absmag_", "line_", "lineflux_", "ew_")
 
 LYA_ESCAPE = "lya_escape"
 """Column of catalogues in which dust alone does not decide how much Lyman alpha leaves a galaxy."""
-
-
-def given_column(quantity: str) -> str:
-    """Return the name of the column with what the user's table gives of a quantity of `GIVEN`."""
-    return f"given_{quantity}"
-
-
-def given_error_column(quantity: str) -> str:
-    """Return the name of the column with the standard error of what the user's table gives."""
-    return f"given_{quantity}_error"
 
 
 def magnitude_column(filter_name: str) -> str:
@@ -257,8 +256,20 @@ class Flag:
     SFR_NOT_MET, ZMET_NOT_MET, US_NOT_MET, MUV_NOT_MET, BETA_NOT_MET, DUST_NOT_MET, AGE_NOT_MET = (
         64, 128, 256, 512, 1024, 2048, 4096,
     )  # fmt: skip
-    """No allowed model has the value given by the user's table: log_sfr, log_zmet, log_us, muv, beta, dust2, age."""
+    """No allowed model has the value given by the user's table, in the order of `mocksed.quantities.GIVEN`."""
 
+
+NOT_MET = dict(
+    zip(
+        GIVEN,
+        (
+            Flag.SFR_NOT_MET, Flag.ZMET_NOT_MET, Flag.US_NOT_MET, Flag.MUV_NOT_MET, Flag.BETA_NOT_MET,
+            Flag.DUST_NOT_MET, Flag.AGE_NOT_MET,
+        ),
+        strict=True,
+    )
+)  # fmt: skip
+"""The bit that says that the given value of a quantity is not met."""
 
 FLAG_DESCRIPTIONS = {
     Flag.AGE_CLIPPED: "age reduced to the limit set by the age of the universe",
@@ -267,13 +278,7 @@ FLAG_DESCRIPTIONS = {
     Flag.UVJ_OUTSIDE: "quiescent, with colours outside the UVJ box",
     Flag.FAR: "distance from the draw above 1",
     Flag.US_CLIPPED: "ionisation outside the SSP table",
-    Flag.SFR_NOT_MET: "given SFR not met",
-    Flag.ZMET_NOT_MET: "given metallicity not met",
-    Flag.US_NOT_MET: "given ionisation not met",
-    Flag.MUV_NOT_MET: "given M_UV not met",
-    Flag.BETA_NOT_MET: "given UV slope not met",
-    Flag.DUST_NOT_MET: "given attenuation not met",
-    Flag.AGE_NOT_MET: "given age not met",
+    **{bit: f"given {QUANTITIES[quantity].name} not met" for quantity, bit in NOT_MET.items()},
 }
 
 RESERVED = frozenset(COLUMNS) - {"galaxy_id", "redshift", "log_mstar", "quiescent", "ra", "dec", *MORPHOLOGY}

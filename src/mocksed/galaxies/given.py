@@ -25,7 +25,7 @@ class Spelling:
     Attributes
     ----------
     quantity : str
-        One of `mocksed.files.columns.GIVEN`.
+        One of `mocksed.quantities.GIVEN`.
     what : str
         What the values are, with their unit.
     limits : pair of float

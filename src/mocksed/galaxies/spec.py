@@ -134,7 +134,7 @@ class TableSpec:
         return {role: name for role, name in columns.items() if role not in unused}
 
     def given(self) -> dict[str, str]:
-        """Return the quantities that the table gives: name in `mocksed.files.columns.GIVEN` to key of ``columns``."""
+        """Return the quantities that the table gives: name in `mocksed.quantities.GIVEN` to key of ``columns``."""
         return {SPELLINGS[role].quantity: role for role in self.columns if role in SPELLINGS}
 
     @property

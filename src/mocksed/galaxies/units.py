@@ -9,6 +9,7 @@ import astropy.units as u
 
 from mocksed.galaxies.given import ERROR, SPELLINGS
 from mocksed.galaxies.spec import Conversion, TableSpec
+from mocksed.quantities import GIVEN, QUANTITIES
 
 _NONE = {"", "-", "--", "---", "none", "null", "unitless", "dimensionless", "n/a", "no unit"}
 _LOG = re.compile(r"(?:log10|log|lg|dex)\s*\((.*)\)|\[(.*)\]|(?:log10|log|lg)\s+(.*)", re.IGNORECASE)
@@ -17,21 +18,12 @@ _SUN = re.compile(r"\bM_?(?:sol|solar|odot|\\odot|\{\\odot\}|☉|⊙)(?![a-z])",
 _MAGNITUDES = {"abmag", "mag ab", "ab mag", "mag_ab", "mag(ab)", "ab"}
 
 _UNITS: dict[str, tuple[str, bool]] = {
-    "redshift": ("", False),
+    **{name: (QUANTITIES[name].linear_unit, QUANTITIES[name].is_log) for name in ("redshift", "uv", "vj", *GIVEN)},
     "scale_factor": ("", False),
     "ssfr": ("1/yr", True),
-    "uv": ("mag", False),
-    "vj": ("mag", False),
-    "log_sfr": ("Msun/yr", True),
     "sfr": ("Msun/yr", False),
-    "log_zmet": ("", True),
     "oh12": ("", True),
-    "log_us": ("", True),
-    "muv": ("mag", False),
-    "beta": ("", False),
-    "dust2": ("", False),
     "av": ("mag", False),
-    "age": ("Gyr", False),
 }
 """What the columns have to be, except for masses: the unit, and whether they are log10 of it."""
 

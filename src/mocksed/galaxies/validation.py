@@ -51,7 +51,7 @@ class Validation:
     n_rows, n_used, n_quiescent, n_no_star_formation : int
         Rows that were read; of these that can be used; of these that are quiescent, and that have an SFR of 0.
     n_given : dict of str to int
-        Those that can be used and have a value: quantity of `mocksed.files.columns.GIVEN` to number.
+        Those that can be used and have a value: quantity of `mocksed.quantities.GIVEN` to number.
     of_ids : list of str
         What is wrong with the identifiers as a whole.
 

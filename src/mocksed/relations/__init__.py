@@ -95,6 +95,21 @@ class Relations:
         """Yield the relations that there are."""
         return (own for of in fields(self) if (own := getattr(self, of.name)) is not None)
 
+    def of(self, quantity: str, quiescent: bool = False) -> Relation:
+        """Return the relation of a quantity of `mocksed.quantities.QUANTITIES`; SFRs have one for each class.
+
+        Raises
+        ------
+        UserError
+            If there is none for this quantity.
+
+        """
+        kind = "quiescent" if quiescent else "star_forming"
+        relation: Relation | None = getattr(self, f"log_sfr_{kind}" if quantity == "log_sfr" else quantity, None)
+        if relation is None:
+            raise UserError(f"the run has no relation of {quantity}")
+        return relation
+
     def scattered(self, scales: Mapping[str, float]) -> Relations:
         """Return the relations with other scales of their scatter, by quantity."""
         return replace(self, **{name: getattr(self, name).scattered(scale) for name, scale in scales.items()})

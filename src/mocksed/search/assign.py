@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mocksed.blocks import row_blocks
 from mocksed.files.columns import Flag
 from mocksed.rng import Stage, uniforms
 from mocksed.search import given
@@ -121,7 +122,7 @@ def assign(
     n = len(age_limit)
     parts = [
         _assign({name: values[rows] for name, values in galaxies.items()}, take, method, seed)
-        for rows in (slice(start, start + BLOCK) for start in range(0, max(n, 1), BLOCK))
+        for rows in row_blocks(0, max(n, 1), BLOCK)
     ]
     result: dict[str, NDArray] = {name: np.concatenate([part[name] for part in parts]) for name in FSPS}
     if "log_us" not in metric.scales and "prop_log_us" in galaxies:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-from mocksed.files.columns import GIVEN, Flag
+from mocksed.files.columns import given_column, given_error_column
+from mocksed.quantities import GIVEN
 from mocksed.rng import Stage, uniforms
 
 Array = NDArray[np.float64]
@@ -17,24 +18,10 @@ Mask = NDArray[np.bool_]
 MODES = ("exact", "error")
 """How what is given is asked for: as it is, or drawn within its error where it has one."""
 
-TOLERANCES = {
-    "log_sfr": 0.01, "log_zmet": 0.01, "log_us": 0.01, "muv": 0.02, "beta": 0.02, "dust2": 0.01, "age": 0.01,
-}  # fmt: skip
-"""How far what comes out may be from what is given without a flag: dex, mag, the slope, optical depth, Gyr."""
-
-FLAGS = {
-    "log_sfr": Flag.SFR_NOT_MET, "log_zmet": Flag.ZMET_NOT_MET, "log_us": Flag.US_NOT_MET, "muv": Flag.MUV_NOT_MET,
-    "beta": Flag.BETA_NOT_MET, "dust2": Flag.DUST_NOT_MET, "age": Flag.AGE_NOT_MET,
-}  # fmt: skip
-
-
-COLUMNS = tuple(f"given_{name}{end}" for name in GIVEN for end in ("", "_error"))
-"""Columns of galaxies that their table may give."""
-
 
 def columns(galaxies: Mapping[str, NDArray]) -> list[str]:
     """Return the quantities that galaxies have from their table."""
-    return [name for name in GIVEN if f"given_{name}" in galaxies]
+    return [name for name in GIVEN if given_column(name) in galaxies]
 
 
 def asked(galaxies: Mapping[str, NDArray], mode: str, seed: int) -> dict[str, Array]:
@@ -52,16 +39,16 @@ def asked(galaxies: Mapping[str, NDArray], mode: str, seed: int) -> dict[str, Ar
     Returns
     -------
     dict of ndarrays of shape (n, )
-        By the names of `mocksed.files.columns.GIVEN`, NaN where nothing is given; without those that no galaxy has.
+        By the names of `mocksed.quantities.GIVEN`, NaN where nothing is given; without those that no galaxy has.
 
     """
-    given = {name: np.array(galaxies[f"given_{name}"], float) for name in columns(galaxies)}
+    given = {name: np.array(galaxies[given_column(name)], float) for name in columns(galaxies)}
     if mode == "error" and given:
         random = uniforms(
             seed, Stage.GIVEN, galaxies["galaxy_id"], len(GIVEN), realisation=galaxies.get("realisation", 0)
         )
         for name, values in given.items():
-            error = np.nan_to_num(galaxies.get(f"given_{name}_error", 0.0))
+            error = np.nan_to_num(galaxies.get(given_error_column(name), 0.0))
             values += error * ndtri(random[:, GIVEN.index(name)])
     return given
 

@@ -12,7 +12,10 @@ from mocksed.relations import Relations, find
 
 Array = NDArray[np.float64]
 
-_RELATIONS = Relations()
+
+def _scatter(quantity: str, quiescent: bool) -> float:
+    return Relations().of(quantity, quiescent).scatter.scale
+
 
 _MADE_OF = {
     "log_ssfr": ("log_sfr", "log_mstar"),
@@ -68,15 +71,12 @@ METRICS: dict[str, dict[str, Metric]] = {
     "default": {
         "star_forming": Metric(
             {
-                "log_ssfr": _RELATIONS.log_sfr_star_forming.scatter.scale,
-                "log_zmet": _RELATIONS.log_zmet.scatter.scale,
-                "beta": _RELATIONS.beta.scatter.scale,
+                "log_ssfr": _scatter("log_sfr", False), "log_zmet": _scatter("log_zmet", False),
+                "beta": _scatter("beta", False),
             },
             payload=("muv_per_mass", "dust_index"),
         ),
-        "quiescent": Metric({
-            "log_ssfr": _RELATIONS.log_sfr_quiescent.scatter.scale, "log_zmet": _RELATIONS.log_zmet.scatter.scale,
-        }),
+        "quiescent": Metric({"log_ssfr": _scatter("log_sfr", True), "log_zmet": _scatter("log_zmet", True)}),
     },
     "drakos2021a": {
         "star_forming": Metric({

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mocksed.cosmology import AGE_MARGIN
-from mocksed.search.given import TOLERANCES, is_given, known
+from mocksed.quantities import QUANTITIES
+from mocksed.search.given import is_given, known
 from mocksed.search.parent import FSPS, SLOPES
 from mocksed.sps import TAU_RANGE
 from mocksed.sps.derived import DUST2_MAX
@@ -158,7 +159,7 @@ def _stretch(
     def off(rows: NDArray[np.intp], parameters: Mapping[str, Array]) -> Array:
         return engine.derived(*(parameters[name] for name in FSPS), nebular=nebular).muv - muv[rows]
 
-    rows = rows[np.abs(off(rows, {name: values[rows] for name, values in own.items()})) > TOLERANCES["muv"]]
+    rows = rows[np.abs(off(rows, {name: values[rows] for name, values in own.items()})) > QUANTITIES["muv"].tolerance]
     part = {name: values[rows] for name, values in own.items()}
     age, tau = part["age"], part["tau"]
     low, high = np.full(len(rows), -_LOG_STRETCH), np.full(len(rows), _LOG_STRETCH)
@@ -185,7 +186,7 @@ def _attenuate(
     low, high = np.array([0.0, slopes[0]])[:, None], np.array([DUST2_MAX, slopes[1]])[:, None]
     most = np.array(_MAX_STEP)[:, None]
     rows = np.arange(len(own["age"]))
-    tolerance = 0.25 * np.array([TOLERANCES["muv"], TOLERANCES["beta"]])[:, None]
+    tolerance = 0.25 * np.array([QUANTITIES["muv"].tolerance, QUANTITIES["beta"].tolerance])[:, None]
     weight = np.where(sure, 1.0, _KEPT) * np.isfinite(targets)
     if np.any(sure[1]):  # a slope that is bluer than without dust cannot be had: as little dust as M_UV allows
         bare = engine.derived(*({**own, "dust2": np.zeros(len(rows))}[name] for name in FSPS), nebular=nebular)

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from mocksed.blocks import row_blocks
 from mocksed.cosmology import age_max, t_univ
 from mocksed.progress import Progress
 from mocksed.rng import Stage, uniforms
@@ -77,8 +78,8 @@ def of_class(
     else:
         row, distance = np.empty((n, k), np.int64), np.empty((n, k))
     nearby = order(targets[:, 0])  # so that the targets of a block are near each other
-    for start in range(0, n, BLOCK):
-        rows = nearby[start : start + BLOCK].astype(np.int64)
+    for block in row_blocks(0, n, BLOCK):
+        rows = nearby[block].astype(np.int64)
         nearest = cloud.nearest(targets[rows], k, limit[rows])
         allowed[rows] = nearest.n_found[:, 0] > 0
         if search.method == "choose":

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mocksed import digest, jsontext
 from mocksed import relations as rel
+from mocksed.blocks import row_blocks
 from mocksed.cosmology import AGE_MARGIN, Cosmology, age_max, t_univ
 from mocksed.errors import UserError
 from mocksed.files import memory_map, provenance
@@ -121,7 +122,7 @@ def draw(
     """
     ((kind, value),) = distribution.items()
     low, high = (AGE_MARGIN, age_max(cosmo, drawn["redshift"])) if name == "age" else (-np.inf, np.inf)
-    of_class = relations.log_sfr_quiescent if quiescent else relations.log_sfr_star_forming
+    of_class = relations.of("log_sfr", quiescent)
     match kind, value:
         case "relation", _ if name == "log_us":
             mass, z = drawn["log_mstar"], drawn["redshift"]
@@ -259,8 +260,8 @@ def write(
     metadata = {**(about or {}), "recipe": recipe, "rows": [start, stop]}
     with memory_map.writing(path, COLUMNS, stop - start, metadata) as append:
         drawn = 0
-        for first in range(start, stop, BLOCK):
-            ids = np.arange(first, min(first + BLOCK, stop))
+        for block in row_blocks(start, stop, BLOCK):
+            ids = np.arange(block.start, block.stop)
             columns, attempts = points(ids, recipe, engine)
             append(columns)
             drawn += attempts

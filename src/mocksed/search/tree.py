@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from mocksed import atomic, digest, jsontext
+from mocksed.blocks import row_blocks
 from mocksed.errors import UserError
 from mocksed.files import storage
 from mocksed.progress import Progress
@@ -69,10 +70,9 @@ def write(
     n = stop - start
     points, age = np.empty((n, len(metric.scales)), np.float32), np.empty(n, np.float32)
     payload = np.empty((n, len(metric.payload)), np.float32)
-    for first in range(start, stop, _BLOCK):
-        last = min(first + _BLOCK, stop)
+    for block in row_blocks(0, n, _BLOCK):
+        first, last = start + block.start, start + block.stop
         rows = {name: catalogue.column(name, first, last).astype(np.float64) for name in metric.columns}
-        block = slice(first - start, last - start)
         points[block], payload[block] = metric.coordinates(rows), metric.carried(rows)
         age[block] = catalogue.column("age", first, last)
         if progress:
@@ -80,8 +80,8 @@ def write(
     order, crc = kdtree.order(points), 0
     with atomic.replacing(leaves) as temporary, open(temporary, "wb") as file:
         npy.write_array_header_1_0(file, _header(stop - start, metric))
-        for first in range(0, len(order), _LEAVES * LEAF):
-            some = kdtree.leaves(points, age, payload, order[first : first + _LEAVES * LEAF], start)
+        for block in row_blocks(0, len(order), _LEAVES * LEAF):
+            some = kdtree.leaves(points, age, payload, order[block], start)
             file.write(some.astype("<f4", copy=False).data)
             crc = zlib.crc32(some.astype("<f4", copy=False).data, crc)
     of_shard = {"rows": [start, stop], "metric": asdict(metric), "crc32": crc}

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from mocksed.compiled import njit, prange
 from mocksed.sps import filters, photometry
-from mocksed.sps.dust import V_BAND, Curve, transmission
+from mocksed.sps.curves import V_BAND
+from mocksed.sps.dust import Curve, transmission
 from mocksed.sps.model import LIMITS
 from mocksed.sps.nebular import NebularTables, add_continuum, add_lines, bracket, draw_lines, line_profiles
 from mocksed.sps.table import SSPTable

@@ -21,10 +21,11 @@ from numpy.typing import ArrayLike, NDArray
 from mocksed.errors import UserError
 from mocksed.sps import nebular as gas
 from mocksed.sps import photometry
+from mocksed.sps.curves import CURVES
 from mocksed.sps.derived import Derived, bands, from_fluxes
 from mocksed.sps.dust import curve
 from mocksed.sps.lines import lyman_alpha
-from mocksed.sps.model import DEFAULT_MODEL, DUST_TYPE, LIMITS, SFH, Model
+from mocksed.sps.model import DEFAULT_MODEL, LIMITS, SFH, Model
 from mocksed.sps.parameters import checked
 from mocksed.sps.table import LIGHT, ionising_photons
 
@@ -230,7 +231,7 @@ def composite(
 def model_options(model: Model) -> dict[str, object]:
     """Return FSPS's parameters for the options of a model."""
     named = {name: getattr(model, name) for name in _SAME_NAME if getattr(model, name) is not None}
-    return {**SFH[model.sfh], "dust_type": DUST_TYPE[model.dust_type], **named}
+    return {**SFH[model.sfh], "dust_type": CURVES[model.dust_type].fsps, **named}
 
 
 def oldest_age(sps: Any) -> float:

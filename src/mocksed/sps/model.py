@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from mocksed.errors import UserError, suggestion
+from mocksed.sps.curves import CURVES
 
 SFH: dict[str, dict[str, float]] = {
     "delayed_tau": {"sfh": 4, "const": 0.0},
@@ -14,12 +15,6 @@ SFH: dict[str, dict[str, float]] = {
     "constant": {"sfh": 1, "const": 1.0},
 }
 """Star-formation histories, and FSPS's parameters for them."""
-
-DUST_TYPE = {"power_law": 0, "cardelli": 1, "calzetti": 2, "kriek_conroy": 4, "smc": 5, "reddy": 6}
-"""Attenuation curves, and FSPS's numbers of them."""
-
-SLOPED = ("power_law", "kriek_conroy")
-"""Attenuation curves that have a slope, ``dust_index``."""
 
 LIMITS = {
     "line_attenuation": (0.0, 10.0),
@@ -43,9 +38,9 @@ class Model:
         Star-formation history: "delayed_tau" (t exp(-t/tau), FSPS's ``sfh=4``), "tau" (exp(-t/tau), ``sfh=1``) or
         "constant" (``sfh=1, const=1``).
     dust_type : str
-        Attenuation curve of the diffuse dust, one of `mocksed.sps.dust.CURVES`.
+        Attenuation curve of the diffuse dust, one of `mocksed.sps.curves.CURVES`.
     dust_index : float, optional
-        Slope of the curves `SLOPED`, one for all galaxies; None where each galaxy has its own.
+        Slope, of curves that have it, for all galaxies; None where each galaxy has its own.
     mwr, uvb : float
         R_V and strength of the 2175 A bump of the curve "cardelli".
     line_attenuation : float
@@ -74,7 +69,7 @@ class Model:
     duste_gamma: float = 0.01
 
     def __post_init__(self) -> None:
-        choices: dict[str, Collection[str]] = {"sfh": SFH, "dust_type": DUST_TYPE}
+        choices: dict[str, Collection[str]] = {"sfh": SFH, "dust_type": CURVES}
         for name, known in choices.items():
             value = getattr(self, name)
             if value not in known:
@@ -88,7 +83,7 @@ class Model:
     @property
     def slope_is_free(self) -> bool:
         """Whether the slope of the attenuation curve is a parameter of each galaxy."""
-        return self.dust_type in SLOPED and self.dust_index is None
+        return CURVES[self.dust_type].has_slope and self.dust_index is None
 
     @property
     def lines_are_apart(self) -> bool:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
@@ -24,7 +23,6 @@ from mocksed.cosmology import Cosmology
 from mocksed.errors import UserError, suggestion
 from mocksed.files import provenance
 from mocksed.files.columns import COLUMNS
-from mocksed.files.storage import parquet_writer, to_table
 from mocksed.progress import Progress, log
 from mocksed.sps import igm, photometry
 from mocksed.sps.filters import unreachable
@@ -329,15 +327,8 @@ def write(
         Told of the galaxies that are done.
 
     """
-
-    def block_table(rows: slice, values: NDArray[np.float32]) -> pa.Table:
-        of_rows = {name: column[rows] for name, column in realisations.keys(columns).items()}
-        return to_table(of_rows | {observed["unit"]: values}, metadata)
-
-    empty = block_table(slice(0, 0), np.empty((0, len(instrument.wavelength)), np.float32))
-    with replacing(path) as temporary, parquet_writer(temporary, empty.schema) as writer:
-        for rows, values in of_columns(columns, made, observed, instrument, progress):
-            writer.write_table(block_table(rows, values))
+    blocks = of_columns(columns, made, observed, instrument, progress)
+    spectra.write_blocks(path, columns, observed["unit"], len(instrument.wavelength), blocks, metadata)
 
 
 def of_run(

@@ -22,6 +22,7 @@ from mocksed.files.columns import (
     magnitude_column,
     rest_frame_column,
 )
+from mocksed.quantities import QUANTITIES
 from mocksed.sky import laws
 from mocksed.sky.observed import Observed, quiescent_share
 from mocksed.sps.table import LSUN
@@ -534,7 +535,7 @@ def equivalent_width(mock: Mock, tables: Tables) -> list[Panel]:
     for name, label, lines, by, (low, high), edges in EQUIVALENT_WIDTHS:
         chosen = mock.star_forming
         chosen = chosen.where((chosen[by] >= low) & (chosen[by] < high))
-        title = f"{label}, {low:g} < {style.SYMBOLS[by]} < {high:g}"
+        title = f"{label}, {low:g} < {QUANTITIES[by].symbol} < {high:g}"
         with np.errstate(divide="ignore", invalid="ignore"):
             values = np.log10(sum(chosen[equivalent_width_column(line)] for line in lines))
         references = []
@@ -579,7 +580,7 @@ OBSERVABLES: dict[str, Observable] = {
         optional=_COUNTED, counts=True,
     ),
     "a_uv": Observable(
-        "Attenuation of star-forming galaxies", _MASS, r"$A_\mathrm{UV}$ [mag]", "mag", ("muv", "muv_intrinsic"), a_uv
+        "Attenuation of star-forming galaxies", _MASS, style.LABELS["a_uv"], "mag", ("muv", "muv_intrinsic"), a_uv
     ),
     "v_j": Observable("V-J of star-forming galaxies", _MASS, style.LABELS["vj"], "mag", ("vj",), v_j),
     "dusty_share": Observable(

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from astropy.io import fits
 
+from mocksed.blocks import row_blocks
 from mocksed.errors import UserError
 from mocksed.galaxies.readers.arrays import array_table, or_null, to_arrow, unusable
 from mocksed.galaxies.readers.interface import Table, stated
@@ -39,8 +40,8 @@ def open_fits(path: Path, dataset: str | int | None) -> Iterator[Table]:
             column_of = _fits_column
 
         def read(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
-            for start in range(0, len(hdu.data), chunk_rows):
-                rows = hdu.data[start : start + chunk_rows]
+            for block in row_blocks(0, len(hdu.data), chunk_rows):
+                rows = hdu.data[block]
                 yield pa.table({name: column_of(rows, hdu.columns[name]) for name in columns})
 
         units = stated(dict(zip(hdu.columns.names, hdu.columns.units, strict=True)))

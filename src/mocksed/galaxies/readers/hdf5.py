@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from mocksed import hdf5
+from mocksed.blocks import row_blocks
 from mocksed.errors import UserError
 from mocksed.galaxies.readers.arrays import array_table, to_arrow, unusable
 from mocksed.galaxies.readers.interface import READ_ERRORS, Table, astropy_units, stated
@@ -67,8 +68,7 @@ def _group(path: Path, group: h5py.Group) -> Table:
     }
 
     def read(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
-        for start in range(0, n_rows, chunk_rows):
-            rows = slice(start, start + chunk_rows)
+        for rows in row_blocks(0, n_rows, chunk_rows):
             yield pa.table({name: _column(datasets[name], rows) for name in columns})
 
     whole = {name: datasets[name] for name, length in lengths.items() if length == n_rows}
@@ -110,8 +110,8 @@ def _compound(path: Path, dataset: h5py.Dataset) -> Table:
     kinds = {name: "" if name in text else unusable(samples[name]) for name in names}
 
     def read(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
-        for start in range(0, len(dataset), chunk_rows):
-            rows = dataset.fields(list(columns))[start : start + chunk_rows]
+        for block in row_blocks(0, len(dataset), chunk_rows):
+            rows = dataset.fields(list(columns))[block]
             yield pa.table({name: to_arrow(rows[name]) for name in columns})
 
     described = dataset.parent.get(f"{Path(dataset.name).name}{_ASTROPY_META}")

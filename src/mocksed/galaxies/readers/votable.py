@@ -12,6 +12,7 @@ import pyarrow as pa
 from astropy.io import votable
 from astropy.table import Column
 
+from mocksed.blocks import row_blocks
 from mocksed.errors import UserError
 from mocksed.galaxies.readers import text
 from mocksed.galaxies.readers.arrays import array_table, or_null, to_arrow, unusable
@@ -37,8 +38,8 @@ def open_votable(path: Path, dataset: str | int | None) -> Iterator[Table]:
     kinds |= {name: "" for name in strings if samples[name].ndim == 1}
 
     def read(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
-        for start in range(0, len(rows), chunk_rows):
-            chunk = rows[start : start + chunk_rows]
+        for block in row_blocks(0, len(rows), chunk_rows):
+            chunk = rows[block]
             yield pa.table({name: _column(chunk[name]) for name in columns})
 
     yield array_table(rows.colnames, kinds, samples, read, len(rows), units_of(fields))

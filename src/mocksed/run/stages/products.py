@@ -9,13 +9,13 @@ from typing import Any
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mocksed import catalog, morphology, realisations, spectra
+from mocksed import catalog, morphology, spectra
 from mocksed.cosmology import Cosmology
 from mocksed.files import provenance, storage
-from mocksed.files.columns import MORPHOLOGY
-from mocksed.progress import progress
+from mocksed.files.columns import GALAXY, GALAXY_OPTIONAL, MORPHOLOGY
+from mocksed.progress import Progress, progress
 from mocksed.run.work import Params, Report, Shard, Share, alone
-from mocksed.search import KINDS, given
+from mocksed.search import KINDS
 from mocksed.search.metric import metric_of
 from mocksed.sps import filters, from_config, lines
 from mocksed.sps.engine import Engine
@@ -46,7 +46,7 @@ def make_catalog(params: Params, galaxies: str, assigned: str, output: str) -> N
     curves = photometry["filter_files"], photometry["filter_units"]
     apparent, rest_frame = (filters.select(photometry[key], *curves) for key in ("filters", "rest_frame"))
 
-    columns = _columns(table, ("galaxy_id", realisations.COLUMN, "redshift", "log_mstar", "quiescent", *given.COLUMNS))
+    columns = _columns(table, (*GALAXY, *GALAXY_OPTIONAL))
     columns |= catalog.build(
         columns,
         storage.to_arrays(storage.read_table(assigned)),
@@ -104,6 +104,9 @@ class Spectra:
 
     """
 
+    what = "spectra"
+    """What the progress report calls them."""
+
     def __init__(self, params: Params, shards: Sequence[Shard], share: Share = alone) -> None:
         self._engine: Engine | ReferenceEngine | None = None
         self._sps: Mapping[str, Any] = {}
@@ -131,11 +134,14 @@ class Spectra:
     def make(self, shard: Shard, report: Report = progress) -> None:
         """Compute the spectra."""
         self._check(shard)
-        columns = storage.read_arrays(shard["catalog"], spectra.NEEDED, optional=spectra.OPTIONAL)
+        columns = storage.read_arrays(shard["catalog"], observed.NEEDED, optional=spectra.OPTIONAL)
         made = spectra.setup_of(shard["catalog"], engine_of=self._engine_of)
-        with report(len(columns["galaxy_id"]), "galaxies", f"spectra {Path(shard['output']).stem}") as bar:
-            about = made.about | provenance.of_shard(*shard["shard"])
-            spectra.write(shard["output"], columns, made.engine, made.limits, about, bar)
+        with report(len(columns["galaxy_id"]), "galaxies", f"{self.what} {Path(shard['output']).stem}") as bar:
+            self._write(shard, columns, made, bar)
+
+    def _write(self, shard: Shard, columns: Mapping[str, NDArray], made: spectra.Setup, bar: Progress) -> None:
+        about = made.about | provenance.of_shard(*shard["shard"])
+        spectra.write(shard["output"], columns, made.engine, made.limits, about, bar)
 
 
 class Observed(Spectra):
@@ -150,16 +156,13 @@ class Observed(Spectra):
 
     """
 
+    what = "observed"
+
     def __init__(self, params: Params, shards: Sequence[Shard], share: Share = alone) -> None:
         super().__init__(params, shards, share)
         self._instrument = instruments.from_config(params["observed"])
 
-    def make(self, shard: Shard, report: Report = progress) -> None:
-        """Compute the spectra."""
-        self._check(shard)
-        columns = storage.read_arrays(shard["catalog"], observed.NEEDED, optional=spectra.OPTIONAL)
-        made = spectra.setup_of(shard["catalog"], engine_of=self._engine_of)
+    def _write(self, shard: Shard, columns: Mapping[str, NDArray], made: spectra.Setup, bar: Progress) -> None:
         about = observed.about(self._params["observed"], self._instrument, made.engine, columns["redshift"])
         about = made.about | about | provenance.of_shard(*shard["shard"])
-        with report(len(columns["galaxy_id"]), "galaxies", f"observed {Path(shard['output']).stem}") as bar:
-            observed.write(shard["output"], columns, made, self._params["observed"], self._instrument, about, bar)
+        observed.write(shard["output"], columns, made, self._params["observed"], self._instrument, about, bar)

@@ -14,6 +14,7 @@ from mocksed import realisations
 from mocksed.cosmology import Cosmology, age_max
 from mocksed.errors import UserError
 from mocksed.files import provenance, staging, storage
+from mocksed.files.columns import GALAXY, GALAXY_OPTIONAL
 from mocksed.progress import progress
 from mocksed.relations import BEHIND_BALANCE, Relations, used
 from mocksed.run.work import Params, Report, Shard, Share, alone
@@ -162,7 +163,7 @@ class Neighbours:
         """Search."""
         about, of_shard = self._params["about"], provenance.of_shard(*shard["shard"])
         provenance.check(shard["galaxies"], provenance.expected_of_galaxies(about, shard["shard"]))
-        galaxies = _galaxies(shard["galaxies"])
+        galaxies = storage.read_arrays(shard["galaxies"], GALAXY, GALAXY_OPTIONAL)
         with report(len(galaxies["galaxy_id"]), "galaxies", f"neighbours {Path(shard['output']).stem}") as bar:
             found = {
                 kind: neighbours.of_class(own, self._trees.clouds[kind], self._search, self._balance, bar)
@@ -170,12 +171,6 @@ class Neighbours:
             }
         columns = realisations.keys(galaxies) | _together(galaxies["quiescent"], found)
         storage.write_table(shard["output"], columns, self._sources | about | of_shard)
-
-
-def _galaxies(path: str) -> dict[str, NDArray]:
-    """Return what is known of a shard of galaxies."""
-    wanted = ["galaxy_id", "redshift", "log_mstar", "quiescent"]
-    return storage.read_arrays(path, wanted, optional=[realisations.COLUMN, *given.COLUMNS])
 
 
 def _of_classes(columns: Mapping[str, NDArray]) -> dict[str, dict[str, NDArray]]:
@@ -217,7 +212,7 @@ def assign_shard(params: Params, files: Mapping[str, Any], shard: Sequence[int],
     about = params["about"]
     provenance.check(files["galaxies"], provenance.expected_of_galaxies(about, shard))
     provenance.check(files["neighbours"], provenance.expected_of_search(about, params["sps"], shard))
-    galaxies = _galaxies(files["galaxies"])
+    galaxies = storage.read_arrays(files["galaxies"], GALAXY, GALAXY_OPTIONAL)
     found = storage.to_arrays(storage.read_table(files["neighbours"]))
     if any(not np.array_equal(found.get(name, []), values) for name, values in realisations.keys(galaxies).items()):
         raise UserError(f"{files['neighbours']} is of other galaxies. Remove it and run again: it will be made again.")
