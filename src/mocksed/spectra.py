@@ -253,9 +253,9 @@ def write(
 
     """
     kept = window(engine.wavelength, limits)
-    about = dict(metadata) | {"wavelength": [float(x) for x in engine.wavelength[kept]]}
+    wavelength = [float(x) for x in engine.wavelength[kept]]
     blocks = ((rows, flux[:, kept]) for rows, flux in catalog.spectra(columns, engine, progress))
-    write_blocks(path, columns, "spectrum", len(about["wavelength"]), blocks, about)
+    write_blocks(path, columns, "spectrum", len(wavelength), blocks, dict(metadata) | {"wavelength": wavelength})
 
 
 def write_blocks(

@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.faults.test_kills import TARGETS
@@ -27,6 +28,9 @@ KINDS = {
 
 FEW = ("assign",)
 
+READ = {"catalog": "age"}
+"""A column in which the bit is, where the stages that follow do not read all of a file: the others stay unread."""
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "damaged" in metafunc.fixturenames:
@@ -35,17 +39,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def damaged(request: pytest.FixtureRequest, tiny: Workflow, tmp_path: Path) -> tuple[Workflow, str]:
-    """Return a copy of a finished run, and the file of it that is to be damaged."""
+def damaged(request: pytest.FixtureRequest, tiny: Workflow, tmp_path: Path) -> tuple[Workflow, str, str | None]:
+    """Return a copy of a finished run, the file of it that is to be damaged, and in which column."""
     run = Workflow(tiny.root, tmp_path / "run")
     shutil.copytree(tiny.folder, run.folder, dirs_exist_ok=True)
-    return run, f"results/tiny/{KINDS[request.param]}"
+    return run, f"results/tiny/{KINDS[request.param]}", READ.get(request.param)
 
 
-def flip(path: Path) -> None:
-    """Change a bit in the middle of a file."""
+def flip(path: Path, column: str | None) -> None:
+    """Change a bit in the middle of a file, or of a column of a Parquet file."""
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
+    middle = len(content) // 2
+    if column:
+        group = pq.read_metadata(path).row_group(0)
+        chunks = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
+        middle = chunks[column].data_page_offset + chunks[column].total_compressed_size // 2
+    content[middle] ^= 1
     path.write_bytes(content)
 
 
@@ -53,9 +62,9 @@ def as_before(run: Workflow, tiny: Workflow, path: str) -> bool:
     return all((run.folder / p).read_bytes() == (tiny.folder / p).read_bytes() for p in (path, *TARGETS))
 
 
-def test_a_file_between_stages(damaged: tuple[Workflow, str], tiny: Workflow) -> None:
-    run, path = damaged
-    flip(run.folder / path)
+def test_a_file_between_stages(damaged: tuple[Workflow, str, str | None], tiny: Workflow) -> None:
+    run, path, column = damaged
+    flip(run.folder / path, column)
     done = run.run(path, *TARGETS)
     said = done.stdout + done.stderr
     assert "Traceback" not in said
