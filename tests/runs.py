@@ -39,6 +39,9 @@ def targets(stages: Iterable[str], shards: Iterable[int] = (0, 1)) -> list[str]:
 class Workflow:
     """Runs of the repository's Snakefile in a folder, with a configuration made from the tiny one."""
 
+    options = ("--notemp",)
+    """Tests look at what a run would delete after its use."""
+
     def __init__(self, root: Path, folder: Path, **changes: object) -> None:
         self.root, self.folder = root, folder
         self.config = yaml.safe_load((root / "config/test/tiny.yaml").read_text())
@@ -66,7 +69,7 @@ class Workflow:
         return [
             *(sys.executable, "-m", "snakemake", "--snakefile", str(self.root / "Snakefile")),
             *("--directory", str(self.folder), "--configfile", str(self.folder / "config.yaml")),
-            *("--cores", str(cores), *arguments),
+            *("--cores", str(cores), *self.options, *arguments),
         ]
 
     def run(self, *arguments: str, cores: int = 2, **options: object) -> subprocess.CompletedProcess:

@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -207,8 +206,12 @@ def test_damaged_missing_and_wrong_files_are_named(tmp_path):
         storage.read_table(tmp_path / "no.parquet")
 
 
-@pytest.mark.parametrize("where", [None, pc.field("galaxy_id") >= 0])
-def test_a_changed_byte_is_noticed(tmp_path, where):
+def all_rows(path):
+    return storage.find_rows(path, "galaxy_id", np.arange(5000), ["galaxy_id", "age"])
+
+
+@pytest.mark.parametrize("read", [storage.read_table, all_rows])
+def test_a_changed_byte_is_noticed(tmp_path, read):
     """Never another number instead of the one that was written; some bytes, as of statistics, are not used."""
     path = tmp_path / "a.parquet"
     numbers = np.random.default_rng(0).normal(size=5000)
@@ -217,7 +220,7 @@ def test_a_changed_byte_is_noticed(tmp_path, where):
     for at in range(4, len(content), 1009):
         path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
         try:
-            assert storage.read_table(path, where=where).equals(written)
+            assert read(path).equals(written)
         except UserError:
             noticed += 1
     assert noticed > 50
@@ -234,25 +237,40 @@ def test_a_changed_word_of_what_a_file_says_of_itself_is_noticed(tmp_path):
             read(path)
 
 
-def test_rows_are_read_by_condition(tmp_path):
+@pytest.mark.parametrize("statistics", [True, False])
+def test_rows_are_found_by_their_key(tmp_path, monkeypatch, statistics):
+    """In the order of the file, also of one whose writer keeps no statistics."""
     path = tmp_path / "a.parquet"
-    storage.write_table(path, {"galaxy_id": np.arange(10) * 7, "age": np.arange(10.0), "tau": np.ones(10)})
-    found = storage.read_table(path, ["age"], pc.field("galaxy_id").isin([63, 14]))
-    assert found.to_pydict() == {"age": [2.0, 9.0]}
-
-
-def test_row_groups_that_cannot_match_are_not_read(tmp_path, monkeypatch):
-    """What is there is not even looked at: damage in them goes unnoticed."""
-    path = tmp_path / "a.parquet"
+    ids = np.random.default_rng(0).permutation(1000) * 7
     monkeypatch.setattr(storage, "ROW_GROUP", 100)
-    storage.write_table(path, {"galaxy_id": np.arange(500), "age": np.random.default_rng(0).random(500)})
-    column = pq.ParquetFile(path).metadata.row_group(1).column(1)
+    monkeypatch.setattr(storage, "PARQUET", storage.PARQUET | {"write_statistics": statistics})
+    storage.write_table(path, {"age": ids * 2.0, "pair": np.stack([ids, ids + 1], axis=1), "galaxy_id": ids})
+    wanted = np.array([-1, 14, 15, 63, 6993])
+    expected = [i for i in ids.tolist() if i in (14, 63, 6993)]
+    found = storage.find_rows(path, "galaxy_id", wanted, ["pair", "age"])
+    assert found.to_pydict() == {"pair": [[i, i + 1] for i in expected], "age": [2.0 * i for i in expected]}
+    assert len(storage.find_rows(path, "galaxy_id", wanted[:1], ["age"])) == 0
+    with pytest.raises(UserError, match="has no column 'tau'"):
+        storage.find_rows(path, "galaxy_id", wanted, ["tau"])
+
+
+@pytest.mark.parametrize(("sorted_", "key", "unread"), [(True, "galaxy_id", 150), (False, "age", 9)])
+def test_what_cannot_match_is_not_read(tmp_path, monkeypatch, sorted_, key, unread):
+    """Damage there goes unnoticed: in other row groups, and where ids are in no order in what goes with their ids."""
+    path, ids = tmp_path / "a.parquet", np.arange(500)
+    if not sorted_:
+        ids = ids.reshape(100, 5).T.reshape(-1)  # 0, 5, 10, ... in the first row group, 1, 6, 11, ... in the second
+    monkeypatch.setattr(storage, "ROW_GROUP", 100)
+    storage.write_table(path, {"galaxy_id": ids, "age": np.random.default_rng(0).random(500)})
+    file = pq.ParquetFile(path)
+    group = 1 if sorted_ else int(np.flatnonzero(ids == unread)[0]) // 100
+    column = file.metadata.row_group(group).column(["galaxy_id", "age"].index(key))
     content = bytearray(path.read_bytes())
     content[column.dictionary_page_offset + column.total_compressed_size // 2] ^= 1
     path.write_bytes(content)
-    assert len(storage.read_table(path, ["age"], pc.field("galaxy_id").isin([3, 450]))) == 2
-    with pytest.raises(UserError):
-        storage.read_table(path, ["age"], pc.field("galaxy_id").isin([3, 150]))
+    assert len(storage.find_rows(path, "galaxy_id", np.array([5, 450]), ["age"])) == 2
+    with pytest.raises(UserError, match="cannot read"):
+        storage.find_rows(path, "galaxy_id", np.array([5, unread]), ["age"])
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

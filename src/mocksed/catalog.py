@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mocksed import realisations
@@ -408,7 +406,10 @@ def ionising(columns: Mapping[str, NDArray], *, engine: Engine | ReferenceEngine
 def find(
     paths: Sequence[Path], galaxy_id: NDArray[np.int64], names: Sequence[str], realisation: int | None = None
 ) -> dict[str, NDArray]:
-    """Return columns of some galaxies of a catalogue, reading only what is needed.
+    """Return columns of some galaxies of a catalogue, reading only what is needed (see `storage.find_rows`).
+
+    That is the footers of all shards and, where identifiers rise as those of a light cone do, the row groups that the
+    galaxies are in; where they are in no order, the identifiers of all row groups, too.
 
     Parameters
     ----------
@@ -434,17 +435,18 @@ def find(
 
     """
     wanted = np.unique(galaxy_id)
-    among = pc.field("galaxy_id").isin(pa.array(wanted))
     made = storage.metadata(paths[0]).get("realisations", [0])
     if realisation is not None and realisation not in made:
         listed = ", ".join(map(str, made[:_N_LISTED])) + (", ..." if len(made) > _N_LISTED else "")
         raise UserError(f"{paths[0].parent} has no realisation {realisation}; it has {listed}.")
     if realisations.column_needed(made):
-        among &= pc.field(realisations.COLUMN) == (made[0] if realisation is None else realisation)
         names = [*names, realisations.COLUMN]
     found: dict[str, list[NDArray]] = {name: [] for name in ("shard", "galaxy_id", *names)}
     for shard, path in enumerate(paths):
-        rows = storage.to_arrays(storage.read_table(path, list(dict.fromkeys(["galaxy_id", *names])), among))
+        rows = storage.to_arrays(storage.find_rows(path, "galaxy_id", wanted, list(found)[1:]))
+        if realisations.COLUMN in rows:
+            chosen = rows[realisations.COLUMN] == (made[0] if realisation is None else realisation)
+            rows = {name: values[chosen] for name, values in rows.items()}
         rows["shard"] = np.full(len(rows["galaxy_id"]), shard)
         for name, parts in found.items():
             parts.append(rows[name])

@@ -10,10 +10,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.faults.test_kills import TARGETS
-from tests.runs import Workflow
+from tests.runs import BEFORE, Workflow, targets
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
+
+TARGETS = targets((*BEFORE, "spectra"))
 
 KINDS = {
     "parent": "parent/star_forming/0000.h5",

@@ -7,7 +7,7 @@ rule assign:
         quiescent=parents_of("quiescent"),
         ssp_table=SSP_TABLE if GIVEN["quantities"] else [],
     output:
-        f"{R}/assign/{{shard}}.parquet",
+        temp(f"{R}/assign/{{shard}}.parquet"),
     log:
         f"{LOGS}/assign/{{shard}}.log",
     benchmark:

@@ -59,6 +59,9 @@ rule balance:
 BALANCE = rules.balance.output if cfg["assignment"]["method"] == "choose" else []
 SHARDS = {"shard": GALAXY_SHARDS}
 
+# Where one job makes all of them, another catalogue of one shard should not need another search of all.
+NEIGHBOURS = of_job(f"{R}/neighbours/{{shard}}.parquet", SHARDS)
+
 
 rule neighbours:
     input:
@@ -67,7 +70,7 @@ rule neighbours:
         balance=BALANCE,
         relations=tables_of(RELATIONS),
     output:
-        of_job(f"{R}/neighbours/{{shard}}.parquet", SHARDS),
+        temp(NEIGHBOURS) if RANKS == 1 else NEIGHBOURS,
     log:
         f"{LOGS}/neighbours/{name_of_job('{shard}')}.log",
     benchmark:

@@ -16,7 +16,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -170,12 +169,7 @@ def open_table(path: Path | str) -> Iterator[pq.ParquetFile]:
         raise _unreadable(path, error) from error
 
 
-def read_table(
-    path: Path | str,
-    columns: Sequence[str] | None = None,
-    where: pc.Expression | None = None,
-    optional: Sequence[str] = (),
-) -> pa.Table:
+def read_table(path: Path | str, columns: Sequence[str] | None = None, optional: Sequence[str] = ()) -> pa.Table:
     """Read a Parquet file that the pipeline wrote.
 
     Parameters
@@ -184,8 +178,6 @@ def read_table(
         The file.
     columns : sequence of str, optional
         What to read, by default all.
-    where : pyarrow.compute.Expression, optional
-        Condition on the rows; row groups whose statistics rule it out are not read.
     optional : sequence of str
         Further columns to read where they are there.
 
@@ -200,10 +192,45 @@ def read_table(
         if columns is not None:
             check_columns(path, file, columns)
             wanted = [*columns, *(name for name in optional if name in file.schema_arrow.names)]
-        if where is None:
-            return file.read(wanted)
-        # imports pandas
-        return pq.read_table(os.path.abspath(path), columns=wanted, filters=where, page_checksum_verification=True)
+        return file.read(wanted)
+
+
+def find_rows(path: Path | str, key: str, wanted: NDArray, columns: Sequence[str]) -> pa.Table:
+    """Return the rows of a Parquet file whose key is among some values, in the order of the file.
+
+    Of a row group whose statistics rule them out nothing is read, and of one that has none of them the keys alone.
+
+    Parameters
+    ----------
+    path : path
+        A file that the pipeline wrote.
+    key : str
+        Column of integers.
+    wanted : ndarray of shape (n, )
+        Sorted values.
+    columns : sequence of str
+        What to read.
+
+    Raises
+    ------
+    UserError
+        As for `read_table`.
+
+    """
+    with open_table(path) as file:
+        check_columns(path, file, [key, *columns])
+        leaf = file.schema.names.index(key)
+        found = [file.schema_arrow.empty_table().select(columns)]
+        for group in range(file.num_row_groups):
+            limits = file.metadata.row_group(group).column(leaf).statistics
+            if limits is not None and limits.has_min_max:
+                first, last = np.searchsorted(wanted, limits.min), np.searchsorted(wanted, limits.max, side="right")
+                if first == last:
+                    continue
+            rows = np.flatnonzero(np.isin(to_arrays(file.read_row_group(group, [key]))[key], wanted))
+            if len(rows):
+                found.append(file.read_row_group(group, columns).select(columns).take(rows))
+        return pa.concat_tables(found)
 
 
 def check_columns(path: Path | str, file: pq.ParquetFile, columns: Sequence[str]) -> None:
