@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mocksed import catalog
+from mocksed import light
 from mocksed.cosmology import Cosmology, age_max
 from mocksed.run import configuration
 from mocksed.search.parent import FSPS
@@ -52,7 +52,7 @@ def default_filters() -> tuple[str, ...]:
 
 def spectra(engine: Engine, columns: Columns) -> None:
     """Compute spectra in the blocks of the pipeline, and keep none."""
-    for _ in catalog.spectra(columns, engine):
+    for _ in light.spectra(columns, engine):
         pass
 
 
@@ -64,7 +64,7 @@ def derived(engine: Engine, columns: Columns) -> None:
 def magnitudes(engine: Engine, columns: Columns, names: Sequence[str] = NIRCAM) -> None:
     """Compute apparent magnitudes behind the intergalactic medium."""
     bands = [filters.load(name) for name in names]
-    catalog.magnitudes(columns, bands, engine=engine, cosmo=Cosmology(), igm_model="madau1995")
+    light.magnitudes(columns, bands, engine=engine, cosmo=Cosmology(), igm_model="madau1995")
 
 
 WORK: dict[str, Callable[[Engine, Columns], None]] = {

@@ -6,8 +6,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mocksed import catalog
+from mocksed.cosmology import Cosmology, age_max
 from mocksed.files import storage
-from mocksed.files.columns import column
+from mocksed.files.columns import Flag, column
+from mocksed.search.metric import METRICS
+from mocksed.uvj import WILLIAMS2009
+
+_COSMO = Cosmology()
+PROPOSED = ("log_sfr", "log_zmet", "log_us", "muv", "beta")
+_OF_QUIESCENT = ("log_sfr", "log_zmet")  # asked of them
 
 ABOUT = {"run": "demo", "seed": 42, "cosmology": {"H0": 67.66, "Om0": 0.3111}, "small": 1e-5}
 
@@ -97,3 +105,41 @@ def models(engine, rng, quiescent, age, redshift=None):
     }
     own["mass_fraction"] = engine.derived(own["age"], own["tau"], own["log_zmet"], -3.0, 0.0, -0.2, nebular=False)[0]
     return own
+
+
+def galaxies(n: int = 60, quiescent: float = 0.4) -> dict[str, NDArray]:
+    """Return galaxies as a table of a user or a light cone has them."""
+    rng = np.random.default_rng(8)
+    return {
+        "galaxy_id": rng.permutation(n) + 1000,
+        "redshift": rng.uniform(0.05, 9.0, n),
+        "log_mstar": rng.uniform(8.0, 11.5, n),
+        "quiescent": rng.random(n) < quiescent,
+    }
+
+
+def assigned(own: Mapping[str, NDArray]) -> dict[str, NDArray]:
+    """Return what could have been assigned to the galaxies of each class."""
+    rng = np.random.default_rng(9)
+    n = len(own["redshift"])
+    limit = age_max(_COSMO, own["redshift"])
+    everything = {
+        "age": limit * rng.uniform(0.1, 1.0, n),
+        "tau": 10.0 ** rng.uniform(-1, 2, n),
+        "dust2": rng.uniform(0.0, 1.0, n),
+        "dust_index": rng.uniform(-0.7, 0.4, n),
+        "log_zmet": rng.uniform(-1.9, 0.19, n),
+        "log_us": np.where(own["quiescent"], np.nan, rng.uniform(-4.0, -1.0, n)),
+        "flags": np.full(n, Flag.AGE_CLIPPED, np.int32),
+    }
+    for name in PROPOSED:
+        values = rng.normal(size=n) - 1.0
+        everything[f"prop_{name}"] = values if name in _OF_QUIESCENT else np.where(own["quiescent"], np.nan, values)
+    return everything
+
+
+def build(own: dict[str, NDArray], engine, given: Mapping[str, NDArray] | None = None) -> dict[str, NDArray]:
+    """Return galaxies with the columns of the catalogue."""
+    return own | catalog.build(
+        own, given or assigned(own), engine=engine, metrics=METRICS["default"], cosmo=_COSMO, uvj_box=WILLIAMS2009
+    )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mocksed import catalog
+from mocksed import light
 from mocksed.cosmology import Cosmology
 from mocksed.files.columns import Flag
 from mocksed.search import KINDS, balance
@@ -37,7 +37,7 @@ def made(root, ssps, changes):
         if kind == "star_forming":
             weights = balance.of_run(points.cloud, populations.search_of(cfg), (0.7, 2.5), (9.0, 10.5))
         found[kind] = populations.populate(cfg, populations.galaxies(kind, *nodes.T), points, engine, weights)
-        found[kind] |= catalog.magnitudes(
+        found[kind] |= light.magnitudes(
             found[kind], filters.select(BANDS), engine=engine, cosmo=Cosmology(**cfg["cosmology"]),
             igm_model=cfg["sps"]["igm"],
         )  # fmt: skip

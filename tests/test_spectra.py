@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from mocksed import catalog, digest, spectra
+from mocksed import digest, light, spectra
 from mocksed.errors import UserError
 from mocksed.files import provenance, storage
 from mocksed.sps import from_config
@@ -60,7 +60,7 @@ def test_layout(path, columns, engine):
     assert (storage.metadata(path)["run"], storage.metadata(path)["seed"]) == ("demo", 42)
     stored = read(path)
     assert_array_equal(stored["galaxy_id"], columns["galaxy_id"])
-    ((_, flux),) = catalog.spectra(columns, engine)
+    ((_, flux),) = light.spectra(columns, engine)
     assert stored["spectrum"].tobytes() == flux[:, inside].tobytes()
     assert np.all(np.isfinite(stored["spectrum"]) & (stored["spectrum"] >= 0.0))
 
@@ -107,7 +107,7 @@ def test_any_subset_has_the_same_bytes(path, tmp_path, columns, engine, monkeypa
         part = tmp_path / "part.parquet"
         spectra.write(part, {name: values[i:j] for name, values in columns.items()}, engine, LIMITS, {})
         assert read(part)["spectrum"].tobytes() == whole[i:j].tobytes()
-    monkeypatch.setattr(catalog, "BLOCK", 7)
+    monkeypatch.setattr(light, "BLOCK", 7)
     spectra.write(path, columns, engine, LIMITS, {})
     assert read(path)["spectrum"].tobytes() == whole.tobytes()
     assert pq.ParquetFile(path).num_row_groups == 6
@@ -134,7 +134,7 @@ def test_an_interrupted_write_leaves_nothing(path, columns, engine, monkeypatch,
             if self.done > 10:
                 raise exception
 
-    monkeypatch.setattr(catalog, "BLOCK", 10)
+    monkeypatch.setattr(light, "BLOCK", 10)
     with pytest.raises(exception):
         spectra.write(path, columns, engine, LIMITS, {}, DiesInTheSecondBlock())
     assert list(path.parent.iterdir()) == []
@@ -369,7 +369,7 @@ def test_spectra_of_a_run_with_fsps(tmp_path, columns):
     about = ABOUT | provenance.of_engine(engine, sps) | spectra.in_catalogue(sps, LIMITS)
     shard = tmp_path / "results/demo/catalog/0000.parquet"
     storage.write_table(shard, few, about)
-    ((_, expected),) = catalog.spectra(few, engine)
+    ((_, expected),) = light.spectra(few, engine)
     wavelength, flux = spectra.of_run("demo", few["galaxy_id"], tmp_path / "results")
     assert flux.tobytes() == expected[:, spectra.window(engine.wavelength, LIMITS)].tobytes()
     assert len(wavelength) == flux.shape[1]

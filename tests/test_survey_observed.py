@@ -10,7 +10,7 @@ from astropy.table import QTable
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import ndtr
 
-from mocksed import catalog, spectra
+from mocksed import light, spectra
 from mocksed.cosmology import Cosmology
 from mocksed.errors import UserError
 from mocksed.files import provenance, storage
@@ -52,7 +52,7 @@ def own(**keys):
 
 def received(columns, engine, row, igm_model="madau1995", lines=True):
     """Return observed wavelengths and f_lambda [erg/s/cm2/A] of a galaxy on a fine grid, a step at Lyman alpha."""
-    ((_, l_nu),) = catalog.spectra(columns, engine, lines=lines)
+    ((_, l_nu),) = light.spectra(columns, engine, lines=lines)
     z, x = columns["redshift"][row], np.log(engine.wavelength)
     seen = igm.transmission(igm_model, engine.wavelength, columns["redshift"])[row]
     n_blue = len(seen) - 1
@@ -108,24 +108,24 @@ def test_a_bin_is_the_magnitude_of_a_top_hat(columns, engine):
     f_nu = observed.densities(fluxes(columns, engine, instrument), instrument, "f_nu")[:, 0]
     at = np.linspace(12000.0, 13000.0, 2001)
     hat = Filter("hat", at, 1.0 / at)  # flux, not photons
-    magnitude = catalog.magnitudes(columns, [hat], engine=engine, cosmo=COSMO, igm_model="madau1995")["mag_hat"]
+    magnitude = light.magnitudes(columns, [hat], engine=engine, cosmo=COSMO, igm_model="madau1995")["mag_hat"]
     assert_allclose(-2.5 * np.log10(f_nu) + 23.9, magnitude, atol=1e-4)
 
 
 def lines_alone(columns, engine, instrument, width):
     """Return the fluxes that lines of a width add to the bins."""
-    ((_, bare),) = catalog.spectra(columns, engine, lines=False)
+    ((_, bare),) = light.spectra(columns, engine, lines=False)
     bins, redshift = observed.bins_of(instrument), columns["redshift"]
     seen = igm.transmission("madau1995", engine.wavelength, redshift)
     mean = mean_fluxes(engine.wavelength, bare, bins.responses, redshift, seen, observed._STEPS)
-    scale = (1.0 + redshift) * catalog.flux_of_lsun(COSMO, redshift)
+    scale = (1.0 + redshift) * light.flux_of_lsun(COSMO, redshift)
     return fluxes(columns, engine, instrument, line_width=width) - mean * bins.per_f_nu * scale[:, None]
 
 
 @pytest.mark.parametrize("width", [0.0, 100.0, 3000.0])
 def test_lines_of_a_width_have_their_flux(columns, engine, width):
     found = lines_alone(columns, engine, own(range=[6000, 60000], sampling=300, resolution=500), width)
-    every = catalog.lines(columns, "all", engine=engine, cosmo=COSMO)
+    every = light.lines(columns, "all", engine=engine, cosmo=COSMO)
     assert_allclose(found[columns["quiescent"]], 0.0, atol=1e-30)
     for row in np.flatnonzero(~columns["quiescent"]):
         flux = np.array([every[name][row] for name in every if name.startswith("lineflux_")])
@@ -172,7 +172,7 @@ def test_at_redshift_0_there_is_no_distance(columns, engine):
 def test_blocks_do_not_matter(columns, engine, monkeypatch):
     instrument, told = own(range=[6000, 9000], step=100, resolution=80), []
     whole = fluxes(columns, engine, instrument, line_width=50.0)
-    monkeypatch.setattr(catalog, "BLOCK", 5)
+    monkeypatch.setattr(light, "BLOCK", 5)
     parts = fluxes(columns, engine, instrument, line_width=50.0, progress=SimpleNamespace(update=told.append))
     assert parts.tobytes() == whole.tobytes()
     assert sum(told) == len(whole)

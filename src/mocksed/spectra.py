@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from mocksed import __version__, catalog, digest, realisations
+from mocksed import __version__, catalog, digest, light, realisations
 from mocksed.atomic import replacing
 from mocksed.errors import UserError, no_file, suggestion
 from mocksed.files import provenance, storage
@@ -149,7 +149,7 @@ def of_run(
     """
     columns, made = selected(run, galaxy_id, results, ssp_table, realisation)
     kept = window(made.engine.wavelength, made.limits)
-    flux = [block[:, kept] for _, block in catalog.spectra(columns, made.engine)]
+    flux = [block[:, kept] for _, block in light.spectra(columns, made.engine)]
     wavelength = made.engine.wavelength[kept]
     return wavelength, np.concatenate([np.empty((0, len(wavelength)), np.float32), *flux])
 
@@ -254,7 +254,7 @@ def write(
     """
     kept = window(engine.wavelength, limits)
     wavelength = [float(x) for x in engine.wavelength[kept]]
-    blocks = ((rows, flux[:, kept]) for rows, flux in catalog.spectra(columns, engine, progress))
+    blocks = ((rows, flux[:, kept]) for rows, flux in light.spectra(columns, engine, progress))
     write_blocks(path, columns, "spectrum", len(wavelength), blocks, dict(metadata) | {"wavelength": wavelength})
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mocksed import catalog
+from mocksed import light
 from mocksed.cosmology import Cosmology
 from mocksed.diagnostics import style
 from mocksed.diagnostics.catalogue import Sample
@@ -113,7 +113,7 @@ def of_galaxies(
     columns : mapping of str to ndarray of shape (n, )
         `COLUMNS`.
     engine, cosmo, igm_model
-        As for `mocksed.catalog.magnitudes`.
+        As for `mocksed.light.magnitudes`.
     bands : sequence of Filter
         Whose photometry is shown.
     lines : bool
@@ -133,7 +133,7 @@ def _figure(
         style.note(drawn.subplots(), "no galaxies at a distance")
         return drawn
     seen = _f_nu(columns, engine, cosmo, igm_model)
-    magnitudes = catalog.magnitudes(columns, bands, engine=engine, cosmo=cosmo, igm_model=igm_model, lines=lines)
+    magnitudes = light.magnitudes(columns, bands, engine=engine, cosmo=cosmo, igm_model=igm_model, lines=lines)
     points = 10.0 ** (-0.4 * (np.array(list(magnitudes.values()), np.float64) - _AB_MICROJANSKY))
     ends = [3000.0, 50_000.0] if not bands else [band.wavelength[[0, -1]] for band in bands]
     limits = 0.9 * np.min(ends) / _MICRON, 1.1 * np.max(ends) / _MICRON
@@ -163,10 +163,10 @@ def _f_nu(
 ) -> NDArray[np.float64]:
     """Return observed f_nu at the wavelengths of the engine, redshifted [uJy], shape (n, n_wave)."""
     redshift = columns["redshift"]
-    l_nu = np.concatenate([block for _, block in catalog.spectra(columns, engine)]).astype(np.float64)
+    l_nu = np.concatenate([block for _, block in light.spectra(columns, engine)]).astype(np.float64)
     transmission = igm.transmission(igm_model, engine.wavelength, redshift)[:, :-1]
     l_nu[:, : transmission.shape[1]] *= transmission
-    return l_nu * ((1.0 + redshift) * catalog.flux_of_lsun(cosmo, redshift) * 1e29)[:, None]
+    return l_nu * ((1.0 + redshift) * light.flux_of_lsun(cosmo, redshift) * 1e29)[:, None]
 
 
 def _draw_galaxy(

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
-from mocksed import catalog, jsontext, realisations, spectra
+from mocksed import jsontext, light, realisations, spectra
 from mocksed.atomic import replacing
 from mocksed.compiled import njit, prange
 from mocksed.cosmology import Cosmology
@@ -185,8 +185,8 @@ def fluxes(
     ends = (float(redshifts.min()), float(redshifts.max())) if len(redshifts) else (0.0, 0.0)
     if len(redshifts) and (problem := unreachable(instrument.whole, wavelength, ends, "grid")):
         raise UserError(f"{problem}.")
-    formed = catalog.mass_formed(columns)
-    for block, l_nu in catalog.spectra(columns, engine, progress, lines=line_width is None):
+    formed = light.mass_formed(columns)
+    for block, l_nu in light.spectra(columns, engine, progress, lines=line_width is None):
         redshift = columns["redshift"][block]
         seen = igm.transmission(igm_model, wavelength, redshift)
         mean = photometry.mean_fluxes(wavelength, l_nu, bins.responses, redshift, seen, _STEPS)
@@ -194,12 +194,12 @@ def fluxes(
         shining = np.flatnonzero(~columns["quiescent"][block])
         if line_width is not None and len(shining):
             rows = shining + block.start
-            escape = catalog.lya_escape_of(columns, rows)
-            luminosity = engine.lines(*catalog.fsps(columns, rows), lya_escape=escape) * formed[rows, None]
+            escape = light.lya_escape_of(columns, rows)
+            luminosity = engine.lines(*light.fsps(columns, rows), lya_escape=escape) * formed[rows, None]
             luminosity *= transmission_of_lines(igm_model, engine.line_wavelength, redshift[shining])
             _add_lines(shining, redshift[shining], luminosity, engine.line_wavelength, line_width / _C_KM_S,
                        bins.low, bins.high, bins.first, bins.sigma, flux)  # fmt: skip
-        yield block, flux * catalog.flux_of_lsun(cosmo, redshift)[:, None]
+        yield block, flux * light.flux_of_lsun(cosmo, redshift)[:, None]
 
 
 def transmission_of_lines(igm_model: str, wavelength: Array, redshift: Array) -> Array:

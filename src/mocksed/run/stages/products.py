@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mocksed import catalog, morphology, spectra
+from mocksed import catalog, light, morphology, spectra
 from mocksed.cosmology import Cosmology
 from mocksed.files import provenance, storage
 from mocksed.files.columns import GALAXY, GALAXY_OPTIONAL, MORPHOLOGY
@@ -55,13 +55,13 @@ def make_catalog(params: Params, galaxies: str, assigned: str, output: str) -> N
         cosmo=cosmo,
         uvj_box=params["uvj_box"],
     )
-    columns |= catalog.averaged_sfr(columns, engine.model.sfh)
+    columns |= light.averaged_sfr(columns, engine.model.sfh)
     if params["ionising"]:
-        columns |= catalog.ionising(columns, engine=engine)
-    columns |= catalog.lya_escape(columns, sps["lya_escape"], engine=engine, seed=about["seed"])
-    columns |= catalog.lines(columns, params["lines"], engine=engine, cosmo=cosmo)
+        columns |= light.ionising(columns, engine=engine)
+    columns |= light.lya_escape(columns, sps["lya_escape"], engine=engine, seed=about["seed"])
+    columns |= light.lines(columns, params["lines"], engine=engine, cosmo=cosmo)
     with progress(len(table), "galaxies", "magnitudes") as bar:
-        columns |= catalog.magnitudes(
+        columns |= light.magnitudes(
             columns,
             apparent,
             rest_frame,
