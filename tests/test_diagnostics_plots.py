@@ -1,7 +1,6 @@
 """Every diagnostic on synthetic catalogues that follow the relations."""
 
 import json
-import re
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -137,11 +136,11 @@ def test_scatter_is_between_the_percentiles(large: Sample) -> None:
         assert np.all((width > 0.2) & (width < 0.5))
 
 
-def test_without_scatter_the_offset_is_zero_and_the_residual_only_the_width_of_the_bin() -> None:
+def test_without_scatter_offset_and_residual_are_zero() -> None:
     exact = sample_of(synthetic(20_000, 0, scatter=0.0))
     for panel in muv.measure(exact, SETTINGS)["muv"]:
         np.testing.assert_allclose(np.array(panel["offset"]), 0.0, atol=1e-12)
-        assert np.nanmax(np.abs(panel["residual"])) < 0.3
+        np.testing.assert_allclose(np.array(panel["residual"]), 0.0, atol=1e-12)
 
 
 def test_every_panel_names_its_bin_and_counts_all_its_galaxies(large: Sample) -> None:
@@ -473,10 +472,9 @@ def test_from_files_to_summary(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "summary.json").read_text())["counts"] == summary["counts"]
 
 
-def test_every_plot_has_a_module_and_a_caption(root: Path) -> None:
-    captions = (root / "workflow" / "report" / "plot.rst").read_text()
-    assert re.findall(r'== "(\w+)"', captions) == list(PLOTS)
+def test_every_plot_has_a_module_and_a_caption() -> None:
     for name, plot in PLOTS.items():
+        assert len(plot.caption) > 100
         assert plot.needs_parent == bool(module_of(name).PARENT_COLUMNS)
 
 

@@ -120,6 +120,14 @@ def shade(axes: Axes, edges: Sequence[float], which: Sequence[bool], label: str)
             axes.axvspan(low, high, color="0.5", alpha=0.25, lw=0, zorder=3, label=label)
 
 
+def shade_below(axes: Axes, least: float, label: str) -> None:
+    """Shade the x axis below a limit of a relation, beyond which it is extrapolated, if the axis reaches there."""
+    lowest, highest = axes.get_xlim()
+    if lowest < least:
+        axes.axvspan(lowest, min(least, highest), color="0.5", alpha=0.12, lw=0, zorder=0, label=label)
+        axes.set_xlim(lowest, highest)
+
+
 def _in_sparse_bins(x: NDArray, edges: NDArray, median: NDArray) -> NDArray[np.bool_]:
     """Return which x lie in a bin without a median."""
     if not len(median):

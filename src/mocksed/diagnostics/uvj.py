@@ -1,5 +1,6 @@
 """Rest-frame U-V against V-J, and the fraction of quiescent galaxies in the UVJ box."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -101,7 +102,9 @@ def _overall_note(overall: dict[str, float]) -> str:
     if not overall["n"]:
         return "no quiescent galaxies"
     spread = f", spread {100 * overall['in_box_spread']:.1g} %" if "in_box_spread" in overall else ""
-    return f"{100 * overall['in_box']:.4g} % of {overall['n']} quiescent in the box{spread}"
+    half_width = 50.0 * (overall["p84"] - overall["p16"])  # [%], which is above 0 however many are inside
+    share = f"{100 * overall['in_box']:.{max(-math.floor(math.log10(half_width)), 0)}f}"
+    return f"{share} % of {overall['n']} quiescent in the box{spread}"
 
 
 def _draw_box(axes: Axes, box: Mapping[str, float]) -> None:
