@@ -252,12 +252,39 @@ def test_the_most_massive_galaxies_are_shown(large: Sample) -> None:
     assert drawn.axes[0].get_xlim()[1] > large.galaxies["log_mstar"].max()
 
 
-def test_names_of_flags_do_not_overlap(large: Sample) -> None:
-    figure = ages.draw(large, ages.measure(large, SETTINGS), SETTINGS)
+@pytest.mark.parametrize("every", [False, True])
+def test_flags_that_galaxies_have_are_named_without_overlap(large: Sample, every: bool) -> None:
+    flags = np.full(len(large.galaxies["flags"]), sum(FLAG_DESCRIPTIONS)) if every else large.galaxies["flags"]
+    sample = Sample(large.galaxies | {"flags": flags}, n_catalogue=large.n_catalogue)
+    figure = ages.draw(sample, ages.measure(sample, SETTINGS), SETTINGS)
     figure.draw_without_rendering()
     boxes = [label.get_window_extent() for label in figure.axes[1].get_yticklabels()]
-    assert len(boxes) == len(FLAG_DESCRIPTIONS)
+    assert len(boxes) == (len(FLAG_DESCRIPTIONS) if every else 2)
     assert not any(one.overlaps(other) for one, other in pairwise(boxes))
+    assert ("no galaxy has another flag" in [text.get_text() for text in figure.axes[1].texts]) != every
+
+
+def test_a_run_without_flags_says_so(large: Sample) -> None:
+    sample = Sample(large.galaxies | {"flags": np.zeros(len(large.galaxies["flags"]), int)}, n_catalogue=1)
+    figure = ages.draw(sample, ages.measure(sample, SETTINGS), SETTINGS)
+    assert [text.get_text() for text in figure.axes[1].texts] == ["no galaxy has a flag"]
+
+
+def test_masses_below_the_range_of_the_relation_are_marked(large: Sample) -> None:
+    settings = Settings(relations={"log_sfr_star_forming": "popesso2023", "log_zmet": "sanders2021"})
+    for module, least in ((sfr_mass, 8.5), (mass_metallicity, 9.0)):
+        axes = module.draw(large, module.measure(large, settings), settings).axes[0]
+        (shaded,) = [patch for patch in axes.patches if str(patch.get_label()).startswith("masses below")]
+        low, high = shaded.get_window_extent().transformed(axes.transData.inverted()).intervalx
+        assert (low, high) == pytest.approx((axes.get_xlim()[0], least))
+
+
+@pytest.mark.parametrize(
+    ("inside", "n", "said"), [(454, 696, "65 %"), (696, 696, "100.0 %"), (65230, 100_000, "65.2 %")]
+)
+def test_shares_have_the_digits_that_their_error_allows(inside: int, n: int, said: str) -> None:
+    found = uvj._fraction(np.arange(n) < inside, np.zeros(n), None)
+    assert uvj._overall_note(found).startswith(f"{said} of {n} ")
 
 
 def test_ages_and_flags(large: Sample) -> None:

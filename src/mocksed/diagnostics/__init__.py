@@ -69,11 +69,11 @@ residuals should be uncorrelated; the coefficient is for fixed redshift and mass
     ),
     "ages": Plot(
         """\
-Age against redshift with the age of the universe; the number of galaxies of each class with each flag; and the
-distributions of age as a fraction of the age of the universe, of log tau and of the slope of the attenuation curve.
-Histograms are normalised by class; values beyond their edges count in the outermost bins. No galaxy may lie above
-the line. A peak at a fraction of 1 shows ages that were reduced to the limit, and a narrow peak in log tau shows
-that an average over neighbours has removed its scatter.""",
+Age against redshift with the age of the universe; the galaxies of each class with the flags that any of them has;
+and the distributions of age as a fraction of the age of the universe, of log tau and of the slope of the
+attenuation curve. Histograms are normalised by class; values beyond their edges count in the outermost bins. No
+galaxy may lie above the line. A peak at a fraction of 1 shows ages that were reduced to the limit, and a narrow
+peak in log tau shows that an average over neighbours has removed its scatter.""",
     ),
     "spectra": Plot(
         """\

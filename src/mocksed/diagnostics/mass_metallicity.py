@@ -65,9 +65,9 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
         panels.title(axes, panel, r"$\log\,\psi$")
     panels.label(grid, 0, style.LABELS["log_mstar"], style.LABELS["log_zmet"])
     first = grid[0][0]
-    first.set(xlim=style.limits(galaxies["log_mstar"]), ylim=style.limits(galaxies["log_zmet"]))
+    first.set_xlim(style.span(galaxies["log_mstar"]))
     for (axes,) in grid:
-        panels.shade_below(axes, settings.least_log_mstar("log_zmet"), "masses below the range of the relation")
+        panels.shade_below(axes, settings.least_log_mstar("log_zmet"))
     if not measured["star_forming"]:
         style.note(first, "no star-forming galaxies")
     style.legend_below(drawn)
