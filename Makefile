@@ -75,6 +75,7 @@ format: env
 docs: env
 	$(MOCKSED) config-docs > config/README.md
 	$(MOCKSED) columns > docs/columns.md
+	$(MOCKSED) plots > docs/plots.md
 	$(MOCKSED) relations > docs/relations.md
 	$(MOCKSED) sky-data > docs/sky.md
 	$(SNAKEMAKE) --rulegraph | dot -Grankdir=LR -Tsvg -o resources/rules.svg

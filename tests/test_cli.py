@@ -390,6 +390,11 @@ def test_relations_are_listed(in_root, root, capsys):
     assert capsys.readouterr().out == (root / "docs/relations.md").read_text()
 
 
+def test_plots_are_listed(in_root, root, capsys):
+    assert cli.main(["plots"]) == 0
+    assert capsys.readouterr().out == (root / "docs/plots.md").read_text()
+
+
 def test_observed_data_are_listed(in_root, root, capsys):
     assert cli.main(["sky-data"]) == 0
     assert capsys.readouterr().out == (root / "docs/sky.md").read_text()

@@ -6,7 +6,6 @@ import sys
 import pytest
 import yaml
 
-from mocksed.diagnostics import PLOTS
 from mocksed.files import storage
 from tests.pages import blocks, checkout, run
 
@@ -41,10 +40,6 @@ def test_the_page_does_what_it_says(page, folder):
     assert "group" in catalogue
     run(["sh", "-ec", spectra], folder)
     assert storage.count_rows(folder / "three.parquet") == 3
-
-
-def test_the_plots_of_the_page_are_those_there_are(page, root):
-    assert set(re.findall(r"^\| `(\w+)` \|", page.read_text(), re.MULTILINE)) == set(PLOTS)
 
 
 def test_the_figure_shows_the_rules(root, folder):

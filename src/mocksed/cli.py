@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from mocksed import __version__
+from mocksed import __version__, diagnostics
 from mocksed.config import checks, reference
 from mocksed.errors import UserError
 from mocksed.files import columns
@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     add_command(commands, "surveys", list_surveys, "print the surveys that are known by name", configfile=False)
     add_command(commands, "columns", list_columns, "print the columns of the catalogue, as Markdown", configfile=False)
     add_command(commands, "relations", list_relations, "print the scaling relations by name, as Markdown", False)
+    add_command(commands, "plots", list_plots, "print the plots and what they show, as Markdown", False)
     add_command(commands, "sky-data", list_sky_data, "print the observed data by observable, as Markdown", False)
     add_spectra(commands)
     add_export(commands)
@@ -242,6 +243,11 @@ def list_relations(args: argparse.Namespace) -> None:
     from mocksed.config import relations_page
 
     print(relations_page.markdown(), end="")
+
+
+def list_plots(args: argparse.Namespace) -> None:
+    """Print the list of plots."""
+    print(diagnostics.markdown(), end="")
 
 
 def list_sky_data(args: argparse.Namespace) -> None:

@@ -46,6 +46,7 @@ rule plot:
         diagnostic="{diagnostic}",
         settings=DIAGNOSTIC_SETTINGS,
         run=OF_RUN,
+        caption=lambda wildcards: PLOTS[wildcards.diagnostic].caption,
         realisations=len(REALISATIONS),
     message:
         "Drawing {wildcards.diagnostic}"

@@ -94,7 +94,9 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
         for name, colour in style.CLASS_COLOURS.items():
             _draw_histogram(axes, measured[name][key], colour)
         axes.set(xlabel=xlabel, ylabel="density of galaxies")
+        axes.set(xlim=_occupied(*(measured[name][key] for name in style.CLASS_COLOURS)))
         axes.set_ylim(bottom=0.0)
+        axes.locator_params(axis="x", nbins=6)
     _draw_flags(flags, measured)
     style.legend_below(drawn)
     return drawn
@@ -115,6 +117,13 @@ def _draw_ages(axes: Axes, sample: Sample, settings: Settings) -> None:
     axes.set(xlabel=style.LABELS["redshift"], ylabel=style.LABELS["age"], xlim=xlim, ylim=ylim)
 
 
+def _occupied(*histograms: dict[str, Any]) -> tuple[float, float]:
+    """Return the limits of an axis that ends where histograms with the same edges do."""
+    edges, counts = np.array(histograms[0]["edges"]), np.sum([histogram["counts"] for histogram in histograms], axis=0)
+    bins_with_any = np.flatnonzero(counts) if counts.any() else np.array([0, len(counts) - 1])
+    return style.span(edges[[bins_with_any[0], bins_with_any[-1] + 1]])
+
+
 def _draw_histogram(axes: Axes, histogram: dict[str, Any], colour: str) -> None:
     counts, edges = np.array(histogram["counts"], float), np.array(histogram["edges"])
     density = counts / max(counts.sum(), 1.0) / np.diff(edges)
@@ -123,12 +132,19 @@ def _draw_histogram(axes: Axes, histogram: dict[str, Any], colour: str) -> None:
 
 
 def _draw_flags(axes: Axes, measured: dict[str, Any]) -> None:
-    position = np.arange(len(FLAG_NAMES))
+    """Draw the flags that galaxies have; of the others it is said that there are none."""
+    shown = [bit for bit, flag in FLAG_NAMES.items() if any(measured[name]["flags"][flag] for name in measured)]
+    position = np.arange(len(shown))
+    if len(shown) < len(FLAG_NAMES):
+        style.note(axes, "no galaxy has another flag" if shown else "no galaxy has a flag", x=0.96, y=0.04)
+    axes.set(ylabel="flag", xlabel="flagged galaxies [% of their class]")
+    if not shown:
+        axes.set_yticks([])
+        return
     for shift, (name, colour) in zip((-0.2, 0.2), style.CLASS_COLOURS.items(), strict=True):
-        n, counts = measured[name]["n"], list(measured[name]["flags"].values())
+        n, counts = measured[name]["n"], [measured[name]["flags"][FLAG_NAMES[bit]] for bit in shown]
         bars = axes.barh(position + shift, 100.0 * np.array(counts) / max(n, 1), 0.38, color=colour, alpha=0.7)
         axes.bar_label(bars, [f"{count}" for count in counts], padding=3, fontsize=8, color=colour)
-    axes.set_yticks(position, [fill(FLAG_DESCRIPTIONS[bit], 30) for bit in FLAG_NAMES], fontsize=7, linespacing=1.0)
-    axes.invert_yaxis()
+    axes.set_yticks(position, [fill(FLAG_DESCRIPTIONS[bit], 30) for bit in shown], fontsize=7, linespacing=1.0)
     axes.margins(x=0.15)
-    axes.set(ylabel="flag", xlabel="flagged galaxies [% of their class]", xlim=(0.0, max(axes.get_xlim()[1], 1.0)))
+    axes.set(xlim=(0.0, max(axes.get_xlim()[1], 1.0)), ylim=(len(shown) - 0.2, -0.8))

@@ -111,7 +111,7 @@ def _draw_quantity(axes: Axes, sample: Sample, name: str, measured: dict[str, An
         axes.plot(some[drawn], some[name], ".", ms=3, mew=0, alpha=0.4, color=style.QUIESCENT, rasterized=True)
         axes.plot([], [], ".", ms=8, color=style.QUIESCENT, label="quiescent")
     axes.plot(range_, range_, "--", color=style.RELATION, lw=1, label="1:1")
-    axes.set(xlabel=f"asked {style.LABELS[name]}", ylabel=f"resulting {style.LABELS[name]}", xlim=range_, ylim=range_)
+    axes.set(xlabel=f"drawn {style.LABELS[name]}", ylabel=f"resulting {style.LABELS[name]}", xlim=range_, ylim=range_)
     if name in measured["star_forming"]:
         style.note(axes, _offset_note(measured["star_forming"][name]["overall"], QUANTITIES[name].difference))
 
@@ -121,7 +121,7 @@ def _offset_note(offset: dict[str, float], unit: str) -> str:
         return "no star-forming galaxies"
     up, down = offset["p84"] - offset["median"], offset["median"] - offset["p16"]
     spread = f"\nspread of the median {offset['median_spread']:.2g}" if "median_spread" in offset else ""
-    return rf"offset ${offset['median']:+.3f}^{{+{up:.3f}}}_{{-{down:.3f}}}$ {unit}".rstrip() + spread
+    return rf"offset ${offset['median']:+z.2f}^{{+{up:.2f}}}_{{-{down:.2f}}}$ {unit}".rstrip() + spread
 
 
 def _draw_distances(axes: Axes, measured: dict[str, Any]) -> None:
@@ -147,4 +147,4 @@ def _draw_residuals(axes: Axes, galaxies: Arrays, measured: dict[str, Any], sett
     of_muv, of_beta = (f"{style.LABELS[name]} less {settings.relation_name(name)}" for name in ("muv", "beta"))
     axes.set(xlabel=of_muv, ylabel=of_beta)
     if np.isfinite(measured["mean_correlation"]):
-        style.note(axes, f"correlation at fixed $z$ and mass {measured['mean_correlation']:+.2f}")
+        style.note(axes, f"correlation at fixed $z$ and mass {measured['mean_correlation']:+z.2f}")

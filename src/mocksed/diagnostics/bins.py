@@ -15,9 +15,6 @@ Realisation = NDArray[np.int_] | None
 
 PERCENTILES = {"p16": 16.0, "median": 50.0, "p84": 84.0}
 
-_NODES = 64  # of the mean over a bin: midpoints, good to 1e-4 of the change over the bin for relations with kinks
-_LINE_POINTS = 25
-
 
 def percentiles(values: Array, realisation: Realisation = None) -> dict[str, float]:
     """Return count, median, 16th and 84th percentile of the finite values; NaN where there are none.
@@ -194,12 +191,6 @@ def crowded(
     return (of_near > share * of_all) & (of_all >= min_count)
 
 
-def mean_over_bin(relation: Relation, x: ArrayLike, low: float, high: float, *others: float) -> Array:
-    """Return a relation averaged uniformly in its second argument between ``low`` and ``high``, shape of ``x``."""
-    nodes = low + (high - low) * (np.arange(_NODES) + 0.5) / _NODES
-    return relation(np.asarray(x, float)[..., None], nodes, *others).mean(axis=-1)
-
-
 def relation_panels(
     condition: Array,
     x: Array,
@@ -226,7 +217,7 @@ def relation_panels(
     realisation : ndarray of shape (n, ), optional
         The realisation of each galaxy.
     others : sequence of ndarray of shape (n, )
-        Further arguments of the relation; where it is averaged they are at their medians in the bin of the condition.
+        Further arguments of the relation.
 
     Returns
     -------
@@ -235,11 +226,11 @@ def relation_panels(
 
         ``low``, ``high`` : float, the bin of the condition; ``n`` : int, its galaxies;
         ``edges`` : edges of the bins of x; ``count``, ``x`` (median x), ``p16``, ``median``, ``p84`` of y;
-        ``relation`` : at the median x, averaged uniformly over the bin of the condition;
+        ``relation`` : its median at the arguments of the galaxies of the bin, so that it is comparable with theirs
+        however they are spread over the bin;
         ``residual`` : median less relation;
-        ``offset`` : median of y less the relation at the x and condition of each galaxy itself. The residual also
-        carries how galaxies are spread over a wide bin, the offset does not;
-        ``line_x``, ``line_y`` : the averaged relation as a line over the x of the panel.
+        ``offset`` : median of y less the relation of each galaxy;
+        ``line_x``, ``line_y`` : median x and relation in all bins with galaxies, also where these are few.
 
         With realisations all that is of them together, and there are ``median_spread`` and ``offset_spread``, see
         `spread`, and ``realisations`` : int, how many there are.
@@ -247,22 +238,20 @@ def relation_panels(
     """
     panels = []
     for low, high, inside in slices(condition, condition_edges):
-        own_x, own_y = x[inside], y[inside]
-        own, own_others = rows_of(realisation, inside), [values[inside] for values in others]
-        medians = [float(np.median(values)) for values in own_others]
-        found = statistics(own_x, own_y, x_edges, min_count, own)
-        offset = statistics(own_x, own_y - relation(own_x, condition[inside], *own_others), x_edges, min_count, own)
-        expected = mean_over_bin(relation, found["x"], low, high, *medians)
-        occupied = np.flatnonzero(found["count"])
-        first, last = (x_edges[occupied[0]], x_edges[occupied[-1] + 1]) if occupied.size else (np.nan, np.nan)
-        line_x = np.linspace(first, last, _LINE_POINTS)
-        arrays = found | {
+        x_inside, y_inside, members = x[inside], y[inside], rows_of(realisation, inside)
+        means = relation(x_inside, condition[inside], *(values[inside] for values in others))
+        of_y = statistics(x_inside, y_inside, x_edges, min_count, members)
+        offset = statistics(x_inside, y_inside - means, x_edges, min_count, members)
+        line = statistics(x_inside, np.where(np.isfinite(y_inside), means, np.nan), x_edges, min_count=1)
+        expected = np.where(np.isfinite(of_y["median"]), line["median"], np.nan)
+        occupied = np.isfinite(line["median"])
+        arrays = of_y | {
             "edges": np.asarray(x_edges),
             "relation": expected,
-            "residual": found["median"] - expected,
+            "residual": of_y["median"] - expected,
             "offset": offset["median"],
-            "line_x": line_x,
-            "line_y": mean_over_bin(relation, line_x, low, high, *medians),
+            "line_x": line["x"][occupied],
+            "line_y": line["median"][occupied],
         }
         numbers = {"low": low, "high": high, "n": int(inside.sum())}
         if realisation is not None:

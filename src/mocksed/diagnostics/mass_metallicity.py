@@ -21,8 +21,8 @@ SFR_BIN = 1.0
 def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
     """Return log Z in bins of log mass for each bin of log SFR.
 
-    The relation says nothing of quiescent galaxies, whose metallicity is drawn; one that evolves is shown at the median
-    redshift of a panel. SFRs beyond the outermost 0.5 % on either side have no panel.
+    The relation says nothing of quiescent galaxies, whose metallicity is drawn. SFRs beyond the outermost 0.5 % on
+    either side have no panel.
 
     Returns
     -------
@@ -65,7 +65,9 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
         panels.title(axes, panel, r"$\log\,\psi$")
     panels.label(grid, 0, style.LABELS["log_mstar"], style.LABELS["log_zmet"])
     first = grid[0][0]
-    first.set(xlim=style.limits(galaxies["log_mstar"]), ylim=style.limits(galaxies["log_zmet"]))
+    first.set_xlim(style.span(galaxies["log_mstar"]))
+    for (axes,) in grid:
+        panels.shade_below(axes, settings.least_log_mstar("log_zmet"))
     if not measured["star_forming"]:
         style.note(first, "no star-forming galaxies")
     style.legend_below(drawn)

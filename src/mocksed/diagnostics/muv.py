@@ -79,7 +79,9 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
     panels.label(grid, 0, style.LABELS["log_mstar"], style.LABELS["muv"])
     panels.label(grid, 1, style.LABELS["muv"], style.LABELS["beta"])
     first_upper, first_lower = grid[0]
-    first_upper.set(xlim=style.limits(galaxies["log_mstar"]), ylim=style.limits(galaxies["muv"])[::-1])
+    first_upper.set(xlim=style.span(galaxies["log_mstar"]), ylim=style.limits(galaxies["muv"])[::-1])
+    for upper, _ in grid:
+        panels.shade_below(upper, settings.least_log_mstar("muv"))
     first_lower.set(xlim=style.limits(galaxies["muv"]), ylim=style.limits(galaxies["beta"]))
     if not measured["muv"]:
         style.note(first_upper, "no star-forming galaxies")

@@ -57,7 +57,8 @@ def grid(n_panels: int, rows_each: int = 1) -> tuple[Figure, list[list[Axes]]]:
 
 def title(axes: Axes, panel: dict[str, Any], name: str) -> None:
     """Write the bin of a panel above it on the left, its number of galaxies on the right."""
-    axes.set_title(f"{panel['low']:g} < {name} < {panel['high']:g}", loc="left")
+    low, high = (f"{panel[end]:g}".replace("-", "\N{MINUS SIGN}") for end in ("low", "high"))
+    axes.set_title(f"{low} < {name} < {high}", loc="left")
     n, times = panel["n"], ""
     if "realisations" in panel:
         n, times = round(n / panel["realisations"]), f"{panel['realisations']} \N{MULTIPLICATION SIGN} "
@@ -118,6 +119,15 @@ def shade(axes: Axes, edges: Sequence[float], which: Sequence[bool], label: str)
     for low, high, shaded in zip(edges, edges[1:], which, strict=False):
         if shaded:
             axes.axvspan(low, high, color="0.5", alpha=0.25, lw=0, zorder=3, label=label)
+
+
+def shade_below(axes: Axes, least: float, of_class: str = "") -> None:
+    """Shade masses below a limit of a relation (of a class), where it is extrapolated, if the x axis reaches there."""
+    label = f"masses below the range of the relation{of_class and f', {of_class}'}"
+    lowest, highest = axes.get_xlim()
+    if lowest < least:
+        axes.axvspan(lowest, min(least, highest), color="0.5", alpha=0.12, lw=0, zorder=0, label=label)
+        axes.set_xlim(lowest, highest)
 
 
 def _in_sparse_bins(x: NDArray, edges: NDArray, median: NDArray) -> NDArray[np.bool_]:

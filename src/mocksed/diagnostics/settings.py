@@ -60,6 +60,11 @@ class Settings:
             name = self.asked.of(column, quiescent).label
         return name.replace("$", r"\$")  # a user's file is no formula
 
+    def least_log_mstar(self, column: str) -> float:
+        """Return the least log mass of the range of the relation of a column of star-forming galaxies."""
+        relation = self.asked.of_dust if column == "muv" and self.asked.of_dust else self.asked.of(column)
+        return relation.log_mstar[0]
+
     def __post_init__(self) -> None:
         if len(self.redshift_bins) < 2 or np.any(np.diff(self.redshift_bins) <= 0):
             raise UserError(

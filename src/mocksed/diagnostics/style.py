@@ -151,7 +151,7 @@ def histograms_of_distances(
     axes.axvline(edges[0], color="0.5", ls=":", lw=1)
     axes.text(start * _WIDTH_BELOW**0.5, 1.4 * _NONE, f"below {edges[0]:g}", rotation=90, ha="center", fontsize=8)
     axes.set(xlabel="distance in the metric of the run", ylabel="number of galaxies", xscale="log", yscale="log")
-    axes.set(xlim=(start, None), ylim=(_NONE, None))
+    axes.set(xlim=(start, None), ylim=(_NONE, 10.0 * axes.get_ylim()[1]))  # with room for a note
 
 
 def note(axes: Axes, text: str, x: float = 0.04, y: float = 0.96) -> None:

@@ -1,5 +1,6 @@
 """Rest-frame U-V against V-J, and the fraction of quiescent galaxies in the UVJ box."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,9 +79,9 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
 
 
 def colour_limits(sample: Sample) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Return limits of V-J and of U-V that hold the galaxies and the box."""
+    """Return limits of V-J and of U-V that hold the galaxies and the edges of the box."""
     vj, uv = (style.limits(sample.galaxies[name], pad=0.1) for name in ("vj", "uv"))
-    return (min(vj[0], 0.0), max(vj[1], 2.0)), (min(uv[0], 0.0), max(uv[1], 2.5))
+    return (min(vj[0], 0.0), max(vj[1], 1.8)), (min(uv[0], 0.0), max(uv[1], 2.3))
 
 
 def draw_colours(
@@ -101,7 +102,9 @@ def _overall_note(overall: dict[str, float]) -> str:
     if not overall["n"]:
         return "no quiescent galaxies"
     spread = f", spread {100 * overall['in_box_spread']:.1g} %" if "in_box_spread" in overall else ""
-    return f"{100 * overall['in_box']:.4g} % of {overall['n']} quiescent in the box{spread}"
+    error = 100.0 * max(overall["in_box"] - overall["p16"], overall["p84"] - overall["in_box"])  # [%], above 0
+    share = f"{100 * overall['in_box']:.{max(-math.floor(math.log10(error)), 0)}f}"
+    return f"{share} % of {overall['n']} quiescent in the box{spread}"
 
 
 def _draw_box(axes: Axes, box: Mapping[str, float]) -> None:
@@ -135,3 +138,4 @@ def draw_fractions(axes: Axes, measured: dict[str, Any], settings: Settings) -> 
     first, last = settings.redshift_bins[0], settings.redshift_bins[-1]
     axes.set_xlim(first - 0.03 * (last - first), last)  # room for what is said of a narrow first bin
     axes.set(xlabel=style.LABELS["redshift"], ylabel="fraction inside the box", ylim=(-0.05, 1.25))
+    axes.set_yticks(np.linspace(0.0, 1.0, 6))

@@ -218,8 +218,8 @@ class AttenuationCurve(NamedTuple):
 
     at: Callable[..., Array]
     """Function of the wavelengths [A] and `options`."""
-    fsps: int
-    """FSPS's ``dust_type``."""
+    fsps: int | None = None
+    """FSPS's ``dust_type``; None for a curve that FSPS lacks."""
     options: tuple[str, ...] = ()
     """Further arguments of `at`: options of `mocksed.sps.model.Model`."""
     untilted: Callable[[ArrayLike], Array] | None = None

@@ -229,9 +229,19 @@ def composite(
 
 
 def model_options(model: Model) -> dict[str, object]:
-    """Return FSPS's parameters for the options of a model."""
+    """Return FSPS's parameters for the options of a model.
+
+    Raises
+    ------
+    UserError
+        If FSPS lacks the attenuation curve.
+
+    """
+    curve_number = CURVES[model.dust_type].fsps
+    if curve_number is None:
+        raise UserError(f"FSPS has no curve {model.dust_type}: set sps.engine to table, or sps.dust_type to another.")
     named = {name: getattr(model, name) for name in _SAME_NAME if getattr(model, name) is not None}
-    return {**SFH[model.sfh], "dust_type": CURVES[model.dust_type].fsps, **named}
+    return {**SFH[model.sfh], "dust_type": curve_number, **named}
 
 
 def oldest_age(sps: Any) -> float:
