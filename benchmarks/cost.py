@@ -6,7 +6,7 @@
 Runs are made on one core. Times are CPU times, which other work on the machine changes little; memory is the peak of
 the resident set of a job's script. numba compiles a function when it is first called and keeps it: the first run,
 ``warm``, is there for that and not measured. The constants of `mocksed.run.cost` follow the fit that is printed, by
-hand; tests/test_cost.py holds them against the measurements.
+hand; tests/test_run_cost.py holds them against the measurements. After each run the reference kernel is timed.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from scipy.optimize import nnls
 
 from benchmarks.scale import ROOT, execute
 from mocksed import __version__
-from mocksed.run import configuration, cost, usage
+from mocksed.run import configuration, cost, kernel, usage
 
 RESULTS = Path(__file__).parent / "cost.json"
 TABLE = "resources/ssp_padova_kurucz_chabrier.h5"
@@ -237,7 +237,8 @@ def write(new: list[dict[str, Any]]) -> None:
     order = list(RUNS)
     found = sorted(others + new, key=lambda m: (order.index(m["run"]), m["rule"]))
     configs = {name: RUNS[name] for name in order if name != "warm"}
-    about = {"mocksed": __version__, "machine": machine(), "configs": configs}
+    times = stored.get("reference_s", {}) | {m["run"]: round(kernel.seconds(), 3) for m in new[:1]}
+    about = {"mocksed": __version__, "machine": machine(), "reference_s": times, "configs": configs}
     lines = ",\n".join(f"  {json.dumps(m)}" for m in found)
     RESULTS.write_text(f'{json.dumps(about, indent=1)[:-2]},\n "measurements": [\n{lines}\n ]\n}}\n')
 

@@ -12,6 +12,7 @@ import yaml
 
 from mocksed import __version__, cli, spectra
 from mocksed.files import provenance, storage
+from mocksed.run import cost, kernel
 from mocksed.sps import filters
 
 
@@ -428,6 +429,16 @@ def test_plan_lists_what_every_rule_needs(in_root, capsys):
     rules = {line.split()[0]: line.split()[1:] for line in said.splitlines()[2:]}
     assert int(rules["neighbours"][0]) == int(rules["catalog"][0]) == shards
     assert "spectra" not in rules  # sim2048 does not store them
+
+
+def test_plan_is_of_this_machine_unless_it_is_to_be_as_measured(in_root, capsys, monkeypatch):
+    arguments = ["plan", "--configfile", "config/config.yaml"]
+    monkeypatch.setattr(kernel, "seconds", lambda: 2.0 * cost.REFERENCE_S)
+    assert cli.main(arguments) == 0
+    assert "2.00 times as long" in capsys.readouterr().out
+    monkeypatch.setattr(kernel, "seconds", None)
+    assert cli.main([*arguments, "--as-measured"]) == 0
+    assert "Time is that of a core of the machine that the laws were measured on" in capsys.readouterr().out
 
 
 def test_plan_of_a_table_that_is_not_there_yet(in_root, capsys):

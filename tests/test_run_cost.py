@@ -16,6 +16,7 @@ SMK = [path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*
 RULES = sorted({name for text in SMK for name in re.findall(r"^\s*rule (\w+):", text, re.MULTILINE)})
 DEFAULT = configuration.load({"run": "test"})
 COST = json.loads((ROOT / "benchmarks" / "cost.json").read_text())
+PASSING = {"neighbours", "assign"}
 MEASURED = [pytest.param(m, id=f"{m['run']}-{m['rule']}") for m in COST["measurements"]]
 
 
@@ -150,6 +151,24 @@ def test_every_rule_asks_for_the_resources_of_its_name():
     for text in SMK:
         names = re.findall(r"^\s*rule (\w+):", text, re.MULTILINE)
         assert re.findall(r'resources_of(?:_ranks)?\("(\w+)"', text) == names
+
+
+def test_what_passes_is_temporary_in_the_workflow():
+    of_rules = [re.split(r"^\s*rule (\w+):", text, flags=re.MULTILINE)[1:] for text in SMK]
+    bodies = {name: body for parts in of_rules for name, body in zip(parts[::2], parts[1::2], strict=True)}
+    assert {name for name, body in bodies.items() if re.search(r"output:\s+temp\(", body)} == PASSING
+    assert {name for name, rule in cost.RULES.items() if rule.passing} == PASSING
+
+
+def test_the_disk_is_that_of_what_is_kept_and_of_the_shards_at_work():
+    config = complete(galaxies=10**8, galaxy_shards=20, parents=10**8)
+    needs = cost.plan(config)
+    passing = sum(needs[rule].disk_gb for rule in PASSING)
+    kept, of_a_shard = cost.disk(config, needs)
+    assert kept + 20 * of_a_shard == pytest.approx(sum(need.disk_gb for need in needs.values()))
+    assert 20 * of_a_shard == pytest.approx(passing)
+    ranked = config | {"mpi": config["mpi"] | {"tasks": 2}}  # one job makes all neighbours, which are kept
+    assert cost.disk(ranked, cost.plan(ranked)).of_a_shard == pytest.approx(needs["assign"].disk_gb / 20)
 
 
 @pytest.mark.parametrize("rule", RULES)

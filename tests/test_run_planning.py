@@ -50,6 +50,29 @@ def test_the_assumptions_are_printed(loaded):
     assert f"(export: {export.memory_mb / 1e3:.1f} GB, {export.seconds / 60:.1f} minutes)" in text
 
 
+def test_the_disk_is_told_with_and_without_what_passes(loaded):
+    kept, of_a_shard = cost.disk(loaded, cost.plan(loaded))
+    text = planning.table(loaded)
+    assert f"Disk: {kept:.1f} GB once it is done, while it runs {of_a_shard:.2f} GB more for each job at a time" in text
+
+
+def test_times_are_scaled_by_the_kernel_and_both_are_told(loaded):
+    def of(text):
+        return {line.split()[0]: line.split() for line in text.splitlines() if re.match(r"\w+ +\d+ .* GB$", line)}
+
+    measured, slow = planning.table(loaded), planning.table(loaded, 3.0 * cost.REFERENCE_S)
+    for rule, words in of(measured).items():
+        there, here = words, of(slow)[rule]
+        assert float(here[4]) == pytest.approx(3.0 * float(there[4]), abs=0.2)
+        assert float(here[5]) == pytest.approx(3.0 * float(there[5]), abs=0.02)
+        assert (here[:4], here[6:]) == (there[:4], there[6:])
+    hours = of(measured)["all"][5]
+    assert f"kernel takes {3.0 * cost.REFERENCE_S:.2f} s, 3.00 times as long" in slow
+    assert f"all jobs would take {hours} core-hours (--as-measured)" in slow
+    assert f"(reference kernel: {cost.REFERENCE_S:.2f} s)" in measured
+    assert re.search(r"Snakemake's start of each job on a cluster \(21 s", slow)
+
+
 def test_a_narrow_window_of_wavelengths_takes_less_disk(loaded):
     def disk(wavelength):
         lines = planning.table(loaded | {"spectra": loaded["spectra"] | {"wavelength": wavelength}}).splitlines()

@@ -17,7 +17,7 @@ from mocksed import __version__, diagnostics
 from mocksed.config import checks, reference
 from mocksed.errors import UserError
 from mocksed.files import columns
-from mocksed.run import configuration, launch, planning, usage
+from mocksed.run import configuration, kernel, launch, planning, usage
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,6 +84,8 @@ def add_plan(commands: Any) -> None:
     command.add_argument("--configfile", type=Path, metavar="F", help="the config, a YAML file")
     command.add_argument("--check", metavar="R", help="compare what the jobs of the run R used (benchmark files) "
                          "with its plan; by default its config is the one in config/ that names it")  # fmt: skip
+    command.add_argument("--as-measured", action="store_true", help="times as on the machine that the cost model was "
+                         "measured on, not scaled by a kernel of a second that is timed here")  # fmt: skip
 
 
 def add_spectra(commands: Any) -> None:
@@ -196,7 +198,7 @@ def plan(args: argparse.Namespace) -> None:
     path = args.configfile or planning.config_of(args.check)
     loaded = configuration.load(path, to_plan=True)
     if args.check is None:
-        print(planning.table(loaded), end="")
+        print(planning.table(loaded, None if args.as_measured else kernel.seconds()), end="")
     else:
         print(planning.comparison(loaded, usage.of_run(args.check)), end="")
 

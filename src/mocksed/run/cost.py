@@ -31,6 +31,12 @@ Snakemake's benchmark files see the script alone, which takes so much less."""
 SNAKEMAKE_S = 7.0
 """CPU time of these, most of it before the script starts [s]. No law has it: a run on one machine does without."""
 
+REFERENCE_S = 0.55
+"""Time of the reference kernel (`mocksed.run.kernel`) on a machine on which the laws hold [s].
+
+The laws are older than the kernel. It took 0.8 to 1.0 s beside a run of 2e5 galaxies on a busy Xeon whose jobs took 1.6
+times the CPU time of the laws."""
+
 _SPARE = 1.25  # memory requested over expected
 _LEAST_MB = 600  # of a job under Snakemake on a cluster
 _SAFETY = 2.0  # requested over expected run time
@@ -70,6 +76,13 @@ class Need(NamedTuple):
     disk_gb: float
 
 
+class Disk(NamedTuple):
+    """The disk that a run takes [GB]: once it is done, and while it runs for each shard of galaxies at work."""
+
+    kept: float
+    of_a_shard: float
+
+
 _PER_BAND = Law(0, 0, row_bytes=50, row_us=0.4, row_disk=15)  # of the survey
 _PER_COLUMN = Law(0, 0, row_bytes=12, row_us=0.3, row_disk=3.7)  # of magnitudes or shapes that the catalogue has
 _LINES, _PER_LINE = Law(0, 0.1, row_bytes=0, row_us=22.0, row_disk=0), Law(0, 0, row_bytes=120, row_us=0.3, row_disk=29)
@@ -107,6 +120,8 @@ class Rule(NamedTuple):
     """Whether a job reads through the whole catalogue and parent, of which it takes a sample."""
     cuts: bool = False
     """Whether its cost decides in how many shards galaxies are cut."""
+    passing: bool = False
+    """Whether its files are deleted once the next rule has used them (Snakemake's ``temp``)."""
 
 
 # Sizes
@@ -259,11 +274,13 @@ RULES: dict[str, Rule] = {
         more=_of_search,
         threaded=True,
         ranked=True,
+        passing=True,
     ),
     "assign": _of_a_shard(
         Law(275, 2.4, row_bytes=200, row_us=2.2, row_disk=70, point_bytes=20),
         points=lambda config: max(int(config["parent"][kind]["n"]) for kind in KINDS),
         more=lambda config: _sum((_MOVED, bool(given.of_config(config["galaxies"])))),
+        passing=True,
     ),
     "catalog": _of_a_shard(Law(400, 3.6, row_bytes=590, row_us=44.0, row_disk=212), more=_of_columns),
     "spectra": _of_a_shard(
@@ -383,6 +400,22 @@ def need(rule: str, n: int, config: Config, n_wavelengths: int = 1936) -> Need:
         processes, longest_s = n, seconds(rule, config)
     core_hours = (processes * start_s + rows_s) / 3600.0
     return Need(n, ranks * job(rule, config).memory_mb, longest_s, core_hours, disk / 1e9)
+
+
+def disk(config: Config, needs: Mapping[str, Need]) -> Disk:
+    """Return the disk that a run takes, of the needs of its rules (`plan`).
+
+    Snakemake starts first what frees most disk: of a shard that is at work it finishes the catalogue before it begins
+    another one, and so there are files that pass of as many shards as there are jobs at a time. With ranks of MPI the
+    files of a rule that is one job are kept.
+    """
+    passing = [
+        need.disk_gb
+        for rule, need in needs.items()
+        if RULES[rule].passing and not (rule in RANKED and config["mpi"]["tasks"] > 1)
+    ]
+    kept = sum(need.disk_gb for need in needs.values()) - sum(passing)
+    return Disk(kept, sum(passing) / config["galaxies"]["shards"])
 
 
 def with_shards(config: Config) -> dict[str, Any]:

@@ -19,25 +19,35 @@ TIME_RATIO = (0.5, 2.0)
 _WAVELENGTHS = 1936  # of the shipped SSP table
 
 
-def table(config: Mapping[str, Any]) -> str:
+def table(config: Mapping[str, Any], reference_s: float | None = None) -> str:
     """Return the plan of a run: its size, a line for each rule, and the assumptions.
 
     Parameters
     ----------
     config : mapping
         The complete configuration of the run.
+    reference_s : float, optional
+        Time of the reference kernel here (`mocksed.run.kernel`), by which times are scaled; by default they are
+        those of the machine that the laws were measured on.
 
     """
     needs = cost.plan(config, _n_wavelengths(config))
+    slower = 1.0 if reference_s is None else reference_s / cost.REFERENCE_S
     lines = [_size(config), f"{'rule':12s}{'jobs':>7s}{'memory':>9s}{'minutes':>9s}{'core-hours':>12s}{'disk':>9s}"]
     lines.append(f"{'':12s}{'':7s}{'of a job':>9s}{'of a job':>9s}{'of all jobs':>12s}{'of all':>9s}")
     jobs, hours, disk = (sum(getattr(n, name) for n in needs.values()) for name in ("jobs", "core_hours", "disk_gb"))
     most = max(need.memory_mb for need in needs.values()), max(need.seconds for need in needs.values())
-    rows = [(rule, n.jobs, n.memory_mb, n.seconds, n.core_hours, n.disk_gb) for rule, n in needs.items()]
+    rows = [(rule, *need) for rule, need in needs.items()]
     for rule, n, memory_mb, seconds, core_hours, disk_gb in [*rows, ("all", jobs, *most, hours, disk)]:
-        cells = f"{memory_mb / 1e3:6.1f} GB{seconds / 60.0:9.1f}{core_hours:12.2f}{disk_gb:6.1f} GB"
+        times = f"{slower * seconds / 60.0:9.1f}{slower * core_hours:12.2f}"
+        cells = f"{memory_mb / 1e3:6.1f} GB{times}{disk_gb:6.1f} GB"
         lines.append(f"{rule:12s}{n:7d}{cells}")
-    return "\n".join([*lines, *_assumptions(config, jobs)]) + "\n"
+    taken = cost.disk(config, needs)
+    lines.append(
+        f"Disk: {taken.kept:.1f} GB once it is done, while it runs {taken.of_a_shard:.2f} GB more for each job at a "
+        "time; all with --notemp."
+    )
+    return "\n".join([*lines, _of_time(reference_s, hours), *_assumptions(config, jobs, slower)]) + "\n"
 
 
 def _size(config: Mapping[str, Any]) -> str:
@@ -54,17 +64,29 @@ def _size(config: Mapping[str, Any]) -> str:
     )  # fmt: skip
 
 
-def _assumptions(config: Mapping[str, Any], n_jobs: int) -> list[str]:
-    hours, export = n_jobs * cost.SNAKEMAKE_S / 3600.0, cost.need("export", 1, config)
+def _of_time(reference_s: float | None, hours: float) -> str:
+    """Return on which machine times are those of the plan, and how long all takes on the one that was measured."""
+    measured = f"the machine that the laws were measured on (reference kernel: {cost.REFERENCE_S:.2f} s)"
+    if reference_s is None:
+        return f"Time is that of a core of {measured}."
+    return (
+        f"Time is that of a core of this machine now: the reference kernel takes {reference_s:.2f} s, "
+        f"{reference_s / cost.REFERENCE_S:.2f} times as long\nas where the laws were measured; there all jobs "
+        f"would take {hours:.2f} core-hours (--as-measured)."
+    )
+
+
+def _assumptions(config: Mapping[str, Any], n_jobs: int, slower: float) -> list[str]:
+    start_s, export = slower * cost.SNAKEMAKE_S, cost.need("export", 1, config)
     return [
-        "Memory is what is requested; time is that of one core like the one that was measured (benchmarks/cost.json),",
-        f"of the longest job of a rule; all ranks of MPI and {config['neighbours']['threads']} threads of tree and "
-        "neighbours are counted.",
+        "Memory is what is requested; time is that of the longest job of a rule; all ranks of MPI and "
+        f"{config['neighbours']['threads']} threads of",
+        "tree and neighbours are counted.",
         "Assumed: 3 % of the galaxies quiescent, the default methods, a table of ten columns, a disk that keeps up.",
-        f"Not counted: Snakemake's start of each job on a cluster ({cost.SNAKEMAKE_S:g} s, {hours:.2g} core-hours "
-        "in all), a report,",
+        f"Not counted: Snakemake's start of each job on a cluster ({start_s:.2g} s, "
+        f"{n_jobs * start_s / 3600.0:.2g} core-hours in all), a report,",
         "a comparison with the presets of 2021, an SSP table that is made (up to half an hour), and a file for another",
-        f"program (export: {export.memory_mb / 1e3:.1f} GB, {export.seconds / 60.0:.1f} minutes).",
+        f"program (export: {export.memory_mb / 1e3:.1f} GB, {slower * export.seconds / 60.0:.1f} minutes).",
     ]
 
 
