@@ -376,3 +376,18 @@ def test_spectra_of_a_run_with_fsps(tmp_path, columns):
     rewrite(shard, fsps=about["fsps"] | {"sps_home_sha256": "0123"})
     with pytest.raises(UserError, match=r"was made with another FSPS, .*0123.*this one is"):
         spectra.of_run("demo", few["galaxy_id"], tmp_path / "results")
+
+
+def test_the_lyman_alpha_of_a_catalogue_is_in_its_spectra(copy, columns, engine, stored):
+    rows = dict(zip(np.sort(columns["galaxy_id"]), columns["quiescent"], strict=True))
+    for shard, (start, stop) in enumerate(SHARDS):
+        rewrite(copy / f"results/demo/catalog/{shard:04d}.parquet", {"lya_escape": np.zeros(stop - start)})
+    wavelength, flux = spectra.of_run("demo", list(stored), copy / "results")
+    line = np.abs(wavelength - 1215.67) < 1.0
+    assert np.any(line)
+    before = np.array(list(stored.values()))
+    shining = ~np.array([rows[i] for i in stored])
+    assert_array_equal(flux[~shining], before[~shining])
+    bright = shining & np.any(before[:, line] > 0.0, axis=1)
+    assert np.all(flux[bright][:, line] < before[bright][:, line])
+    assert_array_equal(flux[:, wavelength > 1300.0], before[:, wavelength > 1300.0])
