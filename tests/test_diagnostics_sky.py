@@ -14,8 +14,9 @@ from mocksed import rng, sky
 from mocksed.cosmology import Cosmology
 from mocksed.diagnostics import SKY, catalogue
 from mocksed.diagnostics.sky import OBSERVABLES, as_html, card, draw, panels, summary
+from mocksed.diagnostics.sky.in_bins import missing
 from mocksed.diagnostics.sky.mock import Mock, of_sample
-from mocksed.diagnostics.sky.observables import missing, panels_of
+from mocksed.diagnostics.sky.observables import panels_of
 from mocksed.diagnostics.sky.scores import Score, overall, score
 from mocksed.galaxies.lightcone import LightCone
 from mocksed.relations import Relations

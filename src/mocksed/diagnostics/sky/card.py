@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 
 from mocksed import sky
 from mocksed.diagnostics import catalogue, panels, style
+from mocksed.diagnostics.sky.in_bins import Tables
 from mocksed.diagnostics.sky.mock import Mock, of_sample
-from mocksed.diagnostics.sky.observables import OBSERVABLES, Tables, panels_of
+from mocksed.diagnostics.sky.observables import OBSERVABLES, panels_of
 from mocksed.diagnostics.sky.panels import Panel
 from mocksed.diagnostics.sky.scores import overall
 from mocksed.files import provenance, storage

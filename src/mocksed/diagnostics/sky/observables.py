@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
-from astropy.table import Table
-from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
 from mocksed.diagnostics import bins, style
 from mocksed.diagnostics.sky import statistics
+from mocksed.diagnostics.sky.in_bins import (
+    Array,
+    Tables,
+    above_least_mass,
+    in_bins,
+    laws_of,
+    log_mstar_of,
+    log_phi,
+    logarithmic,
+    luminosity_function,
+    mass_edges,
+    medians,
+    missing,
+)
+from mocksed.diagnostics.sky.lines import (
+    BPT_LOG_MSTAR,
+    HALPHA,
+    HBETA,
+    NII,
+    OIII,
+    bpt,
+    equivalent_width,
+    halpha_luminosity_function,
+    line_counts,
+    oiii_hbeta,
+    oiii_hbeta_luminosity_function,
+)
 from mocksed.diagnostics.sky.mock import Mock
 from mocksed.diagnostics.sky.panels import Panel, Reference, compare, complete_between, law, points
 from mocksed.files.columns import (
@@ -22,22 +46,12 @@ from mocksed.files.columns import (
     magnitude_column,
     rest_frame_column,
 )
-from mocksed.quantities import QUANTITIES
 from mocksed.sky import laws
-from mocksed.sky.observed import Observed, quiescent_share
-from mocksed.sps.table import LSUN
+from mocksed.sky.observed import quiescent_share
 
-Array = NDArray[np.float64]
-Tables = Mapping[str, Sequence[Observed]]
-Bins = Sequence[tuple[float, float]]
-
-HALPHA, HBETA, NII = "halpha_6563", "hbeta_4861", ("nii_6548", "nii_6584")
-OIII = ("oiii_4959", "oiii_5007")
 K = rest_frame_column("twomass_Ks")
 NO_AREA = "the area of the table is not known: diagnostics.area"
-
 _MASS_WIDTH = 0.25
-_FAINTEST_LINE = 38.0  # log10 of the luminosity [erg/s] below which none was observed, and which would make many bins
 
 
 @dataclass(frozen=True)
@@ -85,64 +99,6 @@ def panels_of(name: str, mock: Mock, tables: Tables) -> list[Panel]:
     return observable.measure(mock, tables)
 
 
-def missing(columns: Sequence[str]) -> str:
-    """Return which keys of the config would give the catalogue columns that it lacks."""
-    keys: dict[str, list[str]] = {}
-    for column in columns:
-        prefix, _, rest = column.partition("_")
-        key = {
-            "mag": "photometry.filters", "absmag": "photometry.rest_frame", "line": "spectra.lines",
-            "lineflux": "spectra.lines", "ew": "spectra.lines",
-        }.get(prefix, "columns")  # fmt: skip
-        keys.setdefault(key, []).append(rest if key != "columns" else column)
-    return "; ".join(f"{key} lacks {', '.join(dict.fromkeys(names))}" for key, names in keys.items())
-
-
-def _in_bins(mock: Mock, z_bins: Bins, measure: Callable[[Mock, float, float, str], Panel]) -> list[Panel]:
-    """Return a panel for each bin in redshift, empty where the catalogue has no such galaxies."""
-    panels = []
-    for low, high in z_bins:
-        title = f"{low:g} < z < {high:g}"
-        why = mock.why_not(low, high)
-        panels.append(Panel(title, why=why) if why else measure(mock.between(low, high), low, high, title))
-    return panels
-
-
-# --- numbers per volume
-
-
-def _log_phi(phi: Array) -> Array:
-    return np.log10(np.maximum(phi, 1e-300))
-
-
-def luminosity_function(
-    mock: Mock, tables: Tables, observable: str, values: Callable[[Mock], Array], column: str, width: float,
-    z_bins: Bins, faint_is_low: bool,
-) -> list[Panel]:  # fmt: skip
-    """Return the numbers per volume of magnitudes or log10 of luminosities, in bins of redshift."""
-
-    def measure(part: Mock, low: float, high: float, title: str) -> Panel:
-        own = values(part)
-        edges = bins.edges(own, width)
-        if not len(edges):
-            return Panel(title, why="no galaxies")
-        centres = 0.5 * (edges[1:] + edges[:-1])
-        complete = complete_between(part.cut(own, edges), edges, faint_is_low)
-        references = []
-        for data in tables[observable]:
-            if data.kind == "points":
-                references += points(data, column, "log_phi", low, high)
-            elif data.kind == "pozzetti2016" and low >= POZZETTI_FROM:
-                for model in (1, 2, 3):
-                    references += law(data, centres, width, low, high, _log_phi, f", model {model}", model=model)
-            elif data.kind != "pozzetti2016":
-                references += law(data, centres, width, low, high, _log_phi)
-        statistic = statistics.log_density(part, own, part.volume(), part.cosmic_variance())
-        return compare(title, part, statistic, edges, references, complete)
-
-    return _in_bins(mock, z_bins, measure)
-
-
 UV_BINS = (
     (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.2), (1.75, 2.35), (2.65, 3.15), (3.6, 4.2), (4.6, 5.3), (5.5, 6.5),
     (6.5, 7.4), (7.4, 8.5), (8.5, 9.5), (9.5, 10.5),
@@ -166,32 +122,6 @@ def k_luminosity_function(mock: Mock, tables: Tables) -> list[Panel]:
     return luminosity_function(mock, tables, "k_luminosity_function", lambda part: part[K], "m_k", 0.5, K_BINS, False)
 
 
-def log_luminosity(lines: Sequence[str], mock: Mock) -> Array:
-    """Return log10 of the luminosity of lines together, with dust [erg/s]; NaN without them."""
-    total = sum(mock[line_column(line)] for line in lines)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.log10(total) + np.log10(LSUN)
-    return np.where(found > _FAINTEST_LINE, found, np.nan)
-
-
-HALPHA_BINS = ((0.3, 0.5), (0.5, 0.7), (0.7, 1.0), (1.0, 1.4), (1.3, 1.65), (2.0, 2.45))
-POZZETTI_FROM = 0.7
-"""Redshift from which on the models of Pozzetti et al. (2016) are shown: below they differ by ten."""
-OIII_BINS = ((0.7, 1.0), (1.25, 1.6), (2.0, 2.45), (3.0, 3.5))
-
-
-def halpha_luminosity_function(mock: Mock, tables: Tables) -> list[Panel]:
-    """Return the luminosity function of Halpha."""
-    of, values = "halpha_luminosity_function", partial(log_luminosity, [HALPHA])
-    return luminosity_function(mock, tables, of, values, "log_luminosity", 0.2, HALPHA_BINS, True)
-
-
-def oiii_hbeta_luminosity_function(mock: Mock, tables: Tables) -> list[Panel]:
-    """Return the luminosity function of Hbeta and both lines of [O III] together."""
-    of, values = "oiii_hbeta_luminosity_function", partial(log_luminosity, [HBETA, *OIII])
-    return luminosity_function(mock, tables, of, values, "log_luminosity", 0.2, OIII_BINS, True)
-
-
 MASS_BINS = (
     (0.2, 0.5), (0.5, 0.8), (0.8, 1.1), (1.1, 1.5), (1.5, 2.0), (2.0, 2.5), (2.5, 3.0), (3.0, 3.5), (3.5, 4.5),
     (4.5, 5.5), (5.5, 6.5), (6.5, 7.5),
@@ -211,14 +141,11 @@ def stellar_mass_function(mock: Mock, tables: Tables) -> list[Panel]:
             if data.kind == "points":
                 references += points(data, "log_mstar", "log_phi", low, high, population="all")
             else:
-                references += law(data, centres, _MASS_WIDTH, low, high, _log_phi, population="all")
+                references += law(data, centres, _MASS_WIDTH, low, high, log_phi, population="all")
         statistic = statistics.log_density(part, part["log_mstar"], part.volume(), part.cosmic_variance())
         return compare(title, part, statistic, edges, references, (mock.log_mstar, np.inf))
 
-    return _in_bins(mock, MASS_BINS, measure)
-
-
-# --- density of star formation
+    return in_bins(mock, MASS_BINS, measure)
 
 
 _SFR_EDGES = (0.0, 0.2, 0.4, 0.6, 0.8, *np.arange(1.0, 3.0, 0.25), *np.arange(3.0, 12.1, 0.5))
@@ -247,27 +174,14 @@ def sfr_density(mock: Mock, tables: Tables) -> list[Panel]:
     return [compare(rf"log $M_*$ > {mock.log_mstar:.3g}", mock, statistic, edges, references)]
 
 
-# --- number counts
-
 COUNTS = {
     "i": ("lsst_baseline_i", "hsc_i", "decam_i", "acs_wfc_f775w"),
     "H": ("wfc3_ir_f160w", "Euclid-H", "roman_wfi_f158"),
     "4.4 um": ("jwst_f444w",),
 }
 """Filters that are as good as those of the counts, the best first."""
-
 _BANDS = {"i": ("i",), "H": ("F160W", "H"), "4.4 um": ("IRAC2",)}
 _COUNTED = tuple(magnitude_column(name) for names in COUNTS.values() for name in names)
-
-
-def _logarithmic(label: str, x: Array, table: Table, column: str, width: float, errors: str = "err_") -> Reference:
-    """Return log10 of a column with errors, and with ``cosmic_variance``, which is relative, where there is one."""
-    value, up, down = (np.asarray(table[name], float) for name in (column, f"{errors}up", f"{errors}down"))
-    variance = np.asarray(table["cosmic_variance"], float) if "cosmic_variance" in table.colnames else 0.0
-    up, down = (np.hypot(error / value, variance) for error in (up, down))
-    with np.errstate(divide="ignore"):
-        low = -np.log10(np.maximum(1.0 - down, 0.0))
-    return Reference(label, x, np.log10(value), low, np.log10(1.0 + up), np.full(len(x), width))
 
 
 def number_counts(mock: Mock, tables: Tables) -> list[Panel]:
@@ -286,47 +200,11 @@ def number_counts(mock: Mock, tables: Tables) -> list[Panel]:
                 table = data.table[data.table["band"] == name]
                 if len(table):
                     x = np.asarray(table["magnitude"], float)
-                    references.append(_logarithmic(f"{data.label}, {name}", x, table, "n", 0.5))
+                    references.append(logarithmic(f"{data.label}, {name}", x, table, "n", 0.5))
         statistic = statistics.log_density(mock, values, float(mock.area or np.nan), mock.cosmic_variance())
         complete = complete_between(mock.cut(values, edges, by_redshift=True), edges, False)
         panels.append(compare(there[0], mock, statistic, edges, references, complete))
     return panels
-
-
-# --- medians and shares
-
-
-def _medians(
-    mock: Mock, z_bins: Bins, edges: Array, by: Callable[[Mock], Array], values: Callable[[Mock], Array],
-    references: Callable[[Array, float, float], list[Reference]], complete: Callable[[Mock], tuple[float, float]],
-) -> list[Panel]:  # fmt: skip
-    """Return medians in bins of another quantity and of redshift."""
-    centres = 0.5 * (edges[1:] + edges[:-1])
-
-    def measure(part: Mock, low: float, high: float, title: str) -> Panel:
-        statistic = statistics.median(part, by(part), values(part))
-        return compare(title, part, statistic, edges, references(centres, low, high), complete(part))
-
-    return _in_bins(mock, z_bins, measure)
-
-
-def _laws(
-    of: Sequence[Observed], width: float, then: Callable[[Array], ArrayLike] = np.asarray
-) -> Callable[[Array, float, float], list[Reference]]:
-    """Return what makes the functions of papers, in bins of a width, of x and the limits of redshift."""
-    return lambda x, low, high: [one for data in of for one in law(data, x, width, low, high, then)]
-
-
-def _above_least_mass(mock: Mock) -> tuple[float, float]:
-    return mock.log_mstar, np.inf
-
-
-def _log_mstar(mock: Mock) -> Array:
-    return mock["log_mstar"]
-
-
-def _mass_edges(mock: Mock) -> Array:
-    return np.arange(np.floor(2.0 * mock.log_mstar) / 2.0, 12.1, 0.5) - 0.25
 
 
 A_UV_BINS = ((0.5, 1.0), (1.0, 1.5), (1.5, 2.0), (2.0, 2.5))
@@ -334,10 +212,10 @@ A_UV_BINS = ((0.5, 1.0), (1.0, 1.5), (1.5, 2.0), (2.0, 2.5))
 
 def a_uv(mock: Mock, tables: Tables) -> list[Panel]:
     """Return the attenuation of star-forming galaxies in the ultraviolet against mass."""
-    return _medians(
-        mock.star_forming, A_UV_BINS, _mass_edges(mock), _log_mstar,
+    return medians(
+        mock.star_forming, A_UV_BINS, mass_edges(mock), log_mstar_of,
         lambda part: part["muv"] - part["muv_intrinsic"],
-        _laws(tables["obscured_share"], 0.5, laws.attenuation), _above_least_mass,
+        laws_of(tables["obscured_share"], 0.5, laws.attenuation), above_least_mass,
     )  # fmt: skip
 
 
@@ -346,10 +224,10 @@ V_J_BINS = ((0.2, 0.5), (0.5, 1.0), (1.0, 1.5), (1.5, 2.0), (2.0, 2.5), (2.5, 3.
 
 def v_j(mock: Mock, tables: Tables) -> list[Panel]:
     """Return V-J of star-forming galaxies against mass."""
-    return _medians(
-        mock.star_forming, V_J_BINS, _mass_edges(mock), _log_mstar,
+    return medians(
+        mock.star_forming, V_J_BINS, mass_edges(mock), log_mstar_of,
         lambda part: part["vj"],
-        _laws(tables["uvj"], 0.5), _above_least_mass,
+        laws_of(tables["uvj"], 0.5), above_least_mass,
     )  # fmt: skip
 
 
@@ -386,7 +264,7 @@ def uv_slope(mock: Mock, tables: Tables) -> list[Panel]:
     """Return the UV slope of star-forming galaxies against their UV magnitude."""
     forming = mock.star_forming
     edges = np.arange(-23.5, -13.9, 0.5)
-    return _medians(
+    return medians(
         forming, SLOPE_BINS, edges, _muv, lambda part: part["beta"],
         lambda x, low, high: [
             one for data in tables["uv_slope"] for one in points(data, "muv", "beta", low, high, width=0.5)
@@ -414,140 +292,9 @@ def quiescent_shares(mock: Mock, tables: Tables) -> list[Panel]:
         if not len(edges):
             return Panel(title, why="no galaxies")
         statistic = statistics.share(part, part["log_mstar"], part.quiescent)
-        return compare(title, part, statistic, edges, references, _above_least_mass(part))
+        return compare(title, part, statistic, edges, references, above_least_mass(part))
 
-    return _in_bins(mock, MASS_BINS[:10], measure)
-
-
-# --- lines
-
-
-LINE_COUNTS: tuple[tuple[str, float, float, tuple[str, ...], str, str], ...] = (
-    (r"H$\alpha$", 0.9, 1.8, (HALPHA,), "pozzetti", "Halpha"),
-    (r"H$\alpha$", 0.7, 1.5, (HALPHA,), "mehta", "Halpha"),
-    (r"H$\alpha$", 1.5, 2.0, (HALPHA,), "mehta", "Halpha"),
-    (r"H$\alpha$ + [N II]", 0.9, 1.6, (HALPHA, *NII), "bagley", "Halpha+[NII]"),
-    (r"[O III] 5007", 1.5, 2.3, (OIII[1],), "bagley", "[OIII]5007"),
-)  # fmt: skip
-"""Panels of the counts above a flux: of what, redshifts, lines, which paper, and the name that it has there."""
-
-_FLUX_EDGES = np.arange(-16.45, -14.9, 0.1)
-
-
-def line_counts(mock: Mock, tables: Tables) -> list[Panel]:
-    """Return the numbers of line emitters per area above a flux."""
-    panels = []
-    for name, low, high, lines, paper, line in LINE_COUNTS:
-        title = f"{name}, {low:g} < z < {high:g}"
-        why = mock.why_not(low, high)
-        if lacking := [line_flux_column(one) for one in lines if line_flux_column(one) not in mock.galaxies]:
-            why = missing(lacking)
-        if why:
-            panels.append(Panel(title, why=why))
-            continue
-        part = mock.between(low, high)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            values = np.log10(sum(part[line_flux_column(one)] for one in lines))
-        references = _counts_of(tables, paper, line, low, high, mock)
-        complete = complete_between(part.cut(values, _FLUX_EDGES), _FLUX_EDGES, True)
-        statistic = statistics.log_counts_above(part, values, float(mock.area or np.nan), part.cosmic_variance())
-        panels.append(compare(title, part, statistic, _FLUX_EDGES, references, complete))
-    return panels
-
-
-def _counts_of(tables: Tables, paper: str, line: str, low: float, high: float, mock: Mock) -> list[Reference]:
-    if paper == "pozzetti":
-        x = np.array([-16.0, -15.9, -15.8, -15.7, -15.6, -15.5, -15.4, -15.3])
-        none = np.full(len(x), np.nan)
-        return [
-            Reference(
-                f"{data.label}, model {model}", x,
-                np.log10([laws.counts_above(_density(data, model), 10.0**flux, (low, high), mock.cosmo) for flux in x]),
-                none, none, np.zeros(len(x)), line=True,
-            )
-            for data in tables["halpha_luminosity_function"] if data.kind == "pozzetti2016"
-            for model in (1, 2, 3)
-        ]  # fmt: skip
-    found = []
-    for data in tables["line_counts"]:
-        table = data.table
-        rows = table[
-            (table["line"] == line) & np.isclose(table["redshift_min"], low) & np.isclose(table["redshift_max"], high)
-        ]
-        if paper in data.name and len(rows):
-            found.append(_logarithmic(data.label, np.log10(np.asarray(rows["flux"], float)), rows, "n", 0.0))
-    return found
-
-
-def _density(data: Observed, model: int) -> Callable[[Array, Array], Array]:
-    """Return a model of Pozzetti et al. (2016) as a function of log10 of luminosity and redshift, which broadcast."""
-    row = data.rows(1.1, model=model)[0]
-    return lambda log_l, z: laws.pozzetti2016(log_l, z, *(row[name] for name in laws.LAWS[data.kind].parameters))
-
-
-RATIO_BINS = ((0.0, 0.3), (1.4, 1.8), (2.0, 2.6))
-
-
-def log_ratio(above: str, below: str, mock: Mock) -> Array:
-    """Return log10 of the ratio of two lines, with dust; NaN where one is missing."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.log10(mock[line_column(above)] / mock[line_column(below)])
-    return np.where(np.isfinite(found), found, np.nan)
-
-
-def oiii_hbeta(mock: Mock, tables: Tables) -> list[Panel]:
-    """Return log [O III]/Hbeta of star-forming galaxies against mass."""
-    return _medians(
-        mock.star_forming, RATIO_BINS[1:], _mass_edges(mock), _log_mstar,
-        partial(log_ratio, OIII[1], HBETA),
-        _laws(tables["oiii_hbeta_mass"], 0.5), _above_least_mass,
-    )  # fmt: skip
-
-
-BPT_LOG_MSTAR = 9.0
-
-
-def bpt(mock: Mock, tables: Tables) -> list[Panel]:
-    """Return log [O III]/Hbeta against log [N II]/Halpha of star-forming galaxies."""
-    forming = mock.star_forming
-    forming = forming.where(forming["log_mstar"] > BPT_LOG_MSTAR)
-    edges = np.arange(-2.1, 0.11, 0.2)
-    return _medians(
-        forming, RATIO_BINS, edges, partial(log_ratio, NII[1], HALPHA), partial(log_ratio, OIII[1], HBETA),
-        _laws(tables["bpt"], 0.2), lambda part: (-np.inf, np.inf),
-    )  # fmt: skip
-
-
-EQUIVALENT_WIDTHS: tuple[tuple[str, str, tuple[str, ...], str, tuple[float, float], Array], ...] = (
-    ("[OIII]5007", "[O III] 5007", (OIII[1],), "muv", (-21.6, -19.0), np.arange(1.0, 3.3, 0.4)),
-    ("Halpha", r"H$\alpha$", (HALPHA,), "log_mstar", (9.5, 10.5), np.arange(1.0, 6.1, 1.0)),
-    ("Hbeta+[OIII]", r"H$\beta$ + [O III]", (HBETA, *OIII), "muv", (-22.5, -21.0), np.arange(5.75, 7.8, 0.5)),
-)
-"""Panels of the equivalent widths: name in the tables, label, lines, what galaxies are chosen by, bins in redshift."""
-
-
-_EW_WIDTH = 0.5  # in redshift, around a point
-
-
-def equivalent_width(mock: Mock, tables: Tables) -> list[Panel]:
-    """Return log10 of the rest-frame equivalent width of star-forming galaxies against redshift."""
-    panels = []
-    for name, label, lines, by, (low, high), edges in EQUIVALENT_WIDTHS:
-        chosen = mock.star_forming
-        chosen = chosen.where((chosen[by] >= low) & (chosen[by] < high))
-        title = f"{label}, {low:g} < {QUANTITIES[by].symbol} < {high:g}"
-        with np.errstate(divide="ignore", invalid="ignore"):
-            values = np.log10(sum(chosen[equivalent_width_column(line)] for line in lines))
-        references = []
-        for data in tables["equivalent_width"]:
-            rows = data.table[data.table["line"] == name]
-            if len(rows):
-                errors = "median_err_" if data.kind == "lognormal" else "err_"
-                z = np.asarray(rows["redshift"], float)
-                references.append(_logarithmic(data.label, z, rows, "median", _EW_WIDTH, errors))
-        statistic = statistics.median(chosen, chosen["redshift"], values)
-        panels.append(compare(title, chosen, statistic, edges, references))
-    return panels
+    return in_bins(mock, MASS_BINS[:10], measure)
 
 
 _MASS, _Z = style.LABELS["log_mstar"], style.LABELS["redshift"]
