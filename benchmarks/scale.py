@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from mocksed.run import configuration, cost
+from mocksed.search import KINDS
 
 ROOT = Path(__file__).parents[1]
 RULES = ("lightcone", "parent", "tree", "balance", "neighbours", "assign")
@@ -99,8 +100,9 @@ def main() -> None:
         folder = args.folder or Path(temporary)
         targets = [f"results/scale/assign/{shard:04d}.parquet" for shard in range(args.galaxy_shards)]
         execute(folder, config, targets, args.cores)
+        trees = " and ".join(f"{cost.tree_shards(config, kind)} {kind}" for kind in KINDS)
         said = shlex.join(["python", "-m", "benchmarks.scale", *sys.argv[1:]])
-        text = f"{said}\n{cost.tree_shards(config)} tree shards\n\n{table(folder, config)}"
+        text = f"{said}\n{trees} tree shards\n\n{table(folder, config)}"
     print(text)
     (Path(__file__).parent / f"scale_{args.parents:.0e}.txt").write_text(text)
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import yaml
 
 Make = Callable[..., subprocess.CompletedProcess]
 LOCK = ".snakemake/make-run.lock"
@@ -123,3 +124,20 @@ def test_tools_are_run_as_modules(root: Path) -> None:
     files += [path for folder in ("tests", "benchmarks", "workflow", "src") for path in (root / folder).rglob("*.py")]
     for path in files:
         assert not script.search(path.read_text()), path
+
+
+def test_hooks_of_commits_run_what_make_lint_runs(root):
+    hooks = [
+        hook
+        for repo in yaml.safe_load((root / ".pre-commit-config.yaml").read_text())["repos"]
+        for hook in repo["hooks"]
+    ]
+    lint = re.search(r"^lint: env\n((?:\t.*\n)+)", (root / "Makefile").read_text(), re.MULTILINE).group(1)
+    of_make = [
+        re.sub(r"^\$\(if \$\(SNAKEFILES\),(.*) \$\(SNAKEFILES\)\)$", r"\1", line)
+        for line in lint.replace("\t", "").splitlines()
+    ]
+    assert [
+        hook["entry"].replace(".venv/bin/python", "$(PY)").replace(" --force-exclude", "") for hook in hooks
+    ] == of_make
+    assert all(hook["language"] == "system" for hook in hooks)

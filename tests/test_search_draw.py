@@ -144,8 +144,8 @@ def test_classes_and_stages_have_numbers_of_their_own():
     first = [draw.numbers(kind, IDS, 1)["log_sfr"] for kind in KINDS]
     first += [uniforms(1, stage, IDS, 1)[:, 0] for stage in (Stage.ASSIGNMENT, Stage.PARENT_STAR_FORMING)]
     assert np.all(np.abs(np.corrcoef(first)[np.triu_indices(4, 1)]) < 0.03)
-    assert tuple(draw.numbers("quiescent", IDS, 1)) == draw.ASKED["quiescent"]
-    assert tuple(draw.numbers("star_forming", IDS, 1)) == draw.ASKED["star_forming"]
+    assert tuple(draw.numbers("quiescent", IDS, 1)) == draw.DRAWN_QUANTITIES["quiescent"]
+    assert tuple(draw.numbers("star_forming", IDS, 1)) == draw.DRAWN_QUANTITIES["star_forming"]
 
 
 @pytest.mark.parametrize("which", DRAWS)

@@ -112,7 +112,9 @@ def test_columns_and_what_is_asked(chain, kind):
     of_class = {f"prop_{name}" for name in draws[0]} | {"parent_found", "parent_row"}
     assert found.keys() == of_class | ({"prop_log_us"} if kind == "star_forming" else set())
     independent = chain.found(kind, method="nearest")
-    assert {name for name in independent if name.startswith("prop_")} == {f"prop_{name}" for name in draw.ASKED[kind]}
+    assert {name for name in independent if name.startswith("prop_")} == {
+        f"prop_{name}" for name in draw.DRAWN_QUANTITIES[kind]
+    }
 
 
 def test_a_galaxy_may_have_many_draws(chain):

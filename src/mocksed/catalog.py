@@ -17,7 +17,7 @@ from mocksed.files.columns import NOT_MET, Flag
 from mocksed.light import fsps
 from mocksed.quantities import QUANTITIES
 from mocksed.search import given
-from mocksed.search.draw import ASKED
+from mocksed.search.draw import DRAWN_QUANTITIES
 from mocksed.search.metric import Metric
 from mocksed.search.parent import FSPS
 from mocksed.uvj import in_box
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-DRAWN = tuple(f"prop_{name}" for name in ASKED["star_forming"])
+DRAWN = tuple(f"prop_{name}" for name in DRAWN_QUANTITIES["star_forming"])
 """Columns of what was drawn for a galaxy."""
 
 FAR = 1.0
@@ -109,9 +109,9 @@ def build(
         columns["log_sfr"][row] = derived.log_ssfr + log_mstar[row]
         for name in ("muv", "muv_intrinsic"):
             columns[name][row] = getattr(derived, name) - 2.5 * log_mstar[row]
-        own: dict[str, NDArray] = {name: columns[name][row] for name in ASKED["star_forming"]}
+        own: dict[str, NDArray] = {name: columns[name][row] for name in DRAWN_QUANTITIES["star_forming"]}
         own |= {name: galaxies[name][row] for name in ("redshift", "log_mstar")}
-        drawn = own | {name: columns[f"prop_{name}"][row] for name in ASKED[kind]}
+        drawn = own | {name: columns[f"prop_{name}"][row] for name in DRAWN_QUANTITIES[kind]}
         columns["distance"][row] = metrics[kind].distance(drawn, own)
     flags[columns["distance"] > FAR] |= Flag.FAR
     for name in given.columns(galaxies):

@@ -1,7 +1,11 @@
 """Turn what the search found into FSPS parameters."""
 
+from snakemake.iocontainers import Snakemake
+
 from mocksed.run.jobs import job
 from mocksed.run.stages import search
+
+snakemake: Snakemake
 
 with job(snakemake.log[0], snakemake.threads):
     files = snakemake.input

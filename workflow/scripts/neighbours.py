@@ -1,7 +1,11 @@
 """Search for the parent points near what is asked of each galaxy, and take one."""
 
+from snakemake.iocontainers import Snakemake
+
 from mocksed.run.launch import run
 from mocksed.run.work import Work
+
+snakemake: Snakemake
 
 files = zip(snakemake.input.galaxies, snakemake.params.shards, snakemake.output, strict=True)
 shards = [{"galaxies": galaxies, "shard": shard, "output": path} for galaxies, shard, path in files]

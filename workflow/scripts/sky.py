@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+from snakemake.iocontainers import Snakemake
+
 from mocksed.run.jobs import job
 from mocksed.run.stages import plots
+
+snakemake: Snakemake
 
 with job(snakemake.log[0]):
     files = snakemake.input

@@ -52,11 +52,13 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
     classes = {"star_forming": sample.star_forming, "quiescent": sample.quiescent}
     edges = bins.edges(sample.galaxies["log_mstar"], settings.mass_bin)
     few = settings.min_count * sample.n_realisations
-    found: dict[str, Any] = {name: _of_class(own, name, edges, settings, few) for name, own in classes.items()}
+    result: dict[str, Any] = {
+        name: _of_class(galaxies, name, edges, settings, few) for name, galaxies in classes.items()
+    }
     rows = residuals.correlations(sample.star_forming, settings)
     counts = [row["count"] for row in rows]
     mean = float(np.average([row["correlation"] for row in rows], weights=counts)) if rows else np.nan
-    return found | {"correlations": rows, "mean_correlation": mean}
+    return result | {"correlations": rows, "mean_correlation": mean}
 
 
 def _of_class(galaxies: Arrays, kind: str, edges: np.ndarray, settings: Settings, few: int) -> dict[str, Any]:
@@ -73,11 +75,11 @@ def _offsets(
     offset, realisation = galaxies[name] - galaxies[f"prop_{name}"], galaxies.get(COLUMN)
     by_redshift = []
     for low, high, inside in bins.slices(galaxies["redshift"], redshift_bins):
-        own, log_mstar = bins.rows_of(realisation, inside), galaxies["log_mstar"][inside]
-        by_mass = bins.statistics(log_mstar, offset[inside], mass_edges, min_count, own)
+        members, log_mstar = bins.rows_of(realisation, inside), galaxies["log_mstar"][inside]
+        by_mass = bins.statistics(log_mstar, offset[inside], mass_edges, min_count, members)
         by_redshift.append(
             {"low": low, "high": high}
-            | bins.percentiles(offset[inside], own)
+            | bins.percentiles(offset[inside], members)
             | {"by_mass": {"edges": mass_edges.tolist()} | {key: value.tolist() for key, value in by_mass.items()}}
         )
     return {"overall": bins.percentiles(offset, realisation), "by_redshift": by_redshift}
@@ -128,23 +130,23 @@ def _draw_distances(axes: Axes, measured: dict[str, Any]) -> None:
     looks = {name: {"color": colour, "fill": True, "alpha": 0.4} for name, colour in style.CLASS_COLOURS.items()}
     distances = {name: measured[name]["distance"] for name in looks if measured[name]["distance"]["count"]}
     edges = measured["star_forming"]["distance"]["edges"]
-    style.histograms_of_distances(axes, edges, *((found, looks[name]) for name, found in distances.items()))
-    for name, found in distances.items():
-        axes.axvline(found["median"], color=style.CLASS_COLOURS[name], ls="-.", lw=1.2)
-    highest = max((np.flatnonzero([1, *found["counts"]])[-1] for found in distances.values()), default=-1)
+    style.histograms_of_distances(axes, edges, *((distance, looks[name]) for name, distance in distances.items()))
+    for name, distance in distances.items():
+        axes.axvline(distance["median"], color=style.CLASS_COLOURS[name], ls="-.", lw=1.2)
+    highest = max((np.flatnonzero([1, *distance["counts"]])[-1] for distance in distances.values()), default=-1)
     axes.set_xlim(right=3.0 * edges[highest])
-    medians = [f"{style.CLASS_NAMES[name]}: median {found['median']:.2g}" for name, found in distances.items()]
+    medians = [f"{style.CLASS_NAMES[name]}: median {distance['median']:.2g}" for name, distance in distances.items()]
     style.note(axes, "\n".join(medians) or "no galaxies", x=0.96)
 
 
 def _draw_residuals(axes: Axes, galaxies: Arrays, measured: dict[str, Any], settings: Settings) -> None:
-    relations = settings.asked
+    relations = settings.run_relations
     muv = galaxies["muv"] - relations.mean_muv(galaxies["log_mstar"], galaxies["redshift"])
     beta = galaxies["beta"] - residuals.mean_beta(galaxies, relations)
     style.density(axes, muv, beta, style.limits(muv), style.limits(beta), "star-forming")
     axes.axhline(0.0, color=style.RELATION, ls=":", lw=1)
     axes.axvline(0.0, color=style.RELATION, ls=":", lw=1)
-    of_muv, of_beta = (f"{style.LABELS[name]} less {settings.relation_name(name)}" for name in ("muv", "beta"))
-    axes.set(xlabel=of_muv, ylabel=of_beta)
+    muv_label, beta_label = (f"{style.LABELS[name]} less {settings.relation_name(name)}" for name in ("muv", "beta"))
+    axes.set(xlabel=muv_label, ylabel=beta_label)
     if np.isfinite(measured["mean_correlation"]):
         style.note(axes, f"correlation at fixed $z$ and mass {measured['mean_correlation']:+z.2f}")

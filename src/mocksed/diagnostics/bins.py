@@ -22,9 +22,11 @@ def percentiles(values: Array, realisation: Realisation = None) -> dict[str, flo
     With realisations, of all of them together, and ``median_spread``, see `spread`.
     """
     finite = np.isfinite(values)
-    found = np.percentile(values[finite], list(PERCENTILES.values())) if finite.any() else [np.nan] * len(PERCENTILES)
+    at_percentiles = (
+        np.percentile(values[finite], list(PERCENTILES.values())) if finite.any() else [np.nan] * len(PERCENTILES)
+    )
     result: dict[str, float] = {"count": int(np.count_nonzero(finite))}
-    result |= {name: float(value) for name, value in zip(PERCENTILES, found, strict=True)}
+    result |= {name: float(value) for name, value in zip(PERCENTILES, at_percentiles, strict=True)}
     if realisation is not None:
         result["median_spread"] = float(spread(lambda rows: _median(values[rows & finite]), realisation))
     return result
@@ -68,11 +70,11 @@ def spread(statistic: Callable[[NDArray[np.bool_]], ArrayLike], realisation: NDA
         NaN where fewer than two realisations have one that is finite.
 
     """
-    found = np.array([statistic(realisation == index) for index in np.unique(realisation)], float)
-    if not len(found):
+    of_each = np.array([statistic(realisation == index) for index in np.unique(realisation)], float)
+    if not len(of_each):
         return np.asarray(np.nan)
-    known = np.isfinite(found)
-    n, values = known.sum(axis=0), np.where(known, found, 0.0)
+    known = np.isfinite(of_each)
+    n, values = known.sum(axis=0), np.where(known, of_each, 0.0)
     deviation = np.where(known, values - values.sum(axis=0) / np.maximum(n, 1), 0.0)
     return np.where(n > 1, np.sqrt(np.sum(deviation**2, axis=0) / np.maximum(n - 1, 1)), np.nan)
 
@@ -126,9 +128,9 @@ def statistics(
 
     """
     if realisation is not None:
-        found = statistics(x, y, bin_edges, min_count)
+        result = statistics(x, y, bin_edges, min_count)
         medians = spread(lambda rows: _medians(x[rows], y[rows], bin_edges), realisation)
-        return found | {"median_spread": np.where(np.isnan(found["median"]), np.nan, medians)}
+        return result | {"median_spread": np.where(np.isnan(result["median"]), np.nan, medians)}
     n_bins = max(len(bin_edges) - 1, 0)
     finite = np.isfinite(x) & np.isfinite(y)
     if not n_bins or not finite.any():
@@ -141,8 +143,8 @@ def statistics(
         least = max(min_count, 1)
         return np.array([np.percentile(values[rows], percentile) if len(rows) >= least else np.nan for rows in bins])
 
-    found = {name: in_bins(y, percentile) for name, percentile in PERCENTILES.items()}
-    return {"count": np.array([len(rows) for rows in bins]), "x": in_bins(x, 50.0)} | found
+    result = {name: in_bins(y, percentile) for name, percentile in PERCENTILES.items()}
+    return {"count": np.array([len(rows) for rows in bins]), "x": in_bins(x, 50.0)} | result
 
 
 def _medians(x: Array, y: Array, bin_edges: Array) -> Array:
@@ -187,8 +189,8 @@ def crowded(
     bin_of = np.searchsorted(bin_edges, values, side="right") - 1
     n_bins = max(len(bin_edges) - 1, 0)
     inside = (bin_of >= 0) & (bin_of < n_bins)
-    of_all, of_near = (np.bincount(bin_of[rows], minlength=n_bins) for rows in (inside, inside & near))
-    return (of_near > share * of_all) & (of_all >= min_count)
+    n_all, n_near = (np.bincount(bin_of[rows], minlength=n_bins) for rows in (inside, inside & near))
+    return (n_near > share * n_all) & (n_all >= min_count)
 
 
 def relation_panels(

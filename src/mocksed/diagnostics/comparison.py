@@ -195,7 +195,7 @@ def _median(values: NDArray) -> tuple[float, float]:
 
 
 def _of_relations(galaxies: Arrays, settings: Settings) -> Iterator[Row]:
-    relations = settings.asked
+    relations = settings.run_relations
     offsets, means = residuals.from_relations(galaxies, relations), residuals.means(galaxies, relations)
     for where, inside in _bins(galaxies, settings):
         n, lowest = int(np.count_nonzero(inside)), where["log_mstar"][0]
@@ -238,7 +238,9 @@ def _half_width(scatter: Scatter, mean: NDArray, inside: NDArray[np.bool_]) -> f
 
 def _of_quiescent(galaxies: Arrays, settings: Settings) -> Iterator[Row]:
     massive = select(galaxies, galaxies["log_mstar"] >= _LEAST_QUIESCENT)
-    offset = massive["log_sfr"] - settings.asked.log_sfr_quiescent.mean(massive["log_mstar"], massive["redshift"])
+    offset = massive["log_sfr"] - settings.run_relations.log_sfr_quiescent.mean(
+        massive["log_mstar"], massive["redshift"]
+    )
     for low, high, inside in bins.slices(massive["redshift"], settings.redshift_bins):
         limit = QUIESCENT_SFR if high <= _Z_SFR else np.nan
         yield Row("quiescent SFR", "log_sfr", int(inside.sum()), *_median(offset[inside]), limit, (low, high))

@@ -40,7 +40,7 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
             log_zmet,
             sfr_edges,
             mass_edges,
-            settings.asked.log_zmet.mean,
+            settings.run_relations.log_zmet.mean,
             settings.min_count * sample.n_realisations,
             galaxies.get(COLUMN),
             (galaxies["redshift"],),

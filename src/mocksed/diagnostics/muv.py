@@ -34,15 +34,15 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
     galaxies, z_bins, few = sample.star_forming, settings.redshift_bins, settings.min_count * sample.n_realisations
     z, log_mstar, muv, beta = (galaxies[name] for name in ("redshift", "log_mstar", "muv", "beta"))
     mass_edges, muv_edges = bins.edges(log_mstar, settings.mass_bin), bins.edges(muv, MUV_BIN)
-    own = galaxies.get(COLUMN)
+    realisation, relations = galaxies.get(COLUMN), settings.run_relations
     a_uv = muv - galaxies["muv_intrinsic"]
-    beta_panels = bins.relation_panels(z, muv, beta, z_bins, muv_edges, settings.asked.beta.mean, few, own, [a_uv])
+    beta_panels = bins.relation_panels(z, muv, beta, z_bins, muv_edges, relations.beta.mean, few, realisation, [a_uv])
     lowest = float(log_mstar.min()) if len(log_mstar) else np.nan
     for panel, (_, _, inside) in zip(beta_panels, bins.slices(z, z_bins), strict=True):
         panel["cut"] = cut_bins(muv[inside], log_mstar[inside], muv_edges, lowest).tolist()
-    return {"muv": bins.relation_panels(z, log_mstar, muv, z_bins, mass_edges, settings.asked.mean_muv, few, own)} | {
-        "beta": beta_panels
-    }
+    return {
+        "muv": bins.relation_panels(z, log_mstar, muv, z_bins, mass_edges, relations.mean_muv, few, realisation)
+    } | {"beta": beta_panels}
 
 
 def cut_bins(muv: NDArray, log_mstar: NDArray, muv_edges: NDArray, lowest: float) -> NDArray[np.bool_]:
@@ -69,11 +69,13 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
     """Draw M_UV against log mass above beta against M_UV, a column per redshift bin."""
     galaxies = sample.star_forming
     drawn, grid = panels.grid(len(measured["muv"]), rows_each=2)
-    of_muv, of_beta = (settings.relation_name(name) for name in ("muv", "beta"))
+    muv_relation, beta_relation = (settings.relation_name(name) for name in ("muv", "beta"))
     members = [inside for _, _, inside in bins.slices(galaxies["redshift"], settings.redshift_bins)]
     for (upper, lower), inside, muv, beta in zip(grid, members, measured["muv"], measured["beta"], strict=False):
-        panels.draw(upper, muv, galaxies["log_mstar"][inside], galaxies["muv"][inside], style.STAR_FORMING, of_muv)
-        panels.draw(lower, beta, galaxies["muv"][inside], galaxies["beta"][inside], style.STAR_FORMING, of_beta)
+        panels.draw(
+            upper, muv, galaxies["log_mstar"][inside], galaxies["muv"][inside], style.STAR_FORMING, muv_relation
+        )
+        panels.draw(lower, beta, galaxies["muv"][inside], galaxies["beta"][inside], style.STAR_FORMING, beta_relation)
         panels.shade(lower, beta["edges"], beta["cut"], "cut by the least mass of the catalogue")
         panels.title(upper, muv, "$z$")
     panels.label(grid, 0, style.LABELS["log_mstar"], style.LABELS["muv"])

@@ -39,18 +39,18 @@ def grid(n_panels: int, rows_each: int = 1) -> tuple[Figure, list[list[Axes]]]:
     panels = []
     for i in range(lines * columns):
         line, column = divmod(i, columns)
-        own = list(cells[line * rows_each : (line + 1) * rows_each, column])
+        panel = list(cells[line * rows_each : (line + 1) * rows_each, column])
         if i >= n_panels:
-            for axes in own:
+            for axes in panel:
                 axes.remove()
             continue
-        panels.append(own)
+        panels.append(panel)
         if i:
-            for axes, first in zip(own, panels[0], strict=True):
+            for axes, first in zip(panel, panels[0], strict=True):
                 axes.sharex(first)
                 axes.sharey(first)
         if column:
-            for axes in own:
+            for axes in panel:
                 axes.tick_params(labelleft=False)
     return drawn, panels
 
@@ -67,10 +67,10 @@ def title(axes: Axes, panel: dict[str, Any], name: str) -> None:
 
 def label(panels: list[list[Axes]], row: int, xlabel: str, ylabel: str) -> None:
     """Label a row of axes: x everywhere, y on the left of the figure."""
-    for own in panels:
-        own[row].set_xlabel(xlabel)
-        if own[row].get_subplotspec().is_first_col():  # type: ignore[union-attr]
-            own[row].set_ylabel(ylabel)
+    for panel in panels:
+        panel[row].set_xlabel(xlabel)
+        if panel[row].get_subplotspec().is_first_col():  # type: ignore[union-attr]
+            panel[row].set_ylabel(ylabel)
 
 
 def draw(

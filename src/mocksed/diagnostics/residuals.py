@@ -33,15 +33,15 @@ def from_relations(galaxies: Arrays, relations: Relations) -> Arrays:
         Of the run.
 
     """
-    asked = means(galaxies, relations)
+    mean = means(galaxies, relations)
     laws = scatters(relations)
-    return {name: galaxies[name] - laws[name].draw(asked[name], 0.5) for name in QUANTITIES}
+    return {name: galaxies[name] - laws[name].draw(mean[name], 0.5) for name in QUANTITIES}
 
 
 def scatters(relations: Relations) -> dict[str, Scatter]:
     """Return the scatter of each of `QUANTITIES`; where a user's table has several, their median."""
-    own = {name: relations.of(name) for name in QUANTITIES}
-    return {name: relation.scatter for name, relation in own.items()} | {"muv": relations.scatter_muv}
+    of_run = {name: relations.of(name) for name in QUANTITIES}
+    return {name: relation.scatter for name, relation in of_run.items()} | {"muv": relations.scatter_muv}
 
 
 def means(galaxies: Arrays, relations: Relations) -> Arrays:
@@ -71,20 +71,20 @@ def correlations(galaxies: Arrays, settings: Settings) -> list[dict[str, Any]]:
 
     """
     z, mass = galaxies["redshift"], galaxies["log_mstar"]
-    muv = galaxies["muv"] - settings.asked.mean_muv(mass, z)
-    beta = galaxies["beta"] - mean_beta(galaxies, settings.asked)
-    found = []
+    muv = galaxies["muv"] - settings.run_relations.mean_muv(mass, z)
+    beta = galaxies["beta"] - mean_beta(galaxies, settings.run_relations)
+    correlations_of_bins = []
     for z_low, z_high, in_redshift in bins.slices(z, settings.redshift_bins):
         for low, high, in_mass in bins.slices(mass, bins.edges(mass, settings.mass_bin)):
             inside = in_redshift & in_mass & np.isfinite(muv) & np.isfinite(beta)
             if low >= LEAST_LOG_MSTAR and np.count_nonzero(inside) >= MIN_COUNT:
-                found.append({
+                correlations_of_bins.append({
                     "redshift": [z_low, z_high],
                     "log_mstar": [low, high],
                     "count": int(np.count_nonzero(inside)),
                     "correlation": _correlation(muv[inside], beta[inside]),
                 })  # fmt: skip
-    return found
+    return correlations_of_bins
 
 
 def _correlation(one: NDArray, other: NDArray) -> float:

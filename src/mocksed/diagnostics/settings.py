@@ -48,22 +48,22 @@ class Settings:
     """The config's ``photometry``, whose filters are drawn with them."""
 
     @cached_property
-    def asked(self) -> Relations:
+    def run_relations(self) -> Relations:
         """The relations of the run."""
         return Relations.from_config(self.relations) if self.relations else Relations()
 
     def relation_name(self, column: str, quiescent: bool = False) -> str:
         """Return how plots call the relation of a column, e.g. "Schreiber et al. 2015"."""
-        if column == "muv" and self.asked.of_dust is not None:
-            name = f"mean SFR, dust of {self.asked.of_dust.label}"
+        if column == "muv" and self.run_relations.of_dust is not None:
+            name = f"mean SFR, dust of {self.run_relations.of_dust.label}"
         else:
-            name = self.asked.of(column, quiescent).label
+            name = self.run_relations.of(column, quiescent).label
         return name.replace("$", r"\$")  # a user's file is no formula
 
     def least_log_mstar(self, column: str) -> float:
         """Return the least log mass of the range of the relation of a column of star-forming galaxies."""
-        relation = self.asked.of_dust if column == "muv" and self.asked.of_dust else self.asked.of(column)
-        return relation.log_mstar[0]
+        dust = self.run_relations.of_dust if column == "muv" else None
+        return (dust or self.run_relations.of(column)).log_mstar[0]
 
     def __post_init__(self) -> None:
         if len(self.redshift_bins) < 2 or np.any(np.diff(self.redshift_bins) <= 0):

@@ -30,7 +30,7 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
             galaxies["log_sfr"],
             settings.redshift_bins,
             mass_edges,
-            settings.asked.of("log_sfr", quiescent=name == "quiescent").mean,
+            settings.run_relations.of("log_sfr", quiescent=name == "quiescent").mean,
             settings.min_count * sample.n_realisations,
             galaxies.get(COLUMN),
         )

@@ -68,36 +68,36 @@ def measure(sample: Sample, settings: Settings) -> dict[str, Any]:
 def _examples(sample: Sample, settings: Settings) -> list[tuple[float, float, dict[str, int]]]:
     """Return limits of bins of redshift and the row of the example of each class that has one."""
     galaxies, edges = sample.galaxies, settings.redshift_bins
-    found = []
+    examples = []
     for low, high in pairwise(edges):
         z = galaxies["redshift"]
         off = np.hypot((z - 0.5 * (low + high)) / (high - low), galaxies["log_mstar"] - _LOG_MSTAR)
         inside = (z > max(low, 0.0)) & (z < high) & np.isfinite(galaxies["age"] + galaxies["tau"] + off)
         rows = {}
         for name in style.CLASS_COLOURS:
-            own = np.flatnonzero(inside & (galaxies["quiescent"] == (name == "quiescent")))
-            if len(own):
-                rows[name] = int(own[np.argmin(off[own])])
+            members = np.flatnonzero(inside & (galaxies["quiescent"] == (name == "quiescent")))
+            if len(members):
+                rows[name] = int(members[np.argmin(off[members])])
         if rows:
-            found.append((float(low), float(high), rows))
-    chosen = np.unique(np.linspace(0, len(found) - 1, min(len(found), _MOST)).round().astype(int))
-    return [found[i] for i in chosen]
+            examples.append((float(low), float(high), rows))
+    chosen = np.unique(np.linspace(0, len(examples) - 1, min(len(examples), _MOST)).round().astype(int))
+    return [examples[i] for i in chosen]
 
 
 @style.styled
 def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure:
     """Draw a panel for each bin of redshift."""
     examples = _examples(sample, settings)
-    rows = [list(of_bin.values()) for _, _, of_bin in examples]
-    every = [row for of_panel in rows for row in of_panel]
+    rows = [list(classes.values()) for _, _, classes in examples]
+    every = [row for rows_of_panel in rows for row in rows_of_panel]
     columns = {name: sample.galaxies[name][every] for name in COLUMNS}
     ends = np.cumsum([0, *map(len, rows)])
     panels = [list(range(first, last)) for first, last in pairwise(ends)]
     photometry = settings.photometry
-    own = photometry.get("filter_files", {}), photometry.get("filter_units", {})
+    curves = photometry.get("filter_files", {}), photometry.get("filter_units", {})
     return _figure(
         columns, panels, from_config.of(settings.sps), Cosmology(**settings.cosmology), settings.sps["igm"],
-        filters.select(photometry.get("filters", ()), *own), lines=photometry.get("lines", True),
+        filters.select(photometry.get("filters", ()), *curves), lines=photometry.get("lines", True),
     )  # fmt: skip
 
 

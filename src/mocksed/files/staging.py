@@ -1,8 +1,9 @@
 """Copies of read-only files on the local disk of a node, where the disk of the results is slow.
 
-A copy is made once for all jobs of a node and is left there for those that follow; each job deletes copies of older
-versions of the file, and copies that were not used for a day. Copies are in a folder that no other user can write, and
-their checksums are in their names.
+Snakemake's storage plugins copy every input of every job, which takes longer than to read it in place
+(benchmarks/staging.txt). Here a copy is made once for all jobs of a node and is left there for those that follow; each
+job deletes copies of older versions of the file, and copies that were not used for a day. Copies are in a folder that
+no other user can write, and their checksums are in their names.
 """
 
 import fcntl

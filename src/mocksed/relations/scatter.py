@@ -66,6 +66,7 @@ def normal_between(low: Array, high: Array, uniform: Array) -> Array:
     """Return standard normal deviates cut to ``low`` .. ``high``, at the cumulative probabilities ``uniform``.
 
     In logarithms and in the lower tail, since limits many standard deviations off leave no probability in doubles.
+    `scipy.stats.truncnorm` gives the same to 4e-15, 3 to 12 times slower, and takes 1.5 s to import.
     """
     from scipy.special import log_ndtr, ndtri_exp
 

@@ -34,6 +34,8 @@ _POLL_S = 0.02
 class NodeMemory:
     """A `mocksed.run.work.Share` for the ranks of a node.
 
+    It saves 31 to 56 MB of some 260 MB for each rank (benchmarks/mpi.txt).
+
     Parameters
     ----------
     node : Intracomm
@@ -71,6 +73,8 @@ class NodeMemory:
 
 class Counter:
     """A counter shared by all ranks, in the memory of the first one.
+
+    The pool of `mpi4py.futures` has a rank that only hands out work: one of two would make nothing.
 
     Without hardware for it, the first rank must enter MPI now and then for others to be answered: `poll`.
     """

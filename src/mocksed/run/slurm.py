@@ -121,7 +121,7 @@ def keep_unanswered(executor: Any) -> None:
 
     Its ``check_active_jobs`` should report each job as ended or yield it as active. When SLURM cannot be asked for a
     minute, as while its controller is restarted, the executor does neither: it forgets its jobs, and the run waits for
-    ever.
+    ever (also with version 2.8 of it).
 
     Parameters
     ----------

@@ -150,8 +150,8 @@ def _assign(galaxies: Mapping[str, NDArray], take: Take, method: str, seed: int)
         case "nearest":
             rows = galaxies["neighbour_row"][:, 0]
         case "sample":
-            own = galaxies.get("realisation", 0)
-            chosen = sample(galaxies["neighbour_distance"], galaxies["galaxy_id"], seed=seed, realisation=own)
+            realisation = galaxies.get("realisation", 0)
+            chosen = sample(galaxies["neighbour_distance"], galaxies["galaxy_id"], seed=seed, realisation=realisation)
             rows = np.take_along_axis(galaxies["neighbour_row"], chosen[:, None], 1)[:, 0]
         case _:
             raise ValueError(f"unknown method {method}")

@@ -154,8 +154,8 @@ def star_forming(
     coefficients : ndarray of shape (n, n_statistic), optional
         Of the statistics; without them the weights are not balanced and the statistics are returned.
     given : mapping of str to ndarray of shape (n, )
-        What the table gives, see `mocksed.search.given.asked`. The statistics of an SFR that is given are 0: galaxies
-        of that SFR are balanced by themselves.
+        What the table gives, see `mocksed.search.given.requested`. The statistics of an SFR that is given are 0:
+        galaxies of that SFR are balanced by themselves.
     model : Model
         Of the attenuation curve, for a relation of A_UV.
 
@@ -163,15 +163,15 @@ def star_forming(
     mass, z = log_mstar[:, None], redshift[:, None]
     mean_muv = known(given, "muv", relations.mean_muv(log_mstar, redshift))
     fixed = np.stack([is_given(given, name, len(log_mstar)) for name in ("log_sfr", "muv", "beta")], axis=1)
-    light, mean_light, of_muvs = candidates.muv, mean_muv, np.empty((0, 0))
+    light, mean_light, muv_cumulative = candidates.muv, mean_muv, np.empty((0, 0))
     if relations.of_dust is not None:
         light = attenuation(candidates, relations, model)
         mean_light = relations.of_dust.mean(log_mstar, redshift)
-        of_muv, of_depth = (is_given(given, name, len(log_mstar)) for name in ("muv", "dust2"))
-        light = np.where(of_muv[:, None], candidates.muv, np.where(of_depth[:, None], 0.0, light))
-        mean_light = np.where(of_muv, mean_muv, np.where(of_depth, 0.0, mean_light))
-        fixed[:, 1] |= of_depth  # nothing is left of the relation
-        of_muvs = relations.scatter_muv.cumulative(mean_muv[:, None], candidates.muv)
+        muv_is_given, depth_is_given = (is_given(given, name, len(log_mstar)) for name in ("muv", "dust2"))
+        light = np.where(muv_is_given[:, None], candidates.muv, np.where(depth_is_given[:, None], 0.0, light))
+        mean_light = np.where(muv_is_given, mean_muv, np.where(depth_is_given, 0.0, mean_light))
+        fixed[:, 1] |= depth_is_given  # nothing is left of the relation
+        muv_cumulative = relations.scatter_muv.cumulative(mean_muv[:, None], candidates.muv)
     own_a_uv: Array | float = 0.0
     if "a_uv" in relations.beta.needs:
         own_a_uv = attenuation_at_1500(candidates, model)
@@ -187,9 +187,9 @@ def star_forming(
     shape = candidates.distance.shape
     log_weight = np.empty(shape)
     statistics = np.empty((*shape, len(STATISTICS)) if coefficients is None else (0, 0, 0), np.float32)
-    own = np.zeros((len(log_mstar), len(STATISTICS))) if coefficients is None else coefficients
+    balance = np.zeros((len(log_mstar), len(STATISTICS))) if coefficients is None else coefficients
     seen = candidates.distance, candidates.log_sfr, light, candidates.beta, candidates.log_zmet
-    _score(*seen, *means, of_muvs, laws, fixed, own, log_weight, statistics)
+    _score(*seen, *means, muv_cumulative, laws, fixed, balance, log_weight, statistics)
     if relations.dust_index is not None:
         prior = replace(prior, dust_index=None)
         mean = relations.dust_index.mean(a_v(candidates))
@@ -211,8 +211,8 @@ def attenuation(candidates: Candidates, relations: Relations, model: Model) -> A
 
 def attenuation_at_1500(candidates: Candidates, model: Model) -> Array:
     """Return A_UV, at 1500 A, of the optical depth and the curve of candidates [mag], shape (n, k)."""
-    of_slope = dust.curve(np.array([_UV]), model).at(candidates.dust_index[..., None])
-    return a_v(candidates) * (of_slope[..., 0] if model.slope_is_free else of_slope)
+    per_a_v = dust.curve(np.array([_UV]), model).at(candidates.dust_index[..., None])
+    return a_v(candidates) * (per_a_v[..., 0] if model.slope_is_free else per_a_v)
 
 
 def quiescent(candidates: Candidates, t_univ: Array, *, prior: Prior, given: Given = NOTHING) -> Score:
@@ -231,8 +231,8 @@ def _common(candidates: Candidates, t_univ: Array, prior: Prior, kernel: float, 
     """Return the logarithms of the weights that both classes have."""
     log_weight = -0.5 * (candidates.distance / kernel) ** 2
     if prior.age_fraction is not None:
-        of_age = _normal(candidates.age / t_univ[:, None], *prior.age_fraction)
-        log_weight += np.where(is_given(given, "age", len(of_age))[:, None], 0.0, of_age)
+        log_age_prior = _normal(candidates.age / t_univ[:, None], *prior.age_fraction)
+        log_weight += np.where(is_given(given, "age", len(log_age_prior))[:, None], 0.0, log_age_prior)
     if prior.dust_index is not None and candidates.dust_index.size:
         log_weight += _normal(candidates.dust_index, *prior.dust_index)
     if "age" in given:
@@ -303,12 +303,13 @@ def _moments(u, out):  # type: ignore[no-untyped-def]
 
 @njit(parallel=True)
 def _score(  # type: ignore[no-untyped-def]
-    distance, log_sfr, muvs, betas, log_zmet, mean_log_sfr, mean_muv, mean_beta, own_beta, own_log_zmet, of_muvs, laws,
+    distance, log_sfr, muvs, betas, log_zmet, mean_log_sfr, mean_muv, mean_beta,
+    mean_beta_of_candidate, mean_log_zmet, muv_cumulative, laws,
     fixed, coefficients, log_weight, statistics,
 ) -> None:  # fmt: skip
     for g in prange(len(mean_muv)):
-        of_sfr, of_muv, of_beta, of_zmet = laws[g, 0], laws[g, 1], laws[g, 2], laws[g, 3]
-        u, own, of_muv_alone = np.empty(4), np.empty(len(coefficients[g])), np.empty(N_MOMENTS)
+        sfr_law, muv_law, beta_law, zmet_law = laws[g, 0], laws[g, 1], laws[g, 2], laws[g, 3]
+        u, values, muv_moments = np.empty(4), np.empty(len(coefficients[g])), np.empty(N_MOMENTS)
         for c in range(log_weight.shape[1]):
             if not np.isfinite(distance[g, c]):
                 log_weight[g, c] = 0.0
@@ -316,31 +317,31 @@ def _score(  # type: ignore[no-untyped-def]
                     statistics[g, c] = 0.0
                 continue
             muv, beta = muvs[g, c], betas[g, c]
-            total = -0.5 * ((muv - mean_muv[g]) / (_NEAR_MUV if fixed[g, 1] else of_muv[0])) ** 2
+            total = -0.5 * ((muv - mean_muv[g]) / (_NEAR_MUV if fixed[g, 1] else muv_law[0])) ** 2
             if not fixed[g, 2]:
-                total += 0.5 * ((beta - mean_beta[g]) / of_beta[0]) ** 2  # the slope was drawn around this
-            total -= 0.5 * ((beta - own_beta[g, c]) / of_beta[0]) ** 2
-            u[0] = _cumulative(log_sfr[g, c], mean_log_sfr[g], of_sfr)
-            u[1] = _cumulative(muv, mean_muv[g], of_muv)
-            u[2] = _cumulative(beta, own_beta[g, c], of_beta)
-            u[3] = _cumulative(log_zmet[g, c], own_log_zmet[g, c], of_zmet)
+                total += 0.5 * ((beta - mean_beta[g]) / beta_law[0]) ** 2  # the slope was drawn around this
+            total -= 0.5 * ((beta - mean_beta_of_candidate[g, c]) / beta_law[0]) ** 2
+            u[0] = _cumulative(log_sfr[g, c], mean_log_sfr[g], sfr_law)
+            u[1] = _cumulative(muv, mean_muv[g], muv_law)
+            u[2] = _cumulative(beta, mean_beta_of_candidate[g, c], beta_law)
+            u[3] = _cumulative(log_zmet[g, c], mean_log_zmet[g, c], zmet_law)
             for i in range(4):
-                _moments(u[i], own[i * N_MOMENTS : (i + 1) * N_MOMENTS])
-            beside = own[N_MOMENTS : 2 * N_MOMENTS]
-            if of_muvs.size:  # the second quantity is not M_UV
-                _moments(of_muvs[g, c], of_muv_alone)
-                beside = of_muv_alone
+                _moments(u[i], values[i * N_MOMENTS : (i + 1) * N_MOMENTS])
+            beside = values[N_MOMENTS : 2 * N_MOMENTS]
+            if muv_cumulative.size:  # the second quantity is not M_UV
+                _moments(muv_cumulative[g, c], muv_moments)
+                beside = muv_moments
             for i in range(N_TOGETHER):
-                own[4 * N_MOMENTS + i] = own[2 * N_MOMENTS] * beside[i]
+                values[4 * N_MOMENTS + i] = values[2 * N_MOMENTS] * beside[i]
             for i in range(4):
-                own[4 * N_MOMENTS + N_TOGETHER + i] = tanh(_SHARPNESS * (u[i] - 0.5))
+                values[4 * N_MOMENTS + N_TOGETHER + i] = tanh(_SHARPNESS * (u[i] - 0.5))
             if fixed[g, 0]:
-                own[:N_MOMENTS] = 0.0
-                own[4 * N_MOMENTS + N_TOGETHER] = 0.0
-            for i in range(len(own)):
-                total += coefficients[g, i] * own[i]
+                values[:N_MOMENTS] = 0.0
+                values[4 * N_MOMENTS + N_TOGETHER] = 0.0
+            for i in range(len(values)):
+                total += coefficients[g, i] * values[i]
             if statistics.size:
-                statistics[g, c] = own
+                statistics[g, c] = values
             log_weight[g, c] = total
 
 

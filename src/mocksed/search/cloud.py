@@ -88,7 +88,7 @@ class Cloud:
         """Their number."""
         return sum(tree.n_points for tree in self.trees)
 
-    def targets(self, asked: Sequence[Mapping[str, Array]], log_mstar: Array, redshift: Array) -> NDArray[np.float32]:
+    def targets(self, draws: Sequence[Mapping[str, Array]], log_mstar: Array, redshift: Array) -> NDArray[np.float32]:
         """Return the coordinates of draws of galaxies, shape (n, n_draws, n_quantity), as `nearest` wants them.
 
         Parameters
@@ -99,8 +99,8 @@ class Cloud:
             log10 of the masses [Msun] and redshifts.
 
         """
-        own = {"log_mstar": log_mstar, "redshift": redshift}
-        return np.stack([self.metric.coordinates({**of_draw, **own}) for of_draw in asked], axis=1)
+        of_galaxy = {"log_mstar": log_mstar, "redshift": redshift}
+        return np.stack([self.metric.coordinates({**drawn, **of_galaxy}) for drawn in draws], axis=1)
 
     def nearest(self, targets: NDArray[np.float32], k: int, age_max: Array) -> Nearest:
         """Return the points nearest to the draws among those that are not older than their limits.
@@ -125,16 +125,16 @@ class Cloud:
         n, n_draws, n_quantity = targets.shape
         flat = targets.reshape(-1, n_quantity)
         beside = order(flat).astype(np.int64)  # neighbours one after the other: they find leaves still in the cache
-        found = find(self.trees, flat[beside], k, np.repeat(age_max, n_draws)[beside])
+        nearest = find(self.trees, flat[beside], k, np.repeat(age_max, n_draws)[beside])
         back = np.empty_like(beside)
         back[beside] = np.arange(len(beside))
-        found = found.take(back)
-        found.distance[np.arange(k) >= found.n_found[:, None]] = np.inf
-        self._use_youngest(flat, found)
+        nearest = nearest.take(back)
+        nearest.distance[np.arange(k) >= nearest.n_found[:, None]] = np.inf
+        self._use_youngest(flat, nearest)
         shape = (n, n_draws * k)
         return Nearest(
-            found.rows.reshape(shape), found.distance.reshape(shape), found.place.reshape(shape),
-            found.n_found.reshape(n, n_draws),
+            nearest.rows.reshape(shape), nearest.distance.reshape(shape), nearest.place.reshape(shape),
+            nearest.n_found.reshape(n, n_draws),
         )  # fmt: skip
 
     def _use_youngest(self, targets: NDArray[np.float32], nearest: Nearest) -> None:
@@ -152,20 +152,20 @@ class Cloud:
         values = np.full((*nearest.rows.shape, len(names)), np.nan, np.float32)
         bounds = np.cumsum([0, *(tree.n_points for tree in self.trees)])
         for tree, (first, last) in zip(self.trees, pairwise(bounds), strict=True):
-            of_tree = (nearest.rows >= first) & (nearest.rows < last) if len(self.trees) > 1 else np.s_[:]
-            values[of_tree] = tree.carried(nearest.place[of_tree])
+            in_tree = (nearest.rows >= first) & (nearest.rows < last) if len(self.trees) > 1 else np.s_[:]
+            values[in_tree] = tree.carried(nearest.place[in_tree])
             if len(self.trees) > 1:
                 tree.release()
         scales = self.metric.scales | dict.fromkeys(("age", *self.metric.payload), 1.0)
-        found = {name: np.multiply(values[..., i], scales[name], dtype=np.float64) for i, name in enumerate(names)}
+        quantities = {name: np.multiply(values[..., i], scales[name], dtype=np.float64) for i, name in enumerate(names)}
         nothing = np.empty((0, 0))
         return Candidates(
             distance=nearest.distance,
-            age=found["age"],
-            log_sfr=found["log_ssfr"] + log_mstar[:, None],
-            log_zmet=found["log_zmet"],
-            beta=found.get("beta", nothing),
-            muv=found["muv_per_mass"] - 2.5 * log_mstar[:, None] if "muv_per_mass" in found else nothing,
-            dust_index=found.get("dust_index", nothing),
-            dust2=found.get("dust2"),
+            age=quantities["age"],
+            log_sfr=quantities["log_ssfr"] + log_mstar[:, None],
+            log_zmet=quantities["log_zmet"],
+            beta=quantities.get("beta", nothing),
+            muv=quantities["muv_per_mass"] - 2.5 * log_mstar[:, None] if "muv_per_mass" in quantities else nothing,
+            dust_index=quantities.get("dust_index", nothing),
+            dust2=quantities.get("dust2"),
         )

@@ -20,7 +20,10 @@ SFR_WITH_MUV = -0.2
 """Change of the drawn log SFR with the M_UV that is given, from its relation [dex / mag]: half of what is brighter
 forms more stars, at 0.4 dex / mag, and half has less dust."""
 
-ASKED = {"star_forming": ("log_sfr", "log_zmet", "log_us", "muv", "beta"), "quiescent": ("log_sfr", "log_zmet")}
+DRAWN_QUANTITIES = {
+    "star_forming": ("log_sfr", "log_zmet", "log_us", "muv", "beta"),
+    "quiescent": ("log_sfr", "log_zmet"),
+}
 """What is asked of each class; in files with the prefix ``prop_``."""
 
 _STAGES = {"star_forming": Stage.PROPOSAL, "quiescent": Stage.QUIESCENT}
@@ -29,10 +32,10 @@ _STAGES = {"star_forming": Stage.PROPOSAL, "quiescent": Stage.QUIESCENT}
 def numbers(
     kind: str, galaxy_id: NDArray[np.int64], seed: int, realisation: ArrayLike = 0, draw: int = 0
 ) -> dict[str, Array]:
-    """Return the cumulative probabilities of one of the draws, by the names in `ASKED`, shapes (n, )."""
-    n_asked = len(ASKED[kind])
-    random = uniforms(seed, _STAGES[kind], galaxy_id, n_asked, first=draw * n_asked, realisation=realisation)
-    return dict(zip(ASKED[kind], random.T, strict=True))
+    """Return the cumulative probabilities of one of the draws, by the names in `DRAWN_QUANTITIES`, shapes (n, )."""
+    n_quantities = len(DRAWN_QUANTITIES[kind])
+    random = uniforms(seed, _STAGES[kind], galaxy_id, n_quantities, first=draw * n_quantities, realisation=realisation)
+    return dict(zip(DRAWN_QUANTITIES[kind], random.T, strict=True))
 
 
 def quiescent(
@@ -62,7 +65,7 @@ def star_forming(
     relations : Relations
         Of the run.
     given : mapping of str to ndarray of shape (n, )
-        What the table gives, see `mocksed.search.given.asked`.
+        What the table gives, see `mocksed.search.given.requested`.
 
     Returns
     -------
@@ -80,13 +83,13 @@ def star_forming(
 
 def _sfr_with_muv(uniform: Array, log_mstar: Array, redshift: Array, relations: Relations, given: Given) -> Array:
     """Return log SFR from its relation, given M_UV where the table gives it."""
-    of_sfr = relations.log_sfr_star_forming
-    log_sfr = of_sfr.draw(uniform, log_mstar, redshift)
+    sfr_relation = relations.log_sfr_star_forming
+    log_sfr = sfr_relation.draw(uniform, log_mstar, redshift)
     if "muv" not in given:
         return log_sfr
-    mean, brighter = of_sfr.mean(log_mstar, redshift), given["muv"] - relations.mean_muv(log_mstar, redshift)
+    mean, brighter = sfr_relation.mean(log_mstar, redshift), given["muv"] - relations.mean_muv(log_mstar, redshift)
     # what M_UV says of the SFR is no longer scatter
-    explained = SFR_WITH_MUV * relations.muv.scatter.scale / max(of_sfr.scatter.scale, 1e-9)
+    explained = SFR_WITH_MUV * relations.muv.scatter.scale / max(sfr_relation.scatter.scale, 1e-9)
     left = np.sqrt(max(1.0 - explained**2, 0.0))
     return np.where(np.isnan(brighter), log_sfr, mean + left * (log_sfr - mean) + SFR_WITH_MUV * brighter)
 

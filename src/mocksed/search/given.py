@@ -24,7 +24,7 @@ def columns(galaxies: Mapping[str, NDArray]) -> list[str]:
     return [name for name in GIVEN if given_column(name) in galaxies]
 
 
-def asked(galaxies: Mapping[str, NDArray], mode: str, seed: int) -> dict[str, Array]:
+def requested(galaxies: Mapping[str, NDArray], mode: str, seed: int) -> dict[str, Array]:
     """Return the targets that the table of the galaxies gives.
 
     Parameters

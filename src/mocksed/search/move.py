@@ -50,7 +50,7 @@ def move(
     parameters : mapping of str to ndarray of shape (n, )
         `mocksed.search.parent.FSPS` of the points that were taken.
     given : mapping of str to ndarray of shape (n, )
-        See `mocksed.search.given.asked`.
+        See `mocksed.search.given.requested`.
     log_mstar : ndarray of shape (n, )
         log10 of the masses [Msun].
     age_limit : ndarray of shape (n, )
@@ -70,33 +70,39 @@ def move(
     rows = np.flatnonzero(np.any([~np.isnan(values) for values in given.values()], axis=0))
     if not len(rows):
         return moved
-    own = {name: values[rows] for name, values in moved.items()}
+    parameters = {name: values[rows] for name, values in moved.items()}
     wanted, limit, mass = {name: values[rows] for name, values in given.items()}, age_limit[rows], log_mstar[rows]
-    before = engine.derived(*(own[name] for name in FSPS), nebular=nebular)
+    before = engine.derived(*(parameters[name] for name in FSPS), nebular=nebular)
 
-    own["log_zmet"] = engine.clip_log_zmet(known(wanted, "log_zmet", own["log_zmet"]))
-    own["log_us"] = engine.clip_log_us(known(wanted, "log_us", own["log_us"]))
-    own["dust2"] = known(wanted, "dust2", own["dust2"])
-    own["age"] = np.clip(known(wanted, "age", own["age"]), AGE_MARGIN, limit)
+    parameters["log_zmet"] = engine.clip_log_zmet(known(wanted, "log_zmet", parameters["log_zmet"]))
+    parameters["log_us"] = engine.clip_log_us(known(wanted, "log_us", parameters["log_us"]))
+    parameters["dust2"] = known(wanted, "dust2", parameters["dust2"])
+    parameters["age"] = np.clip(known(wanted, "age", parameters["age"]), AGE_MARGIN, limit)
     log_ssfr = known(wanted, "log_sfr", before.log_ssfr + mass) - mass
-    own["age"], own["tau"] = history_of(
-        own["age"], own["tau"], own["log_zmet"], log_ssfr, limit, engine, stretches=~is_given(wanted, "age", len(rows))
+    parameters["age"], parameters["tau"] = history_of(
+        parameters["age"],
+        parameters["tau"],
+        parameters["log_zmet"],
+        log_ssfr,
+        limit,
+        engine,
+        stretches=~is_given(wanted, "age", len(rows)),
     )
     targets = np.stack([known(wanted, "muv", before.muv - 2.5 * mass) + 2.5 * mass, known(wanted, "beta", before.beta)])
     sure = np.stack([is_given(wanted, name, len(rows)) for name in ("muv", "beta")])
     if not nebular:  # nothing is asked of the ultraviolet light of quiescent galaxies but what is given
         targets[~sure] = np.nan
     depth_is_free = ~is_given(wanted, "dust2", len(rows))
-    _attenuate(own, targets, sure, depth_is_free, engine, nebular)
-    of_muv = sure[0] & ~is_given(wanted, "age", len(rows)) & ~is_given(wanted, "log_sfr", len(rows))
-    for _ in range(_ROUNDS if of_muv.any() else 0):  # more or less dust is not enough: more or less star formation
-        again = _stretch(own, targets[0], np.flatnonzero(of_muv), limit, engine, nebular)
-        part = {name: values[again] for name, values in own.items()}
+    _attenuate(parameters, targets, sure, depth_is_free, engine, nebular)
+    muv_alone = sure[0] & ~is_given(wanted, "age", len(rows)) & ~is_given(wanted, "log_sfr", len(rows))
+    for _ in range(_ROUNDS if muv_alone.any() else 0):  # more or less dust is not enough: more or less star formation
+        again = _stretch(parameters, targets[0], np.flatnonzero(muv_alone), limit, engine, nebular)
+        part = {name: values[again] for name, values in parameters.items()}
         _attenuate(part, targets[:, again], sure[:, again], depth_is_free[again], engine, nebular)
-        for name, values in own.items():
+        for name, values in parameters.items():
             values[again] = part[name]
     for name, values in moved.items():
-        values[rows] = own[name]
+        values[rows] = parameters[name]
     return moved
 
 
@@ -129,17 +135,17 @@ def history_of(
 
     rows = np.flatnonzero(stretches)
     stretch = np.zeros(len(rows))
-    first, of_first = age[rows], tau[rows]
+    first, first_tau = age[rows], tau[rows]
     shortest, longest = (np.log10(bound / tau) for bound in TAU_RANGE)
     for _ in range(_HISTORY_STEPS):
         missing = off(rows, age[rows], tau[rows])
         left = np.abs(missing) > _ENOUGH
         if not np.any(left):
             break
-        rows, first, of_first = rows[left], first[left], of_first[left]
+        rows, first, first_tau = rows[left], first[left], first_tau[left]
         stretch = np.clip(stretch[left] + missing[left], shortest[rows], longest[rows])
         age[rows] = np.clip(first * 10.0**stretch, AGE_MARGIN, limit[rows])
-        tau[rows] = np.clip(of_first * 10.0**stretch, *TAU_RANGE)
+        tau[rows] = np.clip(first_tau * 10.0**stretch, *TAU_RANGE)
     everyone = np.arange(len(age))
     rows = np.flatnonzero(np.abs(off(everyone, age, tau)) > _ENOUGH)
     low, high = (np.full(len(rows), bound) for bound in np.log10(TAU_RANGE))
@@ -152,15 +158,17 @@ def history_of(
 
 
 def _stretch(
-    own: dict[str, Array], muv: Array, rows: NDArray[np.intp], limit: Array, engine: Engine, nebular: bool
+    parameters: dict[str, Array], muv: Array, rows: NDArray[np.intp], limit: Array, engine: Engine, nebular: bool
 ) -> NDArray[np.intp]:
     """Stretch the histories of those of ``rows`` that do not have their M_UV per mass until they have; return which."""
 
     def off(rows: NDArray[np.intp], parameters: Mapping[str, Array]) -> Array:
         return engine.derived(*(parameters[name] for name in FSPS), nebular=nebular).muv - muv[rows]
 
-    rows = rows[np.abs(off(rows, {name: values[rows] for name, values in own.items()})) > QUANTITIES["muv"].tolerance]
-    part = {name: values[rows] for name, values in own.items()}
+    rows = rows[
+        np.abs(off(rows, {name: values[rows] for name, values in parameters.items()})) > QUANTITIES["muv"].tolerance
+    ]
+    part = {name: values[rows] for name, values in parameters.items()}
     age, tau = part["age"], part["tau"]
     low, high = np.full(len(rows), -_LOG_STRETCH), np.full(len(rows), _LOG_STRETCH)
     for _ in range(_STRETCH_STEPS if len(rows) else 0):
@@ -170,12 +178,12 @@ def _stretch(
         too_faint = off(rows, part) > 0.0  # younger, it is brighter
         low, high = np.where(too_faint, low, middle), np.where(too_faint, middle, high)
     for name in ("age", "tau"):
-        own[name][rows] = part[name]
+        parameters[name][rows] = part[name]
     return rows
 
 
 def _attenuate(
-    own: dict[str, Array], targets: Array, sure: Mask, depth_is_free: Mask, engine: Engine, nebular: bool
+    parameters: dict[str, Array], targets: Array, sure: Mask, depth_is_free: Mask, engine: Engine, nebular: bool
 ) -> None:
     """Change depth and slope of the attenuation until M_UV per mass and UV slope are at ``targets`` (2, n).
 
@@ -185,24 +193,24 @@ def _attenuate(
     slopes = SLOPES[engine.model.dust_type] if engine.model.slope_is_free else (0.0, 0.0)
     low, high = np.array([0.0, slopes[0]])[:, None], np.array([DUST2_MAX, slopes[1]])[:, None]
     most = np.array(_MAX_STEP)[:, None]
-    rows = np.arange(len(own["age"]))
+    rows = np.arange(len(parameters["age"]))
     tolerance = 0.25 * np.array([QUANTITIES["muv"].tolerance, QUANTITIES["beta"].tolerance])[:, None]
     weight = np.where(sure, 1.0, _KEPT) * np.isfinite(targets)
     if np.any(sure[1]):  # a slope that is bluer than without dust cannot be had: as little dust as M_UV allows
-        bare = engine.derived(*({**own, "dust2": np.zeros(len(rows))}[name] for name in FSPS), nebular=nebular)
+        bare = engine.derived(*({**parameters, "dust2": np.zeros(len(rows))}[name] for name in FSPS), nebular=nebular)
         too_blue = sure[1] & depth_is_free & (targets[1] < bare.beta)
-        own["dust2"] = np.where(too_blue & ~sure[0], 0.0, own["dust2"])
+        parameters["dust2"] = np.where(too_blue & ~sure[0], 0.0, parameters["dust2"])
         weight[1, too_blue] = _KEPT
         rows = rows[~(too_blue & ~sure[0])]
     for _ in range(_DUST_STEPS):
-        there = engine.derived(*(own[name][rows] for name in FSPS), nebular=nebular)
+        there = engine.derived(*(parameters[name][rows] for name in FSPS), nebular=nebular)
         missing = np.nan_to_num(targets[:, rows] - np.stack([there.muv, there.beta]))
         limit = np.where(sure[:, rows], tolerance, 4.0 * tolerance)
         left = np.any(np.abs(missing) > limit, axis=0)
         rows, missing = rows[left], missing[:, left]
         if not len(rows):
             return
-        x = np.stack([own["dust2"][rows], own["dust_index"][rows]])
+        x = np.stack([parameters["dust2"][rows], parameters["dust_index"][rows]])
         free = np.stack([depth_is_free[rows], np.full(len(rows), engine.model.slope_is_free)])
         step = _step(x, missing, weight[:, rows], free, engine)
         outwards = ((step < 0.0) & (x <= low)) | ((step > 0.0) & (x >= high))
@@ -211,7 +219,7 @@ def _attenuate(
         # without dust the slope has no effect, and nothing would lead away from there
         moved[0] = np.where(x[0] > _LITTLE, np.maximum(moved[0], 0.2 * x[0]), moved[0])
         x = np.where(free, moved, x)
-        own["dust2"][rows], own["dust_index"][rows] = x
+        parameters["dust2"][rows], parameters["dust_index"][rows] = x
 
 
 def _step(x: Array, missing: Array, weight: Array, free: Mask, engine: Engine) -> Array:
@@ -221,10 +229,10 @@ def _step(x: Array, missing: Array, weight: Array, free: Mask, engine: Engine) -
     """
     dust2, dust_index = x
     below, at, above = (_effect(engine.attenuation(_UV, dust_index + change)) for change in (-_CHANGE, 0.0, _CHANGE))
-    of_depth = at * weight * free[0]
-    of_slope = dust2 * (above - below) / (2.0 * _CHANGE) * weight * free[1]
-    a, b, d = ((one * other).sum(axis=0) for one, other in ((of_depth,) * 2, (of_depth, of_slope), (of_slope,) * 2))
-    right = [(of * weight * missing).sum(axis=0) for of in (of_depth, of_slope)]
+    by_depth = at * weight * free[0]
+    by_slope = dust2 * (above - below) / (2.0 * _CHANGE) * weight * free[1]
+    a, b, d = ((one * other).sum(axis=0) for one, other in ((by_depth,) * 2, (by_depth, by_slope), (by_slope,) * 2))
+    right = [(change * weight * missing).sum(axis=0) for change in (by_depth, by_slope)]
     a, d = a + _DAMPING, d + _DAMPING
     determinant = a * d - b * b
     return np.stack([d * right[0] - b * right[1], a * right[1] - b * right[0]]) / determinant * free

@@ -15,7 +15,7 @@ from mocksed.rng import Stage, uniforms
 from mocksed.search import choice, draw
 from mocksed.search.balance import Balance
 from mocksed.search.cloud import Cloud, Search
-from mocksed.search.given import asked, known
+from mocksed.search.given import known, requested
 from mocksed.search.kdtree import Nearest, order
 
 Array = NDArray[np.float64]
@@ -50,8 +50,8 @@ def of_class(
     Returns
     -------
     dict of ndarrays of shape (n, )
-        ``prop_...`` of `mocksed.search.draw.ASKED`, of several draws the one whose point is taken, and of whatever
-        else the table gives; ``parent_found``,
+        ``prop_...`` of `mocksed.search.draw.DRAWN_QUANTITIES`, of several draws the one whose point is taken, and of
+        whatever else the table gives; ``parent_found``,
         whether any point is young enough - else the youngest one is used; and with the method "choose" ``parent_row``,
         the row of the point taken, with others ``neighbour_row`` and ``neighbour_distance`` of shape (n, k), nearest
         first, the last one repeated where there are fewer.
@@ -63,13 +63,13 @@ def of_class(
     mass, z = galaxies["log_mstar"], galaxies["redshift"]
     numbers = partial(draw.numbers, cloud.kind, galaxies["galaxy_id"], search.seed, realisation)
     if cloud.kind == "quiescent":
-        of_relations = draw.quiescent
+        draw_of_class = draw.quiescent
     elif search.method == "choose":
-        of_relations = draw.star_forming
+        draw_of_class = draw.star_forming
     else:
-        of_relations = draw.independent
-    given = asked(galaxies, search.given, search.seed)
-    draws = [of_relations(numbers(i), mass, z, search.relations, given) for i in range(n_draws)]
+        draw_of_class = draw.independent
+    given = requested(galaxies, search.given, search.seed)
+    draws = [draw_of_class(numbers(i), mass, z, search.relations, given) for i in range(n_draws)]
     limit = age_max(search.cosmo, z) if search.allowed_ages_only else np.full(n, np.inf)
     targets = cloud.targets(draws, mass, z)
     allowed, chosen = np.empty(n, bool), np.zeros(n, np.int64)
@@ -83,9 +83,11 @@ def of_class(
         nearest = cloud.nearest(targets[rows], k, limit[rows])
         allowed[rows] = nearest.n_found[:, 0] > 0
         if search.method == "choose":
-            own = {name: values[rows] for name, values in galaxies.items()} | {"realisation": realisation[rows]}
-            of_table = {name: values[rows] for name, values in given.items()}
-            taken, log_sfr[rows], log_zmet[rows] = _choose(own, of_table, nearest, cloud, search, balance)
+            some_galaxies = {name: values[rows] for name, values in galaxies.items()} | {
+                "realisation": realisation[rows]
+            }
+            some_given = {name: values[rows] for name, values in given.items()}
+            taken, log_sfr[rows], log_zmet[rows] = _choose(some_galaxies, some_given, nearest, cloud, search, balance)
             row[rows] = np.take_along_axis(nearest.rows, taken[:, None], 1)[:, 0]
             chosen[rows] = taken // k
         else:
@@ -113,20 +115,22 @@ def _choose(
 ) -> tuple[NDArray[np.int64], Array, Array]:  # fmt: skip
     """Return which of the points are taken, and their SFRs and metallicities."""
     mass, z = galaxies["log_mstar"], galaxies["redshift"]
-    found, oldest = cloud.candidates(nearest, mass), t_univ(search.cosmo, z)
+    candidates, oldest = cloud.candidates(nearest, mass), t_univ(search.cosmo, z)
     prior = search.prior[cloud.kind]
     if cloud.kind == "quiescent":
-        score = choice.quiescent(found, oldest, prior=prior, given=given)
+        score = choice.quiescent(candidates, oldest, prior=prior, given=given)
     else:
         offset = None
         if "log_sfr" in given:
             offset = given["log_sfr"] - search.relations.log_sfr_star_forming.mean(mass, z)
-        own = np.zeros((len(mass), len(choice.STATISTICS))) if balance is None else balance.at(z, mass, offset)
+        coefficients = np.zeros((len(mass), len(choice.STATISTICS))) if balance is None else balance.at(z, mass, offset)
         score = choice.star_forming(
-            found, mass, z, oldest, relations=search.relations, prior=prior, coefficients=own, given=given,
-            model=search.model,
+            candidates, mass, z, oldest, relations=search.relations, prior=prior, coefficients=coefficients,
+            given=given, model=search.model,
         )  # fmt: skip
     random = uniforms(search.seed, Stage.ASSIGNMENT, galaxies["galaxy_id"], 1, realisation=galaxies["realisation"])
     taken = choice.take(score.log_weight, random[:, 0])
-    log_sfr, log_zmet = (np.take_along_axis(of, taken[:, None], 1)[:, 0] for of in (found.log_sfr, found.log_zmet))
+    log_sfr, log_zmet = (
+        np.take_along_axis(values, taken[:, None], 1)[:, 0] for values in (candidates.log_sfr, candidates.log_zmet)
+    )
     return taken, log_sfr, log_zmet

@@ -122,14 +122,14 @@ def draw(
     """
     ((kind, value),) = distribution.items()
     low, high = (AGE_MARGIN, age_max(cosmo, drawn["redshift"])) if name == "age" else (-np.inf, np.inf)
-    of_class = relations.of("log_sfr", quiescent)
+    sfr_relation = relations.of("log_sfr", quiescent)
     match kind, value:
         case "relation", _ if name == "log_us":
             mass, z = drawn["log_mstar"], drawn["redshift"]
-            result = relations.log_us.draw(uniform, drawn["log_zmet"], mass, of_class.mean(mass, z), z)
+            result = relations.log_us.draw(uniform, drawn["log_zmet"], mass, sfr_relation.mean(mass, z), z)
         case "relation", _:
             mass, z = drawn["log_mstar"], drawn["redshift"]
-            result = relations.log_zmet.draw(uniform, mass, of_class.mean(mass, z), z)
+            result = relations.log_zmet.draw(uniform, mass, sfr_relation.mean(mass, z), z)
         case "constant", _:
             result = np.full(len(uniform), float(value))
         case "uniform", (first, last):
@@ -306,10 +306,10 @@ def points(ids: NDArray[np.int64], recipe: Recipe, engine: Engine) -> tuple[dict
             attempt=attempt,
         )  # fmt: skip
         drawn += len(left)
-        found = evaluate(parameters, engine, quiescent=quiescent)
-        kept = np.ones(len(left), bool) if box is None else in_box(found["uv"], found["vj"], box)
+        evaluated = evaluate(parameters, engine, quiescent=quiescent)
+        kept = np.ones(len(left), bool) if box is None else in_box(evaluated["uv"], evaluated["vj"], box)
         for name, values in columns.items():
-            values[left[kept]] = found[name][kept]
+            values[left[kept]] = evaluated[name][kept]
         left = left[~kept]
         if not len(left):
             return columns, drawn
@@ -364,9 +364,9 @@ class Catalogue:
         cuts = np.searchsorted(flat[order], self.bounds)
         taken = {name: np.empty(len(flat), np.float32) for name in names}
         for table, first, (begin, end) in zip(self.tables, self.bounds, pairwise(cuts), strict=False):
-            of_shard = order[begin:end]
+            rows = order[begin:end]
             for name, values in taken.items():
-                values[of_shard] = table.column(name)[flat[of_shard] - first]
+                values[rows] = table.column(name)[flat[rows] - first]
         return {name: values.reshape(rows.shape) for name, values in taken.items()}
 
 
@@ -395,13 +395,13 @@ def open_shards(paths: Sequence[Path | str], recipe: Recipe) -> Catalogue:
 
 def open_all(paths: Sequence[Path | str], recipe: Recipe) -> Catalogue:
     """Return the catalogue in all of its shards; errors as of `open_shards`, and if there are more."""
-    found = open_shards(paths, recipe)
-    if (found.bounds[0], found.bounds[-1]) != (0, recipe["n"]):
+    parents = open_shards(paths, recipe)
+    if (parents.bounds[0], parents.bounds[-1]) != (0, recipe["n"]):
         raise UserError(
-            f"{paths[0]} to {paths[-1]} hold the rows {found.bounds[0]} to {found.bounds[-1]} of {recipe['n']}: they "
-            f"belong to another division into shards. Remove them and run again: they will be made again."
+            f"{paths[0]} to {paths[-1]} hold the rows {parents.bounds[0]} to {parents.bounds[-1]} of {recipe['n']}: "
+            "they belong to another division into shards. Remove them and run again: they will be made again."
         )
-    return found
+    return parents
 
 
 def check_recipe(path: Path | str, about: Mapping[str, Any], expected: Recipe) -> None:
