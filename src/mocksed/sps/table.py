@@ -289,8 +289,7 @@ def _open(path: Path | str) -> Iterator[h5py.File]:
 
 
 _HOW_TO_MAKE = (
-    "Take the table that comes with mocksed in resources/, or make one from your FSPS: remove the file and run "
-    "snakemake with sps.table below results/ssp/."
+    "Take the table that comes with mocksed in resources/, or make one: mocksed ssp --from bc03|popstar|fsps OUT.h5."
 )
 
 
