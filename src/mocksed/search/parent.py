@@ -364,9 +364,9 @@ class Catalogue:
         cuts = np.searchsorted(flat[order], self.bounds)
         taken = {name: np.empty(len(flat), np.float32) for name in names}
         for table, first, (begin, end) in zip(self.tables, self.bounds, pairwise(cuts), strict=False):
-            rows = order[begin:end]
+            in_shard = order[begin:end]
             for name, values in taken.items():
-                values[rows] = table.column(name)[flat[rows] - first]
+                values[in_shard] = table.column(name)[flat[in_shard] - first]
         return {name: values.reshape(rows.shape) for name, values in taken.items()}
 
 
