@@ -12,6 +12,8 @@ import pytest
 
 from tests.pages import blocks
 
+pytestmark = pytest.mark.slow
+
 USED = """
 import json
 import numpy as np
