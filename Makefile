@@ -45,7 +45,11 @@ endef
 run: env
 	@$(MOCKSED) check --configfile $(CONFIG)
 	@$(RUN)
-	@$(SNAKEMAKE) --report "$$($(MOCKSED) report-path --configfile $(CONFIG))"
+	@report="$$($(MOCKSED) report-path --configfile $(CONFIG))"; made="$${report%/*}"; \
+	if [ ! -e "$$report" ] || [ -n "$$(find "$$made" -type f -newer "$$report" -print -quit)" ]; then \
+	  $(SNAKEMAKE) --report "$$report" || exit; \
+	fi; \
+	printf '%s\n' "catalogue: $$made/catalog" "plots:     $$made/plots" "report:    $$report"
 
 # Two files of tests at a time, in the order of tests/conftest.py: many of them wait, for a cluster or for processes.
 test: lint

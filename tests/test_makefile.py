@@ -60,6 +60,22 @@ def test_a_run_after_one_that_was_killed_is_unlocked(make: Make, tmp_path: Path)
     assert called(tmp_path)[1:3] == UNLOCK + RUN
 
 
+def test_a_run_ends_with_where_its_results_are_and_makes_its_report_if_they_changed(make: Make, tmp_path: Path) -> None:
+    python = tmp_path / ".venv/bin/python"
+    python.write_text(python.read_text() + 'case "$*" in *report-path*) echo results/demo/report.html;; esac\n')
+    (tmp_path / "results/demo").mkdir(parents=True)
+    plot, report = tmp_path / "results/demo/uvj.png", tmp_path / "results/demo/report.html"
+    for dates, is_made in (((1,), True), ((1, 2), False), ((3, 2), True)):
+        for path, date in zip((plot, report), dates, strict=False):
+            path.touch()
+            os.utime(path, (date, date))
+        run = make("run")
+        assert any("--report results/demo/report.html" in line for line in called(tmp_path)) == is_made
+        assert run.stdout.splitlines()[-3:] == [
+            "catalogue: results/demo/catalog", "plots:     results/demo/plots", "report:    results/demo/report.html",
+        ]  # fmt: skip
+
+
 def test_a_run_beside_another_waits_until_that_has_ended(make: Make, tmp_path: Path) -> None:
     (tmp_path / ".snakemake").mkdir()
     with open(tmp_path / LOCK, "w") as lock, ThreadPoolExecutor(1) as pool:

@@ -63,9 +63,7 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
     first = grid[0][0]
     first.set(xlim=style.span(sample.galaxies["log_mstar"]), ylim=style.limits(sample.galaxies["log_sfr"]))
     for (axes,) in grid:
-        panels.shade_below(
-            axes, settings.least_log_mstar("log_sfr"), "masses below the range of the relation, star-forming"
-        )
+        panels.shade_below(axes, settings.least_log_mstar("log_sfr"), style.CLASS_NAMES["star_forming"])
     if not occupied:
         style.note(first, "no galaxies")
     style.legend_below(drawn)
