@@ -305,7 +305,7 @@ RULES: dict[str, Rule] = {
     ),
     "summary": _of_a_sample(Law(300, 3.8, row_bytes=640, row_us=4.0, row_disk=0, point_bytes=45), 1, with_parent=True),
     "compare": _of_a_sample(Law(340, 11.0, row_bytes=560, row_us=22.0, row_disk=0)),
-    "sky": _of_a_sample(Law(330, 18.0, row_bytes=600, row_us=50.0, row_disk=0)),
+    "sky": _of_a_sample(Law(370, 18.0, row_bytes=630, row_us=50.0, row_disk=0)),
     "ssp_table": Rule(
         Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0), lambda config: 0, lambda config: 0, lambda config: 0
     ),
