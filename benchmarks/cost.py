@@ -24,7 +24,7 @@ from scipy.optimize import nnls
 
 from benchmarks.scale import ROOT, execute
 from mocksed import __version__
-from mocksed.run import configuration, cost, kernel, usage
+from mocksed.run import configuration, cost, kernel, laws, usage
 
 RESULTS = Path(__file__).parent / "cost.json"
 TABLE = "resources/ssp_padova_kurucz_chabrier.h5"
@@ -158,8 +158,8 @@ def measurements(folder: Path, name: str, config: Mapping[str, Any]) -> list[dic
                 "run": name,
                 "rule": rule,
                 "jobs": len(jobs),
-                "rows": cost.rows(rule, config),
-                "points": cost.points(rule, config),
+                "rows": laws.rows(rule, config),
+                "points": laws.points(rule, config),
                 "seconds": round(float(np.mean([job.seconds for job in jobs])), 2),
                 "cpu_seconds": round(float(np.mean([job.cpu_seconds for job in jobs])), 2),
                 "longest_cpu_seconds": round(max(job.cpu_seconds for job in jobs), 2),
@@ -201,7 +201,7 @@ def ratios(stored: Mapping[str, Any]) -> str:
     lines = [heads, " | ".join(["---"] * 2 + ["---:"] * 8)]
     for m in stored["measurements"]:
         config = configuration.load({"run": m["run"], **stored["configs"][m["run"]]})
-        memory, requested = m["memory_mb"] + cost.SNAKEMAKE_MB, cost.job(m["rule"], config).memory_mb
+        memory, requested = m["memory_mb"] + laws.SNAKEMAKE_MB, cost.job(m["rule"], config).memory_mb
         spent, expected = m["longest_cpu_seconds"], cost.seconds(m["rule"], config)
         cells = [m["run"], m["rule"], m["jobs"], f"{m['rows']:,}", f"{memory:,}", f"{requested:,}"]
         cells += [f"{requested / memory:.2f}", f"{spent:.1f}", f"{expected:.1f}", f"{expected / spent:.2f}"]

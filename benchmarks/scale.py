@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from mocksed.run import configuration, cost
+from mocksed.run import configuration, laws
 from mocksed.search import KINDS
 
 ROOT = Path(__file__).parents[1]
@@ -74,7 +74,7 @@ def table(folder: Path, config: dict[str, Any]) -> str:
             continue
         threads = config["neighbours"]["threads"] if rule in ("tree", "neighbours") else 1
         seconds, cpu = threads * sum(job["s"] for job in jobs), sum(job["cpu_time"] for job in jobs)
-        n = rows.get(rule, cost.galaxies(config))
+        n = rows.get(rule, laws.galaxies(config))
         peak = [max(job.get(key, float("nan")) for job in jobs) for key in ("max_rss", "max_pss")]
         longest = max(job["s"] for job in jobs)
         lines.append(
@@ -100,7 +100,7 @@ def main() -> None:
         folder = args.folder or Path(temporary)
         targets = [f"results/scale/assign/{shard:04d}.parquet" for shard in range(args.galaxy_shards)]
         execute(folder, config, targets, args.cores)
-        trees = " and ".join(f"{cost.tree_shards(config, kind)} {kind}" for kind in KINDS)
+        trees = " and ".join(f"{laws.tree_shards(config, kind)} {kind}" for kind in KINDS)
         said = shlex.join(["python", "-m", "benchmarks.scale", *sys.argv[1:]])
         text = f"{said}\n{trees} tree shards\n\n{table(folder, config)}"
     print(text)

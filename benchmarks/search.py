@@ -28,7 +28,7 @@ from mocksed.diagnostics import style
 from mocksed.galaxies.lightcone import LightCone
 from mocksed.relations import Relations
 from mocksed.run import configuration
-from mocksed.run.cost import search_us
+from mocksed.run.laws import search_us
 from mocksed.search import draw, kdtree, parent
 from mocksed.search.kdtree import KDTree, Nearest
 from mocksed.search.metric import METRICS, Metric
@@ -256,7 +256,7 @@ def law(costs: dict[int, Cost]) -> Section:
         rows.append(Row(name, Spread(*[found.query_us] * 3), at_most={10**7: 60.0, 10**8: 100.0}.get(n)))
     log_n, log_us = np.log10(list(costs)), np.log10([found.query_us for found in costs.values()])
     power, at_1e6 = np.polyfit(log_n - 6.0, log_us, 1)
-    title = f"time of a query [us]; fit {10**at_1e6:.2f} us (n / 1e6)^{power:.3f}; in mocksed.run.cost the law"
+    title = f"time of a query [us]; fit {10**at_1e6:.2f} us (n / 1e6)^{power:.3f}; in mocksed.run.laws the law"
     core_hours = 1e8 * search_us(1e8) * 1e-6 / 3600.0
     predicted = Row("1e8 galaxies x 1e8 points by the law [core-h]", Spread(*[core_hours] * 3), at_most=6.0)
     return Section(title, [*rows, predicted])
@@ -267,7 +267,7 @@ def draw_costs(costs: dict[int, Cost]) -> None:
     figure = style.figure(5.0, 3.6)
     axes = figure.subplots()
     n = np.geomspace(min(costs), 1e8, 50)
-    axes.loglog(n, [search_us(value) for value in n], color="0.5", label="law of mocksed.run.cost")
+    axes.loglog(n, [search_us(value) for value in n], color="0.5", label="law of mocksed.run.laws")
     axes.loglog(list(costs), [found.query_us for found in costs.values()], "o", label="measured, one core")
     axes.axhline(100.0, color="0.8", ls=":", label="asked for at 1e8: 100 us")
     axes.set(xlabel="parent points", ylabel="time of a query [us]", ylim=(3.0, 300.0))

@@ -16,7 +16,7 @@ import yaml
 
 from mocksed.errors import UserError
 from mocksed.files import storage
-from mocksed.run import configuration, cost
+from mocksed.run import configuration, laws
 
 PATIENCE_S = 900
 """After which a run is taken to hang: some machines are slow."""
@@ -60,7 +60,7 @@ class Workflow:
         for max_memory_gb in np.arange(0.5, 3.0, 0.001).round(3).tolist():
             limited = complete | {"neighbours": complete["neighbours"] | {"max_memory_gb": max_memory_gb}}
             with suppress(UserError):  # too little for any tree
-                found[max_memory_gb] = cost.tree_shards(limited, "star_forming")
+                found[max_memory_gb] = laws.tree_shards(limited, "star_forming")
         max_memory_gb, shards = min((item for item in found.items() if item[1] > 1), key=lambda item: item[1])
         self.change(neighbours={"max_memory_gb": max_memory_gb})
         return shards

@@ -8,7 +8,7 @@ from benchmarks.report import Row, Section, Spread, number, render, spread
 from benchmarks.timing import Contestant
 from mocksed.files.storage import shard_bounds
 from mocksed.galaxies.table import deal
-from mocksed.run import cost
+from mocksed.run import laws
 from mocksed.search import KINDS
 from mocksed.search import balance as weights
 from mocksed.sps.engine import Engine
@@ -123,4 +123,4 @@ def test_the_cost_of_a_search_is_fitted_and_predicted():
     costs = {10**power: search.Cost(2.0 * 10 ** (0.25 * (power - 6)), 1.0) for power in (5, 6, 7)}
     section = search.law(costs)
     assert "fit 2.00 us (n / 1e6)^0.250" in section.title
-    assert section.rows[-1].found.median == pytest.approx(1e8 * cost.search_us(1e8) * 1e-6 / 3600.0)
+    assert section.rows[-1].found.median == pytest.approx(1e8 * laws.search_us(1e8) * 1e-6 / 3600.0)

@@ -12,7 +12,7 @@ import yaml
 
 from mocksed import __version__, cli, spectra
 from mocksed.files import provenance, storage
-from mocksed.run import cost, kernel
+from mocksed.run import kernel, laws
 from mocksed.sps import filters
 
 
@@ -433,7 +433,7 @@ def test_plan_lists_what_every_rule_needs(in_root, capsys):
 
 def test_plan_is_of_this_machine_unless_it_is_to_be_as_measured(in_root, capsys, monkeypatch):
     arguments = ["plan", "--configfile", "config/config.yaml"]
-    monkeypatch.setattr(kernel, "seconds", lambda: 2.0 * cost.REFERENCE_S)
+    monkeypatch.setattr(kernel, "seconds", lambda: 2.0 * laws.REFERENCE_S)
     assert cli.main(arguments) == 0
     assert "2.00 times as long" in capsys.readouterr().out
     monkeypatch.setattr(kernel, "seconds", None)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mocksed.errors import UserError
-from mocksed.run import configuration, cost
+from mocksed.run import configuration, cost, laws
 from mocksed.search import KINDS
 
 ROOT = Path(__file__).parents[1]
@@ -55,7 +55,7 @@ def test_every_rule_was_measured_at_every_size(size):
     assert {"survey", "observed", "export"} <= {m["rule"] for m in COST["measurements"]}
     n = config_of(size)
     parents = {kind: n["parent"][kind]["n"] for kind in KINDS}
-    assert (cost.galaxies(n), parents) == (
+    assert (laws.galaxies(n), parents) == (
         float(size),
         {"star_forming": 5 * float(size), "quiescent": float(size)},
     )
@@ -64,7 +64,7 @@ def test_every_rule_was_measured_at_every_size(size):
 @pytest.mark.parametrize("measured", MEASURED)
 def test_memory_requested_is_little_more_than_the_measured(measured):
     requested = cost.job(measured["rule"], config_of(measured["run"])).memory_mb
-    assert 1.1 <= requested / (measured["memory_mb"] + cost.SNAKEMAKE_MB) <= 2.0
+    assert 1.1 <= requested / (measured["memory_mb"] + laws.SNAKEMAKE_MB) <= 2.0
 
 
 @pytest.mark.parametrize("measured", MEASURED)
@@ -78,7 +78,7 @@ def test_the_time_expected_is_the_measured_within_a_factor_2(measured):
 @pytest.mark.parametrize("measured", MEASURED)
 def test_a_measurement_is_of_the_rows_and_jobs_of_its_run(measured):
     source, rule = config_of(measured["run"]), measured["rule"]
-    assert (cost.rows(rule, source), cost.points(rule, source)) == (measured["rows"], measured["points"])
+    assert (laws.rows(rule, source), laws.points(rule, source)) == (measured["rows"], measured["points"])
     if planned := cost.plan(source).get(rule):
         of_spectra = measured["run"].endswith("seen")  # that plot alone, and all others elsewhere
         plots = 1 if of_spectra else planned.jobs - 1
@@ -157,7 +157,7 @@ def test_what_passes_is_temporary_in_the_workflow():
     of_rules = [re.split(r"^\s*rule (\w+):", text, flags=re.MULTILINE)[1:] for text in SMK]
     bodies = {name: body for parts in of_rules for name, body in zip(parts[::2], parts[1::2], strict=True)}
     assert {name for name, body in bodies.items() if re.search(r"output:\s+temp\(", body)} == PASSING
-    assert {name for name, rule in cost.RULES.items() if rule.passing} == PASSING
+    assert {name for name, rule in laws.RULES.items() if rule.passing} == PASSING
 
 
 def test_the_disk_is_that_of_what_is_kept_and_of_the_shards_at_work():
@@ -237,14 +237,14 @@ def test_threads_share_the_memory_and_the_time():
 
 
 def test_a_parent_that_fits_has_one_tree():
-    assert [cost.tree_shards(DEFAULT, kind) for kind in KINDS] == [1, 1]
+    assert [laws.tree_shards(DEFAULT, kind) for kind in KINDS] == [1, 1]
     assert cost.plan(DEFAULT)["tree"].jobs == 2
     small = complete(parents=10**8, quiescent=100)
     large = max(cost.job(rule, small).memory_mb for rule in ("tree", "neighbours")) / 1e3
     for max_memory_gb, shards in ((large + 0.01, 1), (large - 0.01, 2)):
         limited = complete(parents=10**8, quiescent=100, max_memory_gb=max_memory_gb)
-        assert cost.tree_shards(limited, "star_forming") == shards
-        assert cost.tree_shards(limited, "quiescent") == 1
+        assert laws.tree_shards(limited, "star_forming") == shards
+        assert laws.tree_shards(limited, "quiescent") == 1
 
 
 @given(
@@ -256,7 +256,7 @@ def test_a_parent_that_fits_has_one_tree():
 def test_trees_and_searches_keep_to_their_memory(galaxies, parents, quiescent, max_memory_gb):
     """Both trees are mapped if each is whole; of several, one at a time."""
     source = complete(galaxies=galaxies, parents=parents, quiescent=quiescent, max_memory_gb=max_memory_gb)
-    shards, plan = {kind: cost.tree_shards(source, kind) for kind in KINDS}, cost.plan(source)
+    shards, plan = {kind: laws.tree_shards(source, kind) for kind in KINDS}, cost.plan(source)
     both = 2 if set(shards.values()) == {1} else 1
     for rule, times in (("tree", 1), ("neighbours", both)):
         assert cost.job(rule, source).memory_mb <= times * 1000 * max_memory_gb + 1
@@ -268,11 +268,11 @@ def test_trees_and_searches_keep_to_their_memory(galaxies, parents, quiescent, m
 @pytest.mark.parametrize("parents", [1000, 10**9])
 def test_too_little_memory_for_any_tree(parents):
     with pytest.raises(UserError, match=r"0\.7 is too little .* 1000000 galaxies of a job; expected at least") as error:
-        cost.tree_shards(complete(parents=parents, max_memory_gb=0.7), "star_forming")
+        laws.tree_shards(complete(parents=parents, max_memory_gb=0.7), "star_forming")
     expected = float(re.search(r"at least ([\d.]+)", str(error.value))[1])
-    assert cost.tree_shards(complete(parents=parents, max_memory_gb=expected), "star_forming") >= 1
+    assert laws.tree_shards(complete(parents=parents, max_memory_gb=expected), "star_forming") >= 1
     with pytest.raises(UserError):
-        cost.tree_shards(complete(parents=parents, max_memory_gb=expected - 0.2), "star_forming")
+        laws.tree_shards(complete(parents=parents, max_memory_gb=expected - 0.2), "star_forming")
 
 
 @pytest.mark.parametrize(

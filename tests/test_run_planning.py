@@ -3,7 +3,7 @@ import re
 import pytest
 
 from mocksed.errors import UserError
-from mocksed.run import configuration, cost, planning, usage
+from mocksed.run import configuration, cost, laws, planning, usage
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def as_planned(loaded, memory=1.5, time=1.0):
             usage.Usage(
                 seconds=1.0,
                 cpu_seconds=3600.0 * need.core_hours / need.jobs / time,
-                memory_mb=need.memory_mb / memory - cost.SNAKEMAKE_MB,
+                memory_mb=need.memory_mb / memory - laws.SNAKEMAKE_MB,
             )
         ]
         * need.jobs
@@ -60,16 +60,16 @@ def test_times_are_scaled_by_the_kernel_and_both_are_told(loaded):
     def of(text):
         return {line.split()[0]: line.split() for line in text.splitlines() if re.match(r"\w+ +\d+ .* GB$", line)}
 
-    measured, slow = planning.table(loaded), planning.table(loaded, 3.0 * cost.REFERENCE_S)
+    measured, slow = planning.table(loaded), planning.table(loaded, 3.0 * laws.REFERENCE_S)
     for rule, words in of(measured).items():
         there, here = words, of(slow)[rule]
         assert float(here[4]) == pytest.approx(3.0 * float(there[4]), abs=0.2)
         assert float(here[5]) == pytest.approx(3.0 * float(there[5]), abs=0.02)
         assert (here[:4], here[6:]) == (there[:4], there[6:])
     hours = of(measured)["all"][5]
-    assert f"kernel takes {3.0 * cost.REFERENCE_S:.2f} s, 3.00 times as long" in slow
+    assert f"kernel takes {3.0 * laws.REFERENCE_S:.2f} s, 3.00 times as long" in slow
     assert f"all jobs would take {hours} core-hours (--as-measured)" in slow
-    assert f"(reference kernel: {cost.REFERENCE_S:.2f} s)" in measured
+    assert f"(reference kernel: {laws.REFERENCE_S:.2f} s)" in measured
     assert re.search(r"Snakemake's start of each job on a cluster \(21 s", slow)
 
 
@@ -114,13 +114,13 @@ def test_the_largest_memory_counts_and_the_mean_time(loaded):
     found = {"assign": [large._replace(memory_mb=500.0), small._replace(memory_mb=100.0)]}
     words = lines_of(planning.comparison(loaded, found))["assign"].split()
     assert words[1] == "2/4"
-    assert float(words[3]) == 500 + cost.SNAKEMAKE_MB
+    assert float(words[3]) == 500 + laws.SNAKEMAKE_MB
     assert float(words[6]) == 3.0
 
 
 def test_exports_that_were_made_are_compared(loaded):
     need = cost.need("export", 1, loaded)
-    spent = usage.Usage(1.0, need.seconds, need.memory_mb / 1.5 - cost.SNAKEMAKE_MB)
+    spent = usage.Usage(1.0, need.seconds, need.memory_mb / 1.5 - laws.SNAKEMAKE_MB)
     lines = lines_of(planning.comparison(loaded, as_planned(loaded) | {"export": [spent] * 2}))
     assert lines["export"].split()[1] == "2/2"
     assert float(lines["export"].split()[7]) == pytest.approx(1.0, abs=0.01)

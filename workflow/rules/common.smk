@@ -12,7 +12,7 @@ from mocksed.files.storage import shard_bounds
 from mocksed.galaxies import given
 from mocksed.galaxies.files import made_of
 from mocksed.relations import ARGUMENTS, BEHIND_BALANCE, used
-from mocksed.run import configuration, cost, launch
+from mocksed.run import configuration, cost, launch, laws
 from mocksed.search import KINDS
 from mocksed.search.metric import carries
 from mocksed.search.sampling import relations_behind
@@ -37,7 +37,7 @@ BENCHMARKS = f"benchmarks/{cfg['run']}"
 SSP_TABLE = cfg["sps"]["table"]
 GALAXY_SHARDS = [f"{i:04d}" for i in range(cfg["galaxies"]["shards"])]
 PARENT_SHARDS = [f"{i:04d}" for i in range(cfg["parent"]["shards"])]
-TREE_SHARDS = {kind: [f"{i:04d}" for i in range(cost.tree_shards(cfg, kind))] for kind in KINDS}
+TREE_SHARDS = {kind: [f"{i:04d}" for i in range(laws.tree_shards(cfg, kind))] for kind in KINDS}
 
 REALISATIONS = realisations.indices(cfg["realisations"])
 

@@ -8,7 +8,7 @@ from mocksed import config
 from mocksed.config.checks import Check
 from mocksed.config.messages import message
 from mocksed.errors import UserError
-from mocksed.run import cost
+from mocksed.run import cost, laws
 from mocksed.search import KINDS
 
 
@@ -25,7 +25,7 @@ def load(source: Mapping[str, Any] | Path, to_plan: bool = False, further: Itera
     try:
         complete = cost.with_shards(complete)
         for kind in KINDS:
-            cost.tree_shards(complete, kind)
+            laws.tree_shards(complete, kind)
     except UserError as error:
         raise UserError(message(source, [str(error)])) from None
     return complete

@@ -7,7 +7,7 @@ from typing import Any
 from mocksed import realisations
 from mocksed.errors import UserError, no_file
 from mocksed.galaxies import count
-from mocksed.run import cost
+from mocksed.run import cost, laws
 from mocksed.run.usage import Usage
 from mocksed.search import KINDS
 
@@ -32,7 +32,7 @@ def table(config: Mapping[str, Any], reference_s: float | None = None) -> str:
 
     """
     needs = cost.plan(config, _n_wavelengths(config))
-    slower = 1.0 if reference_s is None else reference_s / cost.REFERENCE_S
+    slower = 1.0 if reference_s is None else reference_s / laws.REFERENCE_S
     lines = [_size(config), f"{'rule':12s}{'jobs':>7s}{'memory':>9s}{'minutes':>9s}{'core-hours':>12s}{'disk':>9s}"]
     lines.append(f"{'':12s}{'':7s}{'of a job':>9s}{'of a job':>9s}{'of all jobs':>12s}{'of all':>9s}")
     jobs, hours, disk = (sum(getattr(n, name) for n in needs.values()) for name in ("jobs", "core_hours", "disk_gb"))
@@ -54,7 +54,7 @@ def _size(config: Mapping[str, Any]) -> str:
     galaxies, parent = count.of_config(config), config["parent"]
     n = len(realisations.indices(config["realisations"]))
     shards, parent_shards = config["galaxies"]["shards"], parent["shards"]
-    trees = sum(cost.tree_shards(config, kind) for kind in KINDS)
+    trees = sum(laws.tree_shards(config, kind) for kind in KINDS)
     ranks = config["mpi"]["tasks"]
     return (
         f"{galaxies.n:.3g} galaxies ({galaxies.how})" + (f" in {n} realisations" if n > 1 else "")
@@ -66,18 +66,18 @@ def _size(config: Mapping[str, Any]) -> str:
 
 def _of_time(reference_s: float | None, hours: float) -> str:
     """Return on which machine times are those of the plan, and how long all takes on the one that was measured."""
-    measured = f"the machine that the laws were measured on (reference kernel: {cost.REFERENCE_S:.2f} s)"
+    measured = f"the machine that the laws were measured on (reference kernel: {laws.REFERENCE_S:.2f} s)"
     if reference_s is None:
         return f"Time is that of a core of {measured}."
     return (
         f"Time is that of a core of this machine now: the reference kernel takes {reference_s:.2f} s, "
-        f"{reference_s / cost.REFERENCE_S:.2f} times as long\nas where the laws were measured; there all jobs "
+        f"{reference_s / laws.REFERENCE_S:.2f} times as long\nas where the laws were measured; there all jobs "
         f"would take {hours:.2f} core-hours (--as-measured)."
     )
 
 
 def _assumptions(config: Mapping[str, Any], n_jobs: int, slower: float) -> list[str]:
-    start_s, export = slower * cost.SNAKEMAKE_S, cost.need("export", 1, config)
+    start_s, export = slower * laws.SNAKEMAKE_S, cost.need("export", 1, config)
     return [
         "Memory is what is requested; time is that of the longest job of a rule; all ranks of MPI and "
         f"{config['neighbours']['threads']} threads of",
@@ -115,7 +115,7 @@ def comparison(config: Mapping[str, Any], jobs: Mapping[str, Sequence[Usage]]) -
         if not found:
             lines.append(f"{rule:12s}{f'0/{need.jobs}':>11s}  has no benchmark files")
             continue
-        memory = max(job.memory_mb for job in found) + cost.SNAKEMAKE_MB
+        memory = max(job.memory_mb for job in found) + laws.SNAKEMAKE_MB
         spent = sum(job.cpu_seconds for job in found) / len(found)
         expected = 3600.0 * need.core_hours / need.jobs
         ratios = need.memory_mb / memory, expected / max(spent, 1e-3)
@@ -127,7 +127,7 @@ def comparison(config: Mapping[str, Any], jobs: Mapping[str, Sequence[Usage]]) -
         )
     return "\n".join(lines) + (
         "\nMemory: the largest of the rule's jobs, its script as measured and "
-        f"{cost.SNAKEMAKE_MB} MB for Snakemake on a cluster. Time: CPU\ntime of the rule's jobs on average. "
+        f"{laws.SNAKEMAKE_MB} MB for Snakemake on a cluster. Time: CPU\ntime of the rule's jobs on average. "
         f"Marked: memory requested less than {MEMORY_RATIO[0]:g} or more than {MEMORY_RATIO[1]:g} times the measured, "
         f"time\nexpected less than {TIME_RATIO[0]:g} or more than {TIME_RATIO[1]:g} times.\n"
     )
