@@ -421,7 +421,13 @@ def test_version_and_unknown_commands(capsys):
         cli.main(["nonsense"])
 
 
-def test_plan_lists_what_every_rule_needs(in_root, capsys):
+@pytest.fixture
+def timed(monkeypatch):
+    """Have the reference kernel take as long as where the laws were measured, at once."""
+    monkeypatch.setattr(kernel, "seconds", lambda: laws.REFERENCE_S)
+
+
+def test_plan_lists_what_every_rule_needs(in_root, capsys, timed):
     assert cli.main(["plan", "--configfile", "config/sim2048.yaml"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("1e+08 galaxies (as the config says), 1e+08 star-forming and 1e+06 quiescent parents;\n")
@@ -441,7 +447,7 @@ def test_plan_is_of_this_machine_unless_it_is_to_be_as_measured(in_root, capsys,
     assert "Time is that of a core of the machine that the laws were measured on" in capsys.readouterr().out
 
 
-def test_plan_of_a_table_that_is_not_there_yet(in_root, capsys):
+def test_plan_of_a_table_that_is_not_there_yet(in_root, capsys, timed):
     assert cli.main(["plan", "--configfile", "config/survey.yaml"]) == 0
     assert capsys.readouterr().out.startswith("1e+06 galaxies (a guess: survey.fits is not there yet), ")
 
@@ -530,7 +536,7 @@ def test_spectra_of_chosen_galaxies(run, capsys):
         assert stored["spectrum"].tobytes() == spectra.of_run("mine", ids)[1].tobytes()
 
 
-def test_plan_names_the_realisations(in_root, tmp_path, capsys):
+def test_plan_names_the_realisations(in_root, tmp_path, capsys, timed):
     (tmp_path / "mine.yaml").write_text("run: mine\nrealisations: 8\ngalaxies: {lightcone: {n_galaxies: 1000}}\n")
     assert cli.main(["plan", "--configfile", str(tmp_path / "mine.yaml")]) == 0
     assert capsys.readouterr().out.startswith("1e+03 galaxies (as the config says) in 8 realisations, 1e+06 star-form")

@@ -13,6 +13,7 @@ def test_the_kernel_is_timed_by_what_its_process_spends(monkeypatch):
     assert kernel.seconds() == 3.5
 
 
+@pytest.mark.slow
 def test_three_times_the_rounds_take_three_times_as_long(monkeypatch):
     few, found = kernel.ROUNDS // 10, {}
     for times in (1, 3):

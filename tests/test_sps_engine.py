@@ -632,7 +632,7 @@ def test_dust_emits_what_it_absorbs_of_lines(engine, line_attenuation, lya_escap
     assert emitted == pytest.approx(made - seen, rel=1e-3, abs=0.02)
 
 
-@pytest.mark.parametrize("line_attenuation", [0.5, 2.27])
+@pytest.mark.parametrize("line_attenuation", [pytest.param(0.5, marks=pytest.mark.slow), 2.27])
 def test_quantities_without_spectra_know_of_the_dust_of_lines(engine, line_attenuation):
     own = Engine(engine.table, replace(APART, line_attenuation=line_attenuation))
     parameters = moderate(engine, 200, seed=35)
