@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mocksed import catalog, light, morphology, spectra
+from mocksed import catalog, light, morphology, realisations, spectra
 from mocksed.cosmology import Cosmology
 from mocksed.files import provenance, storage
 from mocksed.files.columns import GALAXY, GALAXY_OPTIONAL, MORPHOLOGY
@@ -47,6 +47,7 @@ def make_catalog(params: Params, galaxies: str, assigned: str, output: str) -> N
     apparent, rest_frame = (filters.select(photometry[key], *curves) for key in ("filters", "rest_frame"))
 
     columns = _columns(table, (*GALAXY, *GALAXY_OPTIONAL))
+    columns = realisations.keys(columns) | columns  # what a row is of comes first
     columns |= catalog.build(
         columns,
         storage.to_arrays(storage.read_table(assigned)),
