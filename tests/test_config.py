@@ -24,7 +24,7 @@ from mocksed.galaxies import lightcone
 from mocksed.galaxies.lightcone import LightCone
 from mocksed.galaxies.mass_functions import DEFAULT, MASS_FUNCTIONS
 from mocksed.galaxies.spec import TableSpec
-from mocksed.relations import Relations
+from mocksed.relations import Relations, lya
 from mocksed.relations.published import OH12_SOLAR
 from mocksed.run import configuration
 from mocksed.sps import igm
@@ -791,6 +791,11 @@ def test_variants_of_2021_have_no_relation_that_their_method_does_not_use(projec
         other = configuration.load(config.variant(own, preset))["relations"]
         assert (other["a_uv"], other["dust_index"], other["scatter"]["a_uv"]) == (None, None, None)
         assert other["log_zmet"] == "curti2020"
+
+
+def test_laws_of_lyman_alpha_are_those_that_there_are():
+    named, _ = schema.read()["properties"]["sps"]["properties"]["lya_escape"]["oneOf"]
+    assert named["enum"] == list(lya.LAWS)
 
 
 def test_mass_functions_are_those_that_there_are(project):

@@ -1,5 +1,6 @@
 """Libraries of stars, of small files of their layouts; those of the packages, where these are installed."""
 
+import tomllib
 from dataclasses import replace
 from importlib import metadata, util
 
@@ -14,6 +15,7 @@ from mocksed.sps.engine import Engine
 from mocksed.sps.libraries import LIBRARIES
 from mocksed.sps.model import Model
 from mocksed.sps.table import LIGHT, LSUN
+from tests.programs import CLIENTS_REQUIRED
 
 METALS = (1e-4, 4e-4, 0.004, 0.008, 0.02, 0.05)
 LOG_AGE = np.array([5.0, 6.0, 6.5, 7.0, 8.0, 9.0, 10.0, 10.3])
@@ -253,11 +255,19 @@ def test_wrong_options_are_one_message(arguments, message, capsys, monkeypatch, 
 # The packages themselves
 
 
+def test_versions_are_those_of_the_extras_and_of_the_tests(root):
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    pinned = {name: f"{library.package}=={library.version}" for name, library in LIBRARIES.items()}
+    extras = project["project"]["optional-dependencies"]
+    assert {name: extras[name] for name in pinned} == {name: [pin] for name, pin in pinned.items()}
+    assert project["dependency-groups"]["libraries"] == list(pinned.values())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_a_table_of_the_package_agrees_with_it(name, tmp_path):
     library = LIBRARIES[name]
-    if util.find_spec(library.module) is None:
+    if util.find_spec(library.module) is None and not CLIENTS_REQUIRED:
         pytest.skip(f"{library.package} is not installed")
     convert.convert(name, tmp_path / "out.h5")
     found = table.read(tmp_path / "out.h5")

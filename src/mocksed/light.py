@@ -279,8 +279,8 @@ def lya_escape(
         realisation = columns.get(realisations.COLUMN, np.zeros(len(escape), np.int64))
         uniform = uniforms(seed, Stage.LYMAN_ALPHA, columns["galaxy_id"], 1, realisation=realisation)[:, 0]
         index = [indices([LYMAN_ALPHA], engine.line_name)[LYMAN_ALPHA]]
-        for start in range(0, len(shining), BLOCK):
-            rows = shining[start : start + BLOCK]
+        for block in row_blocks(0, len(shining), BLOCK):
+            rows = shining[block]
             behind = dict(zip(FSPS, fsps(columns, rows), strict=True))
             made = engine.lines(**behind | {"dust2": np.zeros(len(rows))})[:, index].astype(np.float64)
             of_all = engine.equivalent_widths(index, made, **behind, lya_escape=1.0)[:, 0]

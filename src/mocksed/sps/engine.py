@@ -159,15 +159,10 @@ class Engine:
         continuum = self.continuum(pixel, *parameters, nebular=True)
         depth, slope = (values[:, None] for values in parameters[4:])
         let_through = np.exp(-self.model.line_attenuation * depth * self._dust.some(pixel).at(slope))
-        of_pixel = of_pixel.reshape(-1, weight.shape[1])
-        inverse = nebular.mean_inverse(continuum, let_through, of_pixel, weight[lines])
-        if lya_escape is not None:
-            lya = np.flatnonzero(np.asarray(lines) == self._lyman_alpha)
-            escaping = np.broadcast_to(lya_escape, len(luminosity))[:, None]
-            inverse[:, lya] = nebular.mean_inverse(
-                continuum, np.broadcast_to(escaping, continuum.shape), of_pixel[lya], weight[lines][lya]
-            )
-        return luminosity * inverse
+        return nebular.equivalent_widths(
+            luminosity, continuum, let_through, of_pixel.reshape(-1, weight.shape[1]), weight[lines],
+            np.asarray(lines) == self._lyman_alpha, lya_escape,
+        )  # fmt: skip
 
     def continuum(
         self, pixel: NDArray[np.intp], age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike,

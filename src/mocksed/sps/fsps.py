@@ -328,7 +328,7 @@ class ReferenceEngine:
                 )
             for i, escape in enumerate(np.broadcast_to(lya_escape, len(rows))):
                 if shines[i]:
-                    spectra[i] = spectra[i] + mass[i] * self._lyman_alpha(rows[i], float(escape))
+                    spectra[i] = spectra[i] + mass[i] * self._change_of_lyman_alpha(rows[i], float(escape))
         return np.reshape(spectra, (len(rows), len(self.wavelength))).astype(np.float32)
 
     def _spectrum(self, row: Array, nebular: bool, lines: bool = True) -> Array:
@@ -343,7 +343,7 @@ class ReferenceEngine:
         """Return the parameters of one galaxy with the optical depth in front of its lines."""
         return np.concatenate([row[:4], [self.model.line_attenuation * row[4]], row[5:]])
 
-    def _lyman_alpha(self, row: Array, escape: float) -> Array:
+    def _change_of_lyman_alpha(self, row: Array, escape: float) -> Array:
         """Return what to add to the spectrum of one galaxy such that a fraction of Lyman alpha leaves it."""
         i = lyman_alpha(self.line_name)
         luminosity = self._compute([*row[:4], 0.0, row[5]], nebular=True).lines[i]
@@ -369,12 +369,10 @@ class ReferenceEngine:
         depth = self.model.line_attenuation * rows[:, 4:5]
         let_through = np.exp(-depth * curve(self.wavelength, self.model).at(rows[:, 5:6]))
         pixel, weight = gas.below_lines(self.wavelength, self.line_wavelength, line_sigma(population(self._imf_type)))
-        inverse = gas.mean_inverse(bare, let_through, pixel[lines], weight[lines])
-        if lya_escape is not None:
-            lya = np.flatnonzero(np.asarray(lines) == lyman_alpha(self.line_name))
-            escaping = np.broadcast_to(np.broadcast_to(lya_escape, len(rows))[:, None], bare.shape)
-            inverse[:, lya] = gas.mean_inverse(bare, escaping, pixel[lines][lya], weight[lines][lya])
-        return luminosity * inverse
+        is_lyman_alpha = np.asarray(lines) == lyman_alpha(self.line_name)
+        return gas.equivalent_widths(
+            luminosity, bare, let_through, pixel[lines], weight[lines], is_lyman_alpha, lya_escape
+        )
 
     def ionising_photons(self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike) -> Array:
         """Return the rate at which stars of 1 Msun formed make photons below 912 A [1/s], shape (n, )."""

@@ -8,7 +8,7 @@ luminosities and drawn as Gaussians afterwards, so that no line is interpolated 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mocksed.compiled import njit
 from mocksed.sps.table import LIGHT, LYMAN_LIMIT, SSPTable
@@ -153,6 +153,32 @@ def mean_inverse(
         for of_lines, weights in zip(pixel.T, weight.T, strict=True):
             out += np.where(weights > 0.0, weights * ratio[:, of_lines], 0.0)
     return np.where(np.isfinite(out), out, np.nan)
+
+
+def equivalent_widths(
+    luminosity: NDArray[np.float64], l_nu: NDArray[np.floating], let_through: NDArray[np.float64],
+    pixel: NDArray[np.intp], weight: NDArray[np.float64], is_lyman_alpha: NDArray[np.bool_],
+    lya_escape: ArrayLike | None,
+) -> NDArray[np.float64]:  # fmt: skip
+    """Return equivalent widths of lines [A], shape (n, n_line).
+
+    Parameters
+    ----------
+    luminosity : ndarray of shape (n, n_line)
+        Of the lines without dust [Lsun].
+    l_nu, let_through, pixel, weight : ndarrays
+        As for `mean_inverse`; what dust in front of the lines lets through.
+    is_lyman_alpha : ndarray of bool of shape (n_line, )
+        Which of the lines that is.
+    lya_escape : array_like of shape (n, ) or (), optional
+        Fraction of it that leaves, instead of what dust would let through.
+
+    """
+    inverse = mean_inverse(l_nu, let_through, pixel, weight)
+    if lya_escape is not None:
+        escaping = np.broadcast_to(np.broadcast_to(lya_escape, len(l_nu))[:, None], l_nu.shape)
+        inverse[:, is_lyman_alpha] = mean_inverse(l_nu, escaping, pixel[is_lyman_alpha], weight[is_lyman_alpha])
+    return luminosity * inverse
 
 
 @njit(inline="always")
