@@ -15,7 +15,7 @@ from mocksed.files import storage
 from mocksed.relations import lya
 from mocksed.rng import Stage, uniforms
 from mocksed.search import parent
-from mocksed.sps import filters, igm
+from mocksed.sps import filters, igm, photometry
 from mocksed.sps.engine import Engine
 from mocksed.sps.model import Model
 from mocksed.sps.photometry import FAINTEST
@@ -300,6 +300,15 @@ def test_filters_beyond_the_spectra_are_an_error_before_any_work(built, engine, 
     monkeypatch.setattr(engine, "wavelength", engine.wavelength[engine.wavelength > 2000.0])
     with pytest.raises(UserError, match=r"'galex_FUV' .*2003.71 to 9.95959e\+07 A in the rest frame\."):
         magnitudes(columns, engine, (), ("galex_FUV",))
+
+
+@pytest.mark.parametrize("model", ["madau1995", "inoue2014", "none"])
+def test_magnitudes_are_those_of_whole_spectra(built, engine, model, monkeypatch):
+    some = magnitudes(built, engine, rest_frame=["bessell_U", "galex_FUV"], model=model)
+    monkeypatch.setattr(photometry, "windows", lambda wavelength, _, z, *__: np.full((len(z), 2), [0, len(wavelength)]))
+    whole = magnitudes(built, engine, rest_frame=["bessell_U", "galex_FUV"], model=model)
+    for name, values in some.items():
+        assert_array_equal(values, whole[name])
 
 
 def test_blocks_do_not_matter(built, engine, monkeypatch):

@@ -50,7 +50,7 @@ def test_a_free_slope_gives_the_curve_of_one_that_is_fixed(dust_type, dust_index
     assert np.array_equal(fixed.at(-2.0), fixed.base)
     through = np.empty(len(WAVELENGTH), np.float32)
     for curve in (free, fixed):
-        dust.transmission(0.3, dust_index, curve.in_log2(), through)
+        dust.transmission(0.3, dust_index, curve.in_log2(), 0, through)
         depth = 0.3 * fixed.base
         assert through[depth < 80.0] == pytest.approx(np.exp(-depth[depth < 80.0]), rel=2e-5)
         assert through[depth < 3.0] == pytest.approx(np.exp(-depth[depth < 3.0]), rel=1e-6)

@@ -186,7 +186,7 @@ def test_a_spectrum_without_lines_and_the_lines_make_one_with_them(engine, model
     with_lines, without = (own.spectra(**parameters, nebular=True, lines=lines) for lines in (True, False))
     drawn = np.zeros_like(without)
     for luminosity, spectrum in zip(own.lines(**parameters), drawn, strict=True):
-        draw_lines(luminosity, own._nebular.profile_start, own._nebular.profile, spectrum)
+        draw_lines(luminosity, own._nebular.profile_start, own._nebular.profile, 0, spectrum)
     assert_allclose(without + drawn, with_lines, rtol=2e-5)
     assert_allclose(*(own.spectra(**parameters, nebular=False, lines=lines) for lines in (True, False)), rtol=0)
 
@@ -207,6 +207,41 @@ def test_the_continuum_is_the_spectrum_without_lines(engine, model):
     for pixel in ([0, 3, 165, 166, 167, 700, len(own.wavelength) - 1], [900, 901]):
         every = own.spectra(**parameters, nebular=shines, lines=False)
         assert_allclose(own.continuum(np.array(pixel), **parameters, nebular=shines), every[:, pixel], rtol=1e-6)
+
+
+@pytest.mark.parametrize("model", [FREE[0], Model(line_attenuation=1.33)], ids=named)
+@pytest.mark.parametrize("escape", [None, 0.3])
+def test_a_window_changes_no_bit_of_what_is_in_it(engine, model, escape):
+    own, n = Engine(engine.table, model), 300
+    parameters = random_parameters(n, engine.table.log_zmet_range, seed=9)
+    shines, n_wave = np.arange(n) % 3 > 0, len(own.wavelength)
+    window = np.sort(np.random.default_rng(9).integers(0, n_wave + 1, (n, 2)), axis=1)
+    window[:4] = [0, 0], [0, n_wave], [n_wave - 1, n_wave], [n_wave, n_wave]
+    window[4:100, 0] = own.table.n_ionising - np.arange(96) % 4  # across the Lyman limit, or from it on
+    window = np.sort(window, axis=1)
+    options = {"nebular": shines, "mass_formed": np.linspace(1.0, 9.0, n), "lya_escape": escape}
+    whole, some = (own.spectra(**parameters, **options, window=chosen) for chosen in (None, window))
+    pixel = np.arange(n_wave)
+    inside = (pixel >= window[:, :1]) & (pixel < window[:, 1:])
+    assert_array_equal(some, np.where(inside, whole, np.nan))
+
+
+def test_dust_that_emits_sees_all_wavelengths(engine):
+    own = Engine(engine.table, Model(add_dust_emission=True))
+    parameters = random_parameters(10, engine.table.log_zmet_range, seed=9)
+    window = np.full((10, 2), [900, 901])
+    whole, some = (own.spectra(**parameters, nebular=True, window=chosen) for chosen in (None, window))
+    assert_array_equal(some, whole)
+
+
+def test_the_continuum_between_ages_is_expanded_only_where_it_is_smooth(engine):
+    neb, n = engine._nebular, len(engine.wavelength)
+    change = np.abs(np.diff(neb.continuum, axis=2)).max(axis=(0, 1))
+    assert np.all(neb.smooth_from[1:] <= engine.table.n_ionising)
+    for interval, start in enumerate(neb.smooth_from):
+        assert np.all(change[interval, start:] < 0.5)
+        assert start == 0 or change[interval, start - 1] >= 0.5
+    assert_array_equal(neb.some(np.arange(100, n)).smooth_from, np.maximum(neb.smooth_from - 100, 0))
 
 
 @pytest.mark.fsps

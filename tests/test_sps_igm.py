@@ -137,6 +137,17 @@ def test_without_a_model_nothing_is_absorbed():
     assert igm.transmission("none", FINE, [1.0, 2.0]).shape == (2, 0)
 
 
+@pytest.mark.parametrize("model", igm.MODELS)
+def test_what_is_needed_does_not_depend_on_what_is_not(model):
+    redshift = np.linspace(0.0, 10.0, 60)
+    whole = igm.transmission(model, FINE, redshift)
+    n = whole.shape[1]
+    begin = np.random.default_rng(2).integers(0, n + 20, 60)
+    some = igm.transmission(model, FINE, redshift, begin)
+    needed = np.arange(n) >= begin[:, None]
+    assert some[needed].tobytes() == whole[needed].tobytes()
+
+
 def test_madau_and_inoue_differ_as_the_paper_says():
     """Less absorption in the forest at z = 3-5, more at z > 6, and less Lyman continuum absorption at z > 3."""
     forest, continuum = np.linspace(1050.0, 1200.0, 50), np.linspace(850.0, 900.0, 20)

@@ -22,7 +22,7 @@ def test_lines_keep_their_luminosity():
     wavelength = np.linspace(4000.0, 6000.0, 20001)
     start, profile = nebular.line_profiles(wavelength, np.array([4861.0, 5007.0]), np.array([3.0, 5.0]))
     spectrum = np.zeros(len(wavelength), np.float32)
-    nebular.draw_lines(np.array([2.0, 0.0], np.float32), start, profile, spectrum)
+    nebular.draw_lines(np.array([2.0, 0.0], np.float32), start, profile, 0, spectrum)
     nu = table.LIGHT / wavelength
     # FSPS converts to L_nu with the frequency of the line's centre
     assert -np.trapezoid(spectrum * (wavelength / 4861.0) ** 2, nu) == pytest.approx(2.0, rel=1e-4)
@@ -33,7 +33,7 @@ def test_a_line_at_the_end_of_the_spectrum_stays_inside():
     wavelength = np.linspace(4000.0, 4500.0, 501)
     start, profile = nebular.line_profiles(wavelength, np.array([4499.0]), np.array([3.0]))
     spectrum = np.zeros(len(wavelength), np.float32)
-    nebular.draw_lines(np.ones(1, np.float32), start, profile, spectrum)
+    nebular.draw_lines(np.ones(1, np.float32), start, profile, 0, spectrum)
     assert np.argmax(spectrum) == 499
 
 

@@ -14,7 +14,14 @@ from sedpy.observate import getSED
 from mocksed.errors import UserError
 from mocksed.sps import fsps, igm
 from mocksed.sps.filters import Filter, load, top_hat
-from mocksed.sps.photometry import absolute_magnitude, apparent_magnitude, band_weights, check_reach, mean_fluxes
+from mocksed.sps.photometry import (
+    absolute_magnitude,
+    apparent_magnitude,
+    band_weights,
+    check_reach,
+    mean_fluxes,
+    windows,
+)
 
 NAMES = ("bessell_U", "bessell_V", "twomass_J", "jwst_f277w", "sdss_g0", "galex_FUV", "jwst_f410m", "Euclid-VIS")
 BANDS = {name: load(name) for name in NAMES}
@@ -48,6 +55,32 @@ def absorbed(wavelength, spectrum, seen):
 def linear(wavelength, spectrum):
     """A spectrum that is linear in the logarithm of the wavelength between its nodes."""
     return lambda x: np.interp(np.log(x), np.log(wavelength), spectrum)
+
+
+# Windows
+
+
+def test_only_the_windows_of_filters_are_read():
+    rng, bands, rest_frame = np.random.default_rng(1), list(BANDS.values())[:4], [BANDS["galex_FUV"]]
+    spectra, redshift = rng.random((200, 3000)), np.concatenate([[0.0], rng.uniform(0.0, 5.0, 199)])
+    pixel = np.arange(3000)
+
+    def inside(window):
+        return (pixel >= window[:, :1]) & (pixel < window[:, 1:])
+
+    seen = igm.transmission("inoue2014", grid(), redshift)
+    of_both = windows(grid(), bands, redshift, rest_frame)
+    for of, at in ((bands, redshift), (rest_frame, np.zeros(200))):
+        needed = inside(windows(grid(), of, at))
+        assert np.all(inside(of_both)[needed])
+        read = np.where(needed, spectra, np.nan)
+        for transmission in (None, seen):
+            whole, some = (mean_fluxes(grid(), values, of, at, transmission) for values in (spectra, read))
+            assert_array_equal(some, whole)
+        for edge in (needed.argmax(axis=1), 2999 - needed[:, ::-1].argmax(axis=1)):  # no wider than it has to be
+            brighter = spectra.copy()
+            brighter[np.arange(200), edge] += 1e9
+            assert np.all((mean_fluxes(grid(), brighter, of, at) != mean_fluxes(grid(), spectra, of, at)).any(axis=1))
 
 
 # Weights

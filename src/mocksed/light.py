@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,6 +67,7 @@ def spectra(
     progress: Progress | None = None,
     *,
     lines: bool = True,
+    window: Callable[[NDArray[np.int64]], NDArray[np.int64]] | None = None,
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Yield the spectra of a catalogue in blocks of rows, rest-frame L_nu [Lsun/Hz] of the whole galaxy.
 
@@ -83,6 +84,8 @@ def spectra(
         Told of the galaxies that are done.
     lines : bool
         Whether they have their emission lines.
+    window : function, optional
+        Returns the wavelengths that are needed of some rows, as `Engine.spectra` takes them.
 
     Yields
     ------
@@ -92,13 +95,13 @@ def spectra(
     formed = mass_formed(columns)
     for block in row_blocks(0, len(formed), BLOCK):
         rows = np.arange(block.start, block.stop)
-        shines = ~columns["quiescent"][block]
         flux = engine.spectra(
             *fsps(columns, rows),
-            nebular=shines,
+            nebular=~columns["quiescent"][block],
             mass_formed=formed[block],
             lines=lines,
             lya_escape=lya_escape_of(columns, rows),
+            window=window(rows) if window else None,
         )
         yield block, flux
         if progress:
@@ -154,10 +157,16 @@ def magnitudes(
     apparent, absolute = (
         np.empty((len(bands), len(columns["redshift"])), np.float32) for bands in (filters, rest_frame)
     )
-    for block, flux in spectra(columns, engine, progress, lines=lines) if filters or rest_frame else ():
+
+    def window(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return photometry.windows(wavelength, filters, columns["redshift"][rows], rest_frame)
+
+    made = spectra(columns, engine, progress, lines=lines, window=window) if filters or rest_frame else ()
+    for block, flux in made:
         absolute[:, block] = photometry.absolute_magnitude(photometry.mean_fluxes(wavelength, flux, rest_frame)).T
         redshift = columns["redshift"][block]
-        seen = igm.transmission(igm_model, wavelength, redshift)
+        begin = photometry.windows(wavelength, filters, redshift)[:, 0]
+        seen = igm.transmission(igm_model, wavelength, redshift, begin)
         l_nu = photometry.mean_fluxes(wavelength, flux, filters, redshift, seen)
         apparent[:, block] = photometry.apparent_magnitude(l_nu, redshift, distance_modulus(cosmo, redshift)).T
     names = [magnitude_column(band.name) for band in filters] + [rest_frame_column(band.name) for band in rest_frame]

@@ -167,8 +167,7 @@ def prepare(
     parts = ((True, True),) if line_attenuation == 1.0 else ((True, False), (False, True))
     gas = np.empty((len(gas_log_zmet), len(gas_log_us), len(of_row), len(parts) * len(coefficients)), np.float32)
     start, profile = line_profiles(table.wavelength[seen], table.line_wavelength, table.line_sigma)
-    continuum = np.ascontiguousarray(neb.continuum[..., seen])
-    in_bands = neb._replace(continuum=continuum, profile_start=start, profile=profile)
+    in_bands = neb.some(np.arange(first, last + 1))._replace(profile_start=start, profile=profile)
     spectra = np.empty((len(gas_log_us), len(of_row), len(projection)), np.float32)
     for i, log_zmet in enumerate(gas_log_zmet):
         emitted = []
@@ -270,10 +269,10 @@ def _gas_spectra(log_zmet, log_us, ages, n_photons, neb, continuum, lines, out) 
             spectrum = out[g, row]
             spectrum[:] = _F(0.0)
             if continuum:
-                add_continuum(photons, neb, z, _F(dz), u, _F(du), spectrum)
+                add_continuum(photons, neb, z, _F(dz), u, _F(du), 0, spectrum)
             if lines:
-                add_lines(photons, neb, z, _F(dz), u, _F(du), luminosity)
-                draw_lines(luminosity, neb.profile_start, neb.profile, spectrum)
+                add_lines(photons, neb, z, _F(dz), u, _F(du), 0, luminosity)
+                draw_lines(luminosity, neb.profile_start, neb.profile, 0, spectrum)
 
 
 @njit(parallel=True, fastmath={"contract"})
@@ -332,7 +331,7 @@ def band_fluxes(  # type: ignore[no-untyped-def]
                     high0, high1 = bands.gas[gas_z + 1, u, row], bands.gas[gas_z + 1, u + 1, row]
                     for i in range(n_gas):
                         total[i] += f00 * low0[i] + f01 * low1[i] + f10 * high0[i] + f11 * high1[i]
-            transmission(dust2[g], dust_index[g], dust, through)
+            transmission(dust2[g], dust_index[g], dust, 0, through)
             for b in range(len(bands.first) - 1):
                 value = 0.0
                 for i in range(bands.first[b], bands.first[b + 1]):
@@ -343,7 +342,7 @@ def band_fluxes(  # type: ignore[no-untyped-def]
                 value += total[i]
             intrinsic[g] = value
             if n_gas > n:
-                transmission(bands.line_attenuation * dust2[g], dust_index[g], dust, through)
+                transmission(bands.line_attenuation * dust2[g], dust_index[g], dust, 0, through)
                 for b in range(len(bands.first) - 1):
                     for i in range(bands.first[b], bands.first[b + 1]):
                         flux[g, b] += total[n + i] * through[i]

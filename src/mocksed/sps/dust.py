@@ -62,16 +62,21 @@ class Curve(NamedTuple):
 
 
 @njit(fastmath={"contract"})
-def transmission(dust2, dust_index, dust, out):  # type: ignore[no-untyped-def]
-    """Fill ``out`` (n_wave, ) with what dust lets through, exp(-dust2 k), for a curve from `Curve.in_log2`."""
+def transmission(dust2, dust_index, dust, begin, out):  # type: ignore[no-untyped-def]
+    """Fill ``out`` (n, ) with what dust lets through, exp(-dust2 k), for a curve from `Curve.in_log2`.
+
+    ``out`` has the wavelengths of the curve from ``begin`` on.
+    """
     depth, slope = _F(dust2), _F(dust_index)
+    end = begin + len(out)
+    base, bump, log_ratio = dust.base[begin:end], dust.bump[begin:end], dust.log_ratio[begin:end]
     if not dust.free:
         for i in range(len(out)):
-            out[i] = exp2(-depth * dust.base[i])
+            out[i] = exp2(-depth * base[i])
         return
     strength = _F(dust.strength[0]) + _F(dust.strength[1]) * slope
     for i in range(len(out)):
-        out[i] = exp2(-depth * (dust.base[i] + strength * dust.bump[i]) * exp2(slope * dust.log_ratio[i]))
+        out[i] = exp2(-depth * (base[i] + strength * bump[i]) * exp2(slope * log_ratio[i]))
 
 
 def curve(wavelength: ArrayLike, model: Model) -> Curve:

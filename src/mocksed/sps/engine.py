@@ -83,7 +83,7 @@ class Engine:
     def spectra(
         self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
         dust_index: ArrayLike | None = None, *, nebular: ArrayLike, mass_formed: ArrayLike = 1.0, lines: bool = True,
-        lya_escape: ArrayLike | None = None,
+        lya_escape: ArrayLike | None = None, window: NDArray[np.integer] | None = None,
     ) -> NDArray[np.float32]:  # fmt: skip
         """Return rest-frame spectra, L_nu [Lsun/Hz], shape (n, n_wave).
 
@@ -108,6 +108,9 @@ class Engine:
         lya_escape : array_like of shape (n, ), optional
             Fraction of Lyman alpha that leaves the galaxy, instead of what the dust would let through; not used without
             ``nebular``.
+        window : ndarray of int of shape (n, 2), optional
+            Index of the first wavelength that is wanted of each galaxy, and the one past the last. The others are NaN,
+            unless the dust emits: all have to be made then. Those that are made do not depend on the window.
 
         Raises
         ------
@@ -120,10 +123,14 @@ class Engine:
         shines = np.ascontiguousarray(np.broadcast_to(nebular, n), bool)
         mass = np.ascontiguousarray(np.broadcast_to(mass_formed, n), np.float32)
         out = np.empty((n, len(table.wavelength)), np.float32)
-        order, starts = blocks(2 * _cell(table.log_zmet, parameters[2]) + shines, kernels.BLOCK)
-        kernels.spectra(order, starts, *parameters, shines, mass, self._escape(lya_escape, n), self._lyman_alpha,
-                        self.model.line_attenuation, self._history, table.log_zmet, table.stellar, table.n_ionising,
-                        self._nebular, self._dust_log2, self._emission, self._d_nu, lines, out)  # fmt: skip
+        if window is None or len(self._emission):
+            window = np.broadcast_to([0, out.shape[1]], (n, 2))
+        windows = np.ascontiguousarray(window, np.int64)
+        order, starts = blocks(2 * _cell(table.log_zmet, parameters[2]) + shines, kernels.BLOCK, windows[:, 0])
+        kernels.spectra(order, starts, windows, *parameters, shines, mass, self._escape(lya_escape, n),
+                        self._lyman_alpha, self.model.line_attenuation, self._history, table.log_zmet, table.stellar,
+                        table.n_ionising, self._nebular, self._dust_log2, self._emission, self._d_nu, lines,
+                        out)  # fmt: skip
         return out
 
     @staticmethod
@@ -174,14 +181,15 @@ class Engine:
         parameters = self._parameters(age, tau, log_zmet, log_us, dust2, dust_index, nebular)
         table, n = self.table, len(parameters[0])
         shines = np.ascontiguousarray(np.broadcast_to(nebular, n), bool)
-        neb = self._nebular._replace(continuum=np.ascontiguousarray(self._nebular.continuum[..., pixel]))
         out = np.empty((n, len(pixel)), np.float32)
         order, starts = blocks(2 * _cell(table.log_zmet, parameters[2]) + shines, kernels.BLOCK)
-        kernels.spectra(order, starts, *parameters, shines, np.ones(n, np.float32), self._escape(None, n),
+        window = np.full((n, 2), [0, len(pixel)])
+        kernels.spectra(order, starts, window, *parameters, shines, np.ones(n, np.float32), self._escape(None, n),
                         self._lyman_alpha, self.model.line_attenuation, self._history, table.log_zmet,
                         np.ascontiguousarray(table.stellar[..., pixel]),
-                        int(np.searchsorted(pixel, table.n_ionising)), neb, self._dust.some(pixel).in_log2(),
-                        self._emission, self._d_nu[pixel], False, out)  # fmt: skip
+                        int(np.searchsorted(pixel, table.n_ionising)), self._nebular.some(pixel),
+                        self._dust.some(pixel).in_log2(), self._emission, self._d_nu[pixel], False,
+                        out)  # fmt: skip
         return out
 
     @cached_property
@@ -295,12 +303,15 @@ def _cell(nodes: Array, values: Array) -> NDArray[np.int64]:
     return np.clip(np.searchsorted(nodes, values, side="right") - 1, 0, len(nodes) - 2)
 
 
-def blocks(cell: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def blocks(
+    cell: NDArray[np.int64], size: int, within: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return an order of galaxies by cell, and where blocks of one cell and at most ``size`` start in it, and its end.
 
-    Galaxies of a cell use the same rows of a table, which then are in the cache.
+    Galaxies of a cell use the same rows of a table, which then are in the cache. Those of a block are close in
+    ``within``, too.
     """
-    order = np.argsort(cell, kind="stable")
+    order = np.argsort(cell, kind="stable") if within is None else np.lexsort((within, cell))
     edges = np.flatnonzero(np.diff(cell[order], prepend=-1, append=-1))
     starts = [np.arange(first, last, size) for first, last in pairwise(edges)]
     return order, np.concatenate([*starts, [len(cell)]]).astype(np.int64)

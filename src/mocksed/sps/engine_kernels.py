@@ -7,7 +7,7 @@ import numpy as np
 
 from mocksed.compiled import njit, prange
 from mocksed.sps.dust import transmission
-from mocksed.sps.nebular import add_continuum, add_lines, bracket, draw_lines
+from mocksed.sps.nebular import add_continuum, add_lines, bracket, draw_lines, lines_within
 from mocksed.sps.weights import History, ssp_weights, survival
 
 _F = np.float32
@@ -29,7 +29,7 @@ def ssp_sums(age, tau, log_zmet, history: History, zmet_nodes, of_ssp, out) -> N
 BLOCK = 32
 """Galaxies whose spectra are made together."""
 
-_TILE = 256  # wavelengths at a time: the SSPs between two metallicities then fit into the second-level cache
+_TILE = 512  # wavelengths at a time: the SSPs between two metallicities then fit into the second-level cache
 
 
 @njit(fastmath={"contract"})
@@ -62,7 +62,7 @@ def _shine(formed, used, z, dz, neb):  # type: ignore[no-untyped-def]
 
 @njit(parallel=True, fastmath={"contract"})
 def spectra(  # type: ignore[no-untyped-def]
-    order, starts, age, tau, log_zmet, log_us, dust2, dust_index, shines, mass, lya_escape, lyman_alpha,
+    order, starts, window, age, tau, log_zmet, log_us, dust2, dust_index, shines, mass, lya_escape, lyman_alpha,
     line_attenuation, history, zmet_nodes, stellar, n_ionising, neb, dust_log2, emission, d_nu, drawn, out,
 ) -> None:  # fmt: skip
     """Fill ``out`` (n, n_wave) with spectra [Lsun/Hz].
@@ -71,6 +71,8 @@ def spectra(  # type: ignore[no-untyped-def]
     ----------
     order, starts : ndarrays of int
         An order of the galaxies and where blocks start in it (see `mocksed.sps.engine.blocks`).
+    window : ndarray of int of shape (n, 2)
+        First wavelength that is wanted and the one past the last; all if the dust emits.
     age, tau, log_zmet, log_us, dust2, dust_index : ndarrays of shape (n, )
         Parameters, within the table.
     shines, mass : ndarrays of shape (n, )
@@ -86,7 +88,7 @@ def spectra(  # type: ignore[no-untyped-def]
     drawn : bool
         Whether the lines are drawn.
     out : ndarray of shape (n, n_wave)
-        Overwritten.
+        Overwritten; NaN outside the window.
 
     """
     apart = line_attenuation != 1.0  # the light of the lines is then kept apart, to be behind a dust of its own
@@ -96,62 +98,67 @@ def spectra(  # type: ignore[no-untyped-def]
         even = len(members) + len(members) % 2  # an odd number has a companion of weight zero
         spectra = np.zeros((even, n_wave), np.float32)
         weights, formed = np.zeros((even, 2 * (n_age + 1)), np.float32), np.zeros((even, n_age))
-        used, transmitted = np.zeros(even, np.int64), np.empty(n_wave, np.float32)
+        used, through = np.zeros(even, np.int64), np.empty(n_wave, np.float32)
         of_lines = np.empty(n_wave if apart else 0, np.float32)
         z, _ = bracket(zmet_nodes, log_zmet[members[0]])
         lit = shines[members[0]]  # as all members of the block
         n_taken = n_ionising if lit else 0
+        begin, end = window[members, 0].min(), window[members, 1].max()  # of the block
         for m, g in enumerate(members):
             dz = bracket(zmet_nodes, log_zmet[g])[1]
             used[m] = ssp_weights(history, age[g], tau[g], formed[m])
             for a in range(used[m]):
                 weights[m, 2 * a], weights[m, 2 * a + 1] = _F(formed[m, a] * (1.0 - dz)), _F(formed[m, a] * dz)
-        for first in range(n_taken, n_wave, _TILE):
-            tile = (first, min(first + _TILE, n_wave))
+        for first in range(max(begin, n_taken), end, _TILE):
+            tile = (first, min(first + _TILE, end))
             for m in range(0, even, 2):
                 ages = (0, max(used[m], used[m + 1]))
                 _add_ssps(stellar[z], stellar[z + 1], ages, weights[m : m + 2], tile, spectra[m], spectra[m + 1])
         # the gas takes the ionising photons of the young stars: only the older ones are left at those wavelengths
         weights[:, : 2 * n_young] = _F(0.0)
-        for first in range(0, n_taken, _TILE):
-            tile = (first, min(first + _TILE, n_taken))
+        for first in range(begin, min(n_taken, end), _TILE):
+            tile = (first, min(first + _TILE, n_taken, end))
             for m in range(0, even, 2):
                 ages = (n_young - n_young % 2, max(used[m], used[m + 1]))
                 _add_ssps(stellar[z], stellar[z + 1], ages, weights[m : m + 2], tile, spectra[m], spectra[m + 1])
         for m, g in enumerate(members):
-            spectrum, attenuated = spectra[m], out[g]
+            begin, end = window[g, 0], window[g, 1]
+            out[g, :begin], out[g, end:] = _F(np.nan), _F(np.nan)
+            spectrum, attenuated, transmitted = spectra[m, begin:end], out[g, begin:end], through[begin:end]
             luminosity, escaping, trapped = np.zeros(neb.lines.shape[3], np.float32), _F(0.0), 0.0
-            shining = np.zeros(n_wave if apart else 0, np.float32)
+            shining = np.zeros(end - begin if apart else 0, np.float32)
             if lit:
                 gas_z, gas_dz = bracket(neb.log_zmet, log_zmet[g])
                 u, du = bracket(neb.log_us, log_us[g])
                 photons = _shine(formed[m], used[m], z, bracket(zmet_nodes, log_zmet[g])[1], neb)
-                add_continuum(photons, neb, gas_z, _F(gas_dz), u, _F(du), spectrum)
+                add_continuum(photons, neb, gas_z, _F(gas_dz), u, _F(du), begin, spectrum)
                 if drawn or len(emission):
-                    add_lines(photons, neb, gas_z, _F(gas_dz), u, _F(du), luminosity)
+                    first, last = lines_within(neb.profile_start, neb.profile, begin, end)
+                    add_lines(photons, neb, gas_z, _F(gas_dz), u, _F(du), first, luminosity[first:last])
                     if not np.isnan(lya_escape[g]):
                         escaping = _F(lya_escape[g]) * luminosity[lyman_alpha] * mass[g]
                         trapped = luminosity[lyman_alpha] * mass[g] - escaping
                         luminosity[lyman_alpha] = _F(0.0)
                 if drawn:
-                    draw_lines(luminosity, neb.profile_start, neb.profile, shining if apart else spectrum)
-            transmission(dust2[g], dust_index[g], dust_log2, transmitted)
-            for i in range(n_wave):
+                    draw_lines(luminosity, neb.profile_start, neb.profile, begin, shining if apart else spectrum)
+            transmission(dust2[g], dust_index[g], dust_log2, begin, transmitted)
+            for i in range(len(spectrum)):
                 spectrum[i] *= mass[g]
                 attenuated[i] = spectrum[i] * transmitted[i]
             emits = len(emission) > 0 and dust2[g] > 0.0
             if emits and lit and not drawn:  # the dust absorbs them
                 luminosity *= mass[g]
-                draw_lines(luminosity, neb.profile_start, neb.profile, shining if apart else spectrum)
+                draw_lines(luminosity, neb.profile_start, neb.profile, begin, shining if apart else spectrum)
             if apart and lit and (drawn or emits):
-                transmission(line_attenuation * dust2[g], dust_index[g], dust_log2, of_lines)
-                for i in range(n_wave):
+                behind = of_lines[begin:end]
+                transmission(line_attenuation * dust2[g], dust_index[g], dust_log2, begin, behind)
+                for i in range(len(shining)):
                     light = shining[i] * (mass[g] if drawn else _F(1.0))
-                    attenuated[i] += light * of_lines[i] if drawn else _F(0.0)
-                    trapped += d_nu[i] * light * (_F(1.0) - of_lines[i])
+                    attenuated[i] += light * behind[i] if drawn else _F(0.0)
+                    trapped += d_nu[i] * light * (_F(1.0) - behind[i])
             if drawn and escaping > 0.0:
                 one = slice(lyman_alpha, lyman_alpha + 1)
-                draw_lines(np.full(1, escaping), neb.profile_start[one], neb.profile[one], attenuated)
+                draw_lines(np.full(1, escaping), neb.profile_start[one], neb.profile[one], begin, attenuated)
             if emits:
                 _add_dust_emission(spectrum, trapped, mass[g], transmitted, emission, d_nu, attenuated)
 
@@ -192,9 +199,9 @@ def lines(  # type: ignore[no-untyped-def]
         z, dz = bracket(zmet_nodes, log_zmet[g])
         gas_z, gas_dz = bracket(neb.log_zmet, log_zmet[g])
         u, du = bracket(neb.log_us, log_us[g])
-        add_lines(_shine(formed, used, z, dz, neb), neb, gas_z, _F(gas_dz), u, _F(du), out[g])
-        transmission(depth[g], dust_index[g], dust_left, left)
-        transmission(depth[g], dust_index[g], dust_right, right)
+        add_lines(_shine(formed, used, z, dz, neb), neb, gas_z, _F(gas_dz), u, _F(du), 0, out[g])
+        transmission(depth[g], dust_index[g], dust_left, 0, left)
+        transmission(depth[g], dust_index[g], dust_right, 0, right)
         escaping = out[g, lyman_alpha] * lya_escape[g]
         for i in range(len(fraction)):
             out[g, i] *= (1.0 - fraction[i]) * left[i] + fraction[i] * right[i]

@@ -308,9 +308,9 @@ class ReferenceEngine:
     def spectra(
         self, age: ArrayLike, tau: ArrayLike, log_zmet: ArrayLike, log_us: ArrayLike, dust2: ArrayLike,
         dust_index: ArrayLike | None = None, *, nebular: ArrayLike, mass_formed: ArrayLike = 1.0, lines: bool = True,
-        lya_escape: ArrayLike | None = None,
+        lya_escape: ArrayLike | None = None, window: NDArray[np.integer] | None = None,
     ) -> NDArray[np.float32]:  # fmt: skip
-        """Return rest-frame spectra, L_nu [Lsun/Hz], shape (n, n_wave).
+        """Return rest-frame spectra, L_nu [Lsun/Hz], shape (n, n_wave), whatever the window: FSPS makes all of them.
 
         Raises
         ------

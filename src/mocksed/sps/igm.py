@@ -18,7 +18,9 @@ LYMAN_ALPHA = 1215.67
 """No absorption redward of it [A]."""
 
 
-def transmission(model: str, wavelength: ArrayLike, redshift: ArrayLike) -> Float32:
+def transmission(
+    model: str, wavelength: ArrayLike, redshift: ArrayLike, begin: NDArray[np.int64] | None = None
+) -> Float32:
     """Return the mean transmission of the intergalactic medium.
 
     Parameters
@@ -29,6 +31,8 @@ def transmission(model: str, wavelength: ArrayLike, redshift: ArrayLike) -> Floa
         Rest frame [A], increasing.
     redshift : array_like of shape (n, )
         Redshifts of the sources.
+    begin : ndarray of int of shape (n, ), optional
+        Index of the first wavelength that is needed of each source. Those before may be NaN.
 
     Returns
     -------
@@ -41,7 +45,7 @@ def transmission(model: str, wavelength: ArrayLike, redshift: ArrayLike) -> Floa
         return np.empty((len(np.asarray(redshift)), 0), np.float32)
     wavelength = np.asarray(wavelength, np.float64)
     below = wavelength[: np.searchsorted(wavelength, LYMAN_ALPHA)]
-    return MODELS[model](np.append(below, LYMAN_ALPHA), redshift)
+    return MODELS[model](np.append(below, LYMAN_ALPHA), redshift, begin)
 
 
 # Wavelengths [A] and coefficients of the Lyman series (Madau 1995, eq 12 and below)
@@ -55,7 +59,7 @@ _MADAU_METALS = 0.0017
 _MADAU_LIMIT = 911.75
 
 
-def madau1995(wavelength: ArrayLike, redshift: ArrayLike) -> Float32:
+def madau1995(wavelength: ArrayLike, redshift: ArrayLike, begin: NDArray[np.int64] | None = None) -> Float32:
     """Return the mean transmission of Madau (1995), as FSPS codes it (``igm_absorb.f90``).
 
     Parameters
@@ -84,13 +88,18 @@ def madau1995(wavelength: ArrayLike, redshift: ArrayLike) -> Float32:
     )  # fmt: skip
     z1 = 1.0 + np.asarray(redshift, np.float64)
     out = np.empty((len(z1), len(wavelength)), np.float32)
-    _madau1995(z1, forest, metals, len(x), out)
+    _madau1995(z1, _begin(begin, len(z1)), forest, metals, len(x), out)
     return out
 
 
 @njit(parallel=True, fastmath={"contract"})
-def _madau1995(z1: Float64, forest: Float64, metals: Float64, n_continuum: int, out: Float32) -> None:
+def _madau1995(
+    z1: Float64, begin: NDArray[np.int64], forest: Float64, metals: Float64, n_continuum: int, out: Float32
+) -> None:
     for g in prange(len(z1)):
+        if begin[g] >= len(forest):
+            out[g] = np.float32(np.nan)
+            continue
         if z1[g] <= 1.0:
             out[g] = np.float32(1.0)
             continue
@@ -136,7 +145,7 @@ _A1, _B1, _AB1 = 0.2113, 0.07661, 0.1347
 _A2, _B2, _AB2, _A2_0, _B2_0 = 0.04696, 0.01779, 0.02916, 0.6340, 0.2905
 
 
-def inoue2014(wavelength: ArrayLike, redshift: ArrayLike) -> Float32:
+def inoue2014(wavelength: ArrayLike, redshift: ArrayLike, begin: NDArray[np.int64] | None = None) -> Float32:
     """Return the mean transmission of Inoue, Shimizu, Iwata & Tanaka (2014, MNRAS 442, 1805, eqs 20-29).
 
     Lyman series (j = 2 to 40) and Lyman continuum of the Lyman alpha forest and of damped systems. No absorber is at
@@ -162,17 +171,21 @@ def inoue2014(wavelength: ArrayLike, redshift: ArrayLike) -> Float32:
     cumulative[:, 1:] = np.cumsum(densities * line ** -_POWERS[: len(densities), None], axis=1)
     z1 = 1.0 + np.asarray(redshift, np.float64)
     out = np.empty((len(z1), len(u)), np.float32)
-    _inoue2014(z1, u, u[:, None] ** _POWERS, line, cumulative, out)
+    _inoue2014(z1, _begin(begin, len(z1)), u, u[:, None] ** _POWERS, line, cumulative, out)
     return out
 
 
 @njit(parallel=True, fastmath={"contract"})
-def _inoue2014(z1: Float64, u: Float64, u_powers: Float64, line: Float64, cumulative: Float64, out: Float32) -> None:
+def _inoue2014(
+    z1: Float64, begin: NDArray[np.int64], u: Float64, u_powers: Float64, line: Float64, cumulative: Float64,
+    out: Float32,
+) -> None:  # fmt: skip
     """Fill ``out`` (n, n_wave) for wavelengths ``u`` (n_wave, ) over the Lyman limit and their powers.
 
     ``cumulative`` (5, n_line + 1) sums the coefficients of the lines, from the red, for each of the first powers.
     """
     for g in prange(len(z1)):
+        out[g, : begin[g]] = np.float32(np.nan)
         y = z1[g]
         if y <= 1.0:
             out[g] = np.float32(1.0)
@@ -190,7 +203,7 @@ def _inoue2014(z1: Float64, u: Float64, u_powers: Float64, line: Float64, cumula
             a_y, b_y = _A2_0 + _A2 * y**3, _B2_0 + _B2 * y**3.3
         # lines, counted from the red, that absorb within the source's redshift, at z < 0, and below each break
         within = future = laf1 = laf2 = dla1 = len(line)
-        for i in range(len(u)):
+        for i in range(begin[g], len(u)):
             x = u[i] * y
             while within > 0 and line[within - 1] < u[i]:
                 within -= 1
@@ -232,8 +245,12 @@ def _inoue2014(z1: Float64, u: Float64, u_powers: Float64, line: Float64, cumula
             out[g, i] = np.exp(-tau)
 
 
-MODELS: dict[str, Callable[[ArrayLike, ArrayLike], Float32]] = {"madau1995": madau1995, "inoue2014": inoue2014}
+MODELS: dict[str, Callable[..., Float32]] = {"madau1995": madau1995, "inoue2014": inoue2014}
 """Models of the transmission by name."""
+
+
+def _begin(begin: NDArray[np.int64] | None, n: int) -> NDArray[np.int64]:
+    return np.zeros(n, np.int64) if begin is None else np.asarray(begin, np.int64)
 
 
 def _blue(wavelength: ArrayLike) -> Float64:

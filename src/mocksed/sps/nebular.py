@@ -5,6 +5,8 @@ Each SSP up to 2e7 yr makes its gas shine with Q(age, Z) times a table whose log
 luminosities and drawn as Gaussians afterwards, so that no line is interpolated as part of a finished spectrum.
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
@@ -44,8 +46,9 @@ class NebularTables(NamedTuple):
         Age node below each young SSP and the fraction of the way to the next one.
     first : ndarray of shape (n_neb_age, )
         First young SSP of each interval between age nodes, and their number.
-    smooth : ndarray of bool of shape (n_neb_age - 1, )
-        Whether the continuum changes so little in an interval that `add_continuum` may expand it.
+    smooth_from : ndarray of int of shape (n_neb_age - 1, )
+        First wavelength from which on the continuum changes so little in an interval that `add_continuum` may expand
+        it: below the Lyman limit it does not.
     photons : ndarray of shape (n_zmet, n_young)
         Ionising photons [1/s] of the SSPs of 1 Msun.
     continuum, lines : ndarrays of shapes (n_gas_zmet, n_us, n_neb_age, n_wave) and (..., n_line)
@@ -60,12 +63,17 @@ class NebularTables(NamedTuple):
     node: NDArray[np.int64]
     fraction: NDArray[np.float32]
     first: NDArray[np.int64]
-    smooth: NDArray[np.bool_]
+    smooth_from: NDArray[np.int64]
     photons: NDArray[np.float64]
     continuum: NDArray[np.float32]
     lines: NDArray[np.float32]
     profile_start: NDArray[np.int64]
     profile: NDArray[np.float32]
+
+    def some(self, index: NDArray[np.intp]) -> NebularTables:
+        """Return the tables with the continuum at some of its wavelengths, by increasing index."""
+        continuum = np.ascontiguousarray(self.continuum[..., index])
+        return self._replace(continuum=continuum, smooth_from=np.searchsorted(index, self.smooth_from))
 
 
 def prepare(table: SSPTable) -> NebularTables:
@@ -81,13 +89,19 @@ def prepare(table: SSPTable) -> NebularTables:
         node=node,
         fraction=fraction.astype(np.float32),
         first=np.searchsorted(node, np.arange(len(ages))),
-        smooth=np.abs(np.diff(continuum, axis=2)).max(axis=(0, 1, 3)) < _SMOOTH,
+        smooth_from=_smooth_from(np.abs(np.diff(continuum, axis=2)).max(axis=(0, 1)) < _SMOOTH),
         photons=table.ionising_photons(),
         continuum=continuum,
         lines=(table.neb_lines * _LOG2_10).astype(np.float32),
         profile_start=start,
         profile=profile,
     )
+
+
+def _smooth_from(smooth: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the first wavelength from which on each interval (n_neb_age - 1, n_wave) is smooth; n_wave for none."""
+    rough_at_the_end = np.argmin(smooth[:, ::-1], axis=1)
+    return np.where(smooth.all(axis=1), 0, smooth.shape[1] - rough_at_the_end)
 
 
 def line_profiles(
@@ -212,11 +226,38 @@ def add_emission(
 
 
 @njit(fastmath={"contract"})
+def _add_each(photons, fraction, low, high, out):  # type: ignore[no-untyped-def]
+    """Add the emission of each SSP between two age nodes."""
+    for age in range(len(photons)):
+        if photons[age] > 0.0:
+            log2_photons, f = _F(np.log2(photons[age])), fraction[age]
+            for i in range(len(out)):
+                out[i] += exp2(log2_photons + (_ONE - f) * low[i] + f * high[i])
+
+
+@njit(fastmath={"contract"})
+def _add_expanded(photons, fraction, total, low, high, out):  # type: ignore[no-untyped-def]
+    """Add the emission of all SSPs between two age nodes as `add_continuum` expands it."""
+    offset = _F(np.log2(total))
+    m0, m1, m2, m3, m4 = 0.0, 0.0, 0.0, 0.0, 0.0
+    for age in range(len(photons)):
+        q, x = photons[age] / total, (fraction[age] - 0.5) * _LN2
+        m0, m1, m2, m3, m4 = m0 + q, m1 + q * x, m2 + q * x**2, m3 + q * x**3, m4 + q * x**4
+    f0, f1, f2, f3, f4 = _F(m0), _F(m1), _F(m2 / 2.0), _F(m3 / 6.0), _F(m4 / 24.0)
+    for i in range(len(out)):
+        change = high[i] - low[i]
+        middle = exp2(offset + _HALF * (low[i] + high[i]))
+        out[i] += middle * (f0 + change * (f1 + change * (f2 + change * (f3 + change * f4))))
+
+
+@njit(fastmath={"contract"})
 def add_continuum(
-    photons: NDArray[np.float64], neb: NebularTables, z: int, dz: np.float32, u: int, du: np.float32,
+    photons: NDArray[np.float64], neb: NebularTables, z: int, dz: np.float32, u: int, du: np.float32, begin: int,
     out: NDArray[np.float32],
 ) -> None:  # fmt: skip
-    """Add to ``out`` (n_wave, ) the continuum of gas lit by SSPs with ``photons`` (n_used, ) ionising photons a second.
+    """Add to ``out`` the continuum of gas lit by SSPs with ``photons`` (n_used, ) ionising photons a second.
+
+    ``out`` (n, ) has the wavelengths from ``begin`` on.
 
     Between two age nodes with log2 of the emission l and h the SSPs add up to sum_a q_a 2^((1 - f_a) l + f_a h), which
     is 2^((l + h) / 2) sum_j m_j (h - l)^j with the moments m_j = sum_a q_a ((f_a - 1/2) ln 2)^j / j!: one exponential
@@ -225,34 +266,19 @@ def add_continuum(
     total = photons.sum()
     if not total > 0.0:
         return
-    offset = _F(np.log2(total))
     a, b, c, d = (_ONE - dz) * (_ONE - du), (_ONE - dz) * du, dz * (_ONE - du), dz * du
     n = len(out)
     low, high = np.empty(n, np.float32), np.empty(n, np.float32)
     for k in range(len(neb.first)):
-        t00, t01 = neb.continuum[z, u, k], neb.continuum[z, u + 1, k]
-        t10, t11 = neb.continuum[z + 1, u, k], neb.continuum[z + 1, u + 1, k]
+        t00, t01 = neb.continuum[z, u, k, begin : begin + n], neb.continuum[z, u + 1, k, begin : begin + n]
+        t10, t11 = neb.continuum[z + 1, u, k, begin : begin + n], neb.continuum[z + 1, u + 1, k, begin : begin + n]
         for i in range(n):
             high[i] = a * t00[i] + b * t01[i] + c * t10[i] + d * t11[i]
         first, last = neb.first[k - 1], min(neb.first[k], len(photons))
-        if k == 0 or first >= last:
-            pass
-        elif neb.smooth[k - 1]:
-            m0, m1, m2, m3, m4 = 0.0, 0.0, 0.0, 0.0, 0.0
-            for age in range(first, last):
-                q, x = photons[age] / total, (neb.fraction[age] - 0.5) * _LN2
-                m0, m1, m2, m3, m4 = m0 + q, m1 + q * x, m2 + q * x**2, m3 + q * x**3, m4 + q * x**4
-            f0, f1, f2, f3, f4 = _F(m0), _F(m1), _F(m2 / 2.0), _F(m3 / 6.0), _F(m4 / 24.0)
-            for i in range(n):
-                change = high[i] - low[i]
-                middle = exp2(offset + _HALF * (low[i] + high[i]))
-                out[i] += middle * (f0 + change * (f1 + change * (f2 + change * (f3 + change * f4))))
-        else:
-            for age in range(first, last):
-                if photons[age] > 0.0:
-                    log2_photons, f = _F(np.log2(photons[age])), neb.fraction[age]
-                    for i in range(n):
-                        out[i] += exp2(log2_photons + (_ONE - f) * low[i] + f * high[i])
+        if k > 0 and first < last:
+            ages, rough = slice(first, last), min(max(neb.smooth_from[k - 1] - begin, 0), n)
+            _add_each(photons[ages], neb.fraction[ages], low[:rough], high[:rough], out[:rough])
+            _add_expanded(photons[ages], neb.fraction[ages], total, low[rough:], high[rough:], out[rough:])
         if k < len(neb.first) - 1 and neb.first[k] >= len(photons):
             return
         low, high = high, low
@@ -260,12 +286,15 @@ def add_continuum(
 
 @njit(fastmath={"contract"})
 def add_lines(
-    photons: NDArray[np.float64], neb: NebularTables, z: int, dz: np.float32, u: int, du: np.float32,
+    photons: NDArray[np.float64], neb: NebularTables, z: int, dz: np.float32, u: int, du: np.float32, begin: int,
     out: NDArray[np.float32],
 ) -> None:  # fmt: skip
-    """Add to ``out`` (n_line, ) the luminosities of lines, arguments as for `add_continuum`; exact for each SSP."""
-    nodes = np.empty(neb.lines.shape[2:], np.float32)
-    at_nodes(neb.lines, z, dz, u, du, nodes)
+    """Add to ``out`` the luminosities of lines, exact for each SSP.
+
+    ``out`` (n, ) has the lines from ``begin`` on; the other arguments are as for `add_continuum`.
+    """
+    nodes = np.empty((neb.lines.shape[2], len(out)), np.float32)
+    at_nodes(neb.lines[:, :, :, begin : begin + len(out)], z, dz, u, du, nodes)
     for age in range(len(photons)):
         if photons[age] > 0.0:
             add_emission(np.log2(photons[age]), nodes, neb.node[age], neb.fraction[age], out)
@@ -273,9 +302,24 @@ def add_lines(
 
 @njit(fastmath={"contract"})
 def draw_lines(
-    luminosity: NDArray[np.float32], start: NDArray[np.int64], profile: NDArray[np.float32], out: NDArray[np.float32]
-) -> None:
-    """Add the lines [Lsun] to the spectrum ``out`` (n_wave, ) [Lsun/Hz]."""
+    luminosity: NDArray[np.float32], start: NDArray[np.int64], profile: NDArray[np.float32], begin: int,
+    out: NDArray[np.float32],
+) -> None:  # fmt: skip
+    """Add the lines [Lsun] to the spectrum ``out`` (n, ) [Lsun/Hz], which has the wavelengths from ``begin`` on."""
     for line in range(len(luminosity)):
-        for i in range(min(profile.shape[1], len(out) - start[line])):
-            out[start[line] + i] += luminosity[line] * profile[line, i]
+        first = start[line] - begin
+        for i in range(max(0, -first), min(profile.shape[1], len(out) - first)):
+            out[first + i] += luminosity[line] * profile[line, i]
+
+
+@njit()
+def lines_within(
+    start: NDArray[np.int64], profile: NDArray[np.float32], begin: int, end: int
+) -> tuple[int, int]:  # fmt: skip
+    """Return the first of the lines that reach some wavelengths, and the one past the last; lines are in order."""
+    first, last = 0, len(start)
+    while first < last and start[first] + profile.shape[1] <= begin:
+        first += 1
+    while last > first and start[last - 1] >= end:
+        last -= 1
+    return first, last

@@ -149,7 +149,7 @@ def mean_fluxes(
     wavelength : ndarray of shape (n_wave, )
         Rest frame [A].
     spectra : ndarray of shape (n, n_wave)
-        Rest-frame L_nu.
+        Rest-frame L_nu; what the filters do not see (`windows`) may be NaN.
     filters : sequence of Filter
         In the observed frame.
     redshift : ndarray of shape (n, ), optional
@@ -177,6 +177,29 @@ def mean_fluxes(
     out = np.empty((len(spectra), len(filters)))
     if out.size:
         _mean_fluxes(_nodes(wavelength), spectra, np.log1p(redshift), transmission, prepare(tuple(filters), steps), out)
+    return out
+
+
+def windows(
+    wavelength: Array, filters: Sequence[Filter], redshift: Array, rest_frame: Sequence[Filter] = ()
+) -> NDArray[np.int64]:
+    """Return which wavelengths of spectra `mean_fluxes` reads: the first one and the one past the last, shape (n, 2).
+
+    Parameters
+    ----------
+    wavelength : ndarray of shape (n_wave, )
+        Rest frame [A].
+    filters, rest_frame : sequences of Filter
+        In the observed and in the rest frame, not both empty.
+    redshift : ndarray of shape (n, )
+        Of the galaxies.
+
+    """
+    out, nodes = np.empty((len(redshift), 2), np.int64), _nodes(wavelength)
+    out[:] = len(wavelength), 0
+    for bands, shift in ((filters, np.log1p(redshift)), (rest_frame, np.zeros(len(redshift)))):
+        if bands:
+            _windows(nodes, shift, prepare(tuple(bands)), out)
     return out
 
 
@@ -223,6 +246,22 @@ def _cell(position, steps):  # type: ignore[no-untyped-def]
     return k, next_, np.float64(next_) - position
 
 
+@njit()  # one function, which rounds the same wherever it is called
+def _around(nodes, shift, bands, f):  # type: ignore[no-untyped-def]
+    """Return the first and the last node of a spectrum shifted by ``shift`` in x that filter ``f`` sees."""
+    start, end = bands.start[f] - shift, bands.start[f] - shift + (bands.redward.shape[1] - 1) * bands.step[f]
+    return _below(nodes, start), min(_below(nodes, end) + 1, len(nodes.x) - 1)
+
+
+@njit(parallel=True)
+def _windows(nodes, shift, bands, out) -> None:  # type: ignore[no-untyped-def]
+    """Widen windows ``out`` (n, 2) by what filters see."""
+    for g in prange(len(shift)):
+        for f in range(len(bands.start)):
+            first, last = _around(nodes, shift[g], bands, f)
+            out[g, 0], out[g, 1] = min(out[g, 0], first), max(out[g, 1], last + 1)
+
+
 @njit(fastmath={"contract"})
 def _integrals(nodes, shift, bands, f, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` with the integral of `Bands` for filter ``f`` at the nodes of a spectrum shifted by ``shift`` in x.
@@ -232,7 +271,7 @@ def _integrals(nodes, shift, bands, f, out):  # type: ignore[no-untyped-def]
     """
     start, step, redward = bands.start[f] - shift, bands.step[f], bands.redward[f]
     steps = len(redward) - 1
-    first, last = _below(nodes, start), min(_below(nodes, start + steps * step) + 1, len(nodes.x) - 1)
+    first, last = _around(nodes, shift, bands, f)
     out[first] = redward[0, 1] + (start - nodes.x[first])
     x, inside = nodes.x[first + 1 : last], out[first + 1 : last]
     for i in range(len(x)):
@@ -260,20 +299,36 @@ def _redward_of_step(shift, bands, f):  # type: ignore[no-untyped-def]
     return end + v * (rise + bend * (1.0 - v)), redward[next_, 1] + step * v * mean
 
 
+@njit(inline="always")
+def _see(spectrum, transmission, seen):  # type: ignore[no-untyped-def]
+    """Fill ``seen`` with what a transmission, of the bluest wavelengths alone, leaves of a spectrum."""
+    n_blue = min(len(transmission), len(seen))
+    for i in range(n_blue):
+        seen[i] = np.float64(spectrum[i]) * transmission[i]
+    for i in range(n_blue, len(seen)):
+        seen[i] = spectrum[i]
+
+
+@njit(inline="always")
+def _slopes(seen, per_distance, out):  # type: ignore[no-untyped-def]
+    for i in range(len(out)):
+        out[i] = (seen[i + 1] - seen[i]) * per_distance[i]
+
+
 @njit(parallel=True, fastmath={"contract"})
 def _mean_fluxes(nodes, spectra, shift, transmission, bands, out) -> None:  # type: ignore[no-untyped-def]
     n_wave, n_blue = spectra.shape[1], max(transmission.shape[1] - 1, 0)
     last_blue = n_blue - 1 if n_blue < n_wave else -1  # the step is between this node and the next; -1: there is none
     for g in prange(len(shift)):
         seen, slope, integral = np.empty(n_wave), np.empty(n_wave - 1), np.empty(n_wave)
-        for i in range(n_blue):
-            seen[i] = np.float64(spectra[g, i]) * transmission[g, i]
-        for i in range(n_blue, n_wave):
-            seen[i] = spectra[g, i]
-        for i in range(n_wave - 1):
-            slope[i] = (seen[i + 1] - seen[i]) * nodes.per_distance[i]
+        begin, end = n_wave, 0
+        for f in range(len(bands.start)):
+            first, last = _around(nodes, shift[g], bands, f)
+            begin, end = min(begin, first), max(end, last + 1)
+        _see(spectra[g, begin:end], transmission[g, begin:n_blue], seen[begin:end])
+        _slopes(seen[begin:end], nodes.per_distance[begin : end - 1], slope[begin : end - 1])
         blue = rise = red = 0.0
-        if last_blue >= 0:  # the slopes on both sides of the step, and its height
+        if begin <= last_blue < end - 1:  # the slopes on both sides of the step, and its height
             emitted, distance = np.float64(spectra[g, last_blue]), _LYMAN_ALPHA - nodes.x[last_blue]
             red = (seen[n_blue] - emitted) * nodes.per_distance[last_blue]
             emitted += red * distance
