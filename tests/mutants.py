@@ -74,6 +74,7 @@ class Copy:
     def __init__(self, folder: str) -> None:
         self.source, self.said, self.recompiles = Path(folder, "src"), Path(folder, "said"), True
         shutil.copytree(PACKAGE, self.source / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+        Path(folder, "resources").symlink_to(ROOT / "resources")  # found beside the source from any folder
 
     def killed_by(self, mutant: Mutant) -> str:
         """Return which tests find a fault, "quick" or "all", or "none"."""
