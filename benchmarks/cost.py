@@ -108,7 +108,7 @@ def targets(name: str) -> list[str]:
         return [f"{results}/catalog/0000.parquet"]
     if name == "2e6":  # all spectra would fill a disk
         return ["all", f"{results}/spectra/0000.parquet"]
-    return ["comparison"] if name == "warm" else []
+    return {"warm": ["comparison"], "2e4": ["all", "comparison"]}.get(name, [])
 
 
 def search_trees(folder: Path, name: str, config: Mapping[str, Any]) -> None:
@@ -120,15 +120,6 @@ def search_trees(folder: Path, name: str, config: Mapping[str, Any]) -> None:
             (results / name / stage).symlink_to(Path("..", name.removesuffix("trees"), stage))
     found = [f"results/{name}/neighbours/{shard:04d}.parquet" for shard in range(config["galaxies"]["shards"])]
     execute(folder, config, found, 1, ["--allowed-rules", "tree", "balance", "neighbours"])
-
-
-def compare(folder: Path, name: str, config: Mapping[str, Any]) -> None:
-    """Compare a run with itself, under the names of the presets of 2021: to the job it is all the same."""
-    for preset in ("drakos2021a", "drakos2021b"):
-        link = folder / "results" / f"{name}-{preset}"
-        if not link.exists():
-            link.symlink_to(name)
-    execute(folder, config, [f"results/{name}/comparison/numbers.csv"], 1, ["--allowed-rules", "compare"])
 
 
 def write_table(path: Path, n: int) -> None:
@@ -222,8 +213,6 @@ def main() -> None:
             search_trees(args.folder, name, config)
         else:
             execute(args.folder, config, targets(name), cores=1)
-        if name in ("2e4", "2e5", "2e6"):
-            compare(args.folder, name, config)
         if name != "warm":
             write(measurements(args.folder, name, config))
     stored = json.loads(RESULTS.read_text())
