@@ -112,7 +112,7 @@ class Run:
                 return f"with {n} jobs running"
             case _:
                 n, seconds = len(slurm_cluster.running()), self.draw.uniform(0, 10)
-                slurm_cluster.kill("slurmd")
+                slurm_cluster.kill("slurmd-n1")
                 time.sleep(seconds)
                 slurm_cluster.start_node()
                 return f"with {n} jobs running, for {seconds:.0f} s"

@@ -1,8 +1,9 @@
-"""A private SLURM of one node on this machine, for tests and benchmarks: `python -m tests.slurm_cluster up | down`.
+"""A private SLURM on this machine, for tests and benchmarks: `python -m tests.slurm_cluster up | down`.
 
-Controller, node and munge run as root on loopback, with ports, folders and a key of their own. Jobs find the
-configuration only as /etc/slurm/slurm.conf, which therefore is a link to it while the cluster is up: a machine has room
-for one. Limits are kept without cgroups: SLURM polls the memory of jobs. There is no accounting.
+Controller, nodes (one unless more are asked for, each a slurmd) and munge run as root on loopback, with ports, folders
+and a key of their own. Jobs find the configuration only as /etc/slurm/slurm.conf, which therefore is a link to it while
+the cluster is up: a machine has room for one. Limits are kept without cgroups: SLURM polls the memory of jobs. There is
+no accounting.
 
 A shell of its own: `python -m tests.slurm_cluster shell COMMAND ...` starts the cluster, runs the command and stops it.
 """
@@ -26,7 +27,7 @@ import psutil
 
 CONF = Path("/etc/slurm/slurm.conf")
 FOLDER = Path(tempfile.gettempdir(), "mocksed-slurm")
-PORT = 16817  # of the controller; the node's is the next
+PORT = 16817  # of the controller; those of the nodes are the next
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "munged")
 
 CONFIGURATION = """\
@@ -34,7 +35,6 @@ ClusterName=mocksed
 SlurmctldHost={host}(127.0.0.1)
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 SlurmctldPort={port}
-SlurmdPort={node_port}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
@@ -60,20 +60,21 @@ OverTimeLimit=0
 KillWait=2
 ReturnToService=2
 SlurmctldTimeout=120
-SlurmdTimeout=300
+SlurmdTimeout={patience}
 MpiDefault={mpi}
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdSpoolDir={folder}/spool-%n
+SlurmdPidFile={folder}/slurmd-%n.pid
+SlurmdLogFile={folder}/slurmd-%n.log
+TmpFS={folder}/tmp-%n
 # believe the numbers below
 SlurmdParameters=config_overrides
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cores} Boards=1 SocketsPerBoard=1 CoresPerSocket={cores} ThreadsPerCore=1 \
-RealMemory={memory_mb} State=UNKNOWN
-PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE DefMemPerCPU=500 State=UP
-PartitionName=short Nodes={host} MaxTime=5 DefMemPerCPU=500 State=UP
+NodeName={nodes} NodeHostname={host} NodeAddr=127.0.0.1 Port={node_ports} CPUs={cores} Boards=1 SocketsPerBoard=1 \
+CoresPerSocket={cores} ThreadsPerCore=1 RealMemory={memory_mb} State=UNKNOWN
+PartitionName=main Nodes={nodes} Default=YES MaxTime=INFINITE DefMemPerCPU=500 State=UP
+PartitionName=short Nodes={nodes} MaxTime=5 DefMemPerCPU=500 State=UP
 """
 
 
@@ -94,15 +95,18 @@ def is_ours() -> bool:
     return CONF.is_symlink() and CONF.readlink().is_relative_to(FOLDER)
 
 
-def up(cores: int | None = None, memory_mb: int | None = None) -> None:
-    """Start the cluster, or what of it is not alive; return when the node takes jobs.
+def up(cores: int | None = None, memory_mb: int | None = None, n_nodes: int = 1) -> None:
+    """Start the cluster, or what of it is not alive; return when all nodes take jobs.
 
     Parameters
     ----------
     cores : int, optional
-        Cores that the node says it has, by default those of this machine.
+        Cores that a node says it has, by default those of this machine.
     memory_mb : int, optional
         Memory that it says it has [MB], by default most of this machine's.
+    n_nodes : int
+        Number of nodes, at most 9, called n1, n2, ... Where there are several, one that does not answer for half a
+        minute is given up; a single one has five minutes to come back.
 
     Raises
     ------
@@ -113,7 +117,8 @@ def up(cores: int | None = None, memory_mb: int | None = None) -> None:
     if reason := why_not():
         raise RuntimeError(reason)
     host = socket.gethostname().split(".")[0]
-    for name in ("state", "spool"):
+    names = node_names(n_nodes)
+    for name in ("state", *(f"{kind}-{node}" for kind in ("spool", "tmp") for node in names)):
         (FOLDER / name).mkdir(parents=True, exist_ok=True)
     FOLDER.chmod(0o755)
     (FOLDER / "log").touch()
@@ -124,7 +129,9 @@ def up(cores: int | None = None, memory_mb: int | None = None) -> None:
             host=host,
             folder=FOLDER,
             port=PORT,
-            node_port=PORT + 1,
+            nodes=f"n[1-{n_nodes}]",
+            node_ports=f"[{PORT + 1}-{PORT + n_nodes}]",
+            patience=300 if n_nodes == 1 else 30,
             mpi=mpi,
             cores=cores or os.cpu_count(),
             memory_mb=memory_mb or psutil.virtual_memory().total // 2**20 - 1024,
@@ -135,7 +142,13 @@ def up(cores: int | None = None, memory_mb: int | None = None) -> None:
         CONF.symlink_to(FOLDER / "slurm.conf")
     start_munge()
     start_controller()
-    start_node()
+    for name in names:
+        start_node(name)
+
+
+def node_names(n_nodes: int) -> list[str]:
+    """Return the names of nodes."""
+    return [f"n{i + 1}" for i in range(n_nodes)]
 
 
 def start_munge() -> None:
@@ -157,18 +170,18 @@ def start_controller() -> None:
     wait_for(lambda: "is UP" in ask("scontrol", "ping"), "slurmctld")
 
 
-def start_node() -> None:
-    """Start slurmd and wait until the node takes jobs."""
-    if not alive("slurmd"):
-        start("slurmd")
-    wait_for(ready, "slurmd")
+def start_node(name: str = "n1") -> None:
+    """Start the slurmd of a node and wait until it takes jobs."""
+    if not alive(f"slurmd-{name}"):
+        start("slurmd", "-N", name)
+    wait_for(lambda: ready(name), f"slurmd-{name}")
 
 
-def ready() -> bool:
-    """Return whether the node takes jobs."""
-    state = ask("sinfo", "--noheader", "--partition=main", "--format=%T").strip()
+def ready(name: str) -> bool:
+    """Return whether a node takes jobs."""
+    state = ask("sinfo", "--noheader", "--partition=main", f"--nodes={name}", "--format=%T").strip()
     if state.startswith(("down", "drain")):
-        ask("scontrol", "update", f"nodename={socket.gethostname().split('.')[0]}", "state=resume")
+        ask("scontrol", "update", f"nodename={name}", "state=resume")
     return state in ("idle", "mixed", "allocated", "completing")
 
 
@@ -203,29 +216,39 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 180.0) -
         time.sleep(0.1)
 
 
-def process(program: str) -> psutil.Process | None:
-    """Return the running process of a daemon of this cluster."""
+def process(daemon: str) -> psutil.Process | None:
+    """Return the running process of a daemon of this cluster: munged, slurmctld, slurmd-n1, ..."""
     try:
-        found = psutil.Process(int((FOLDER / f"{program}.pid").read_text()))
-        return found if found.name() == program and found.status() != psutil.STATUS_ZOMBIE else None
+        found = psutil.Process(int((FOLDER / f"{daemon}.pid").read_text()))
+        return found if found.name() == daemon.partition("-")[0] and found.status() != psutil.STATUS_ZOMBIE else None
     except (OSError, ValueError, psutil.NoSuchProcess):
         return None
 
 
-def alive(program: str) -> bool:
+def alive(daemon: str) -> bool:
     """Return whether a daemon of this cluster runs."""
-    return process(program) is not None
+    return process(daemon) is not None
 
 
-def kill(program: str, number: int = signal.SIGKILL) -> None:
+def kill(daemon: str, number: int = signal.SIGKILL) -> None:
     """Send a daemon a signal and wait for its end."""
-    if found := process(program):
+    if found := process(daemon):
         found.send_signal(number)
         with suppress(psutil.TimeoutExpired):
             found.wait(20)
         if found.is_running():
             found.kill()
             found.wait(20)
+
+
+def kill_node(name: str) -> None:
+    """Let a node die: its slurmd and all processes of its jobs."""
+    kill(f"slurmd-{name}")
+    for job in psutil.process_iter():
+        with suppress(psutil.Error):
+            if job.environ().get("SLURMD_NODENAME") == name:
+                for part in (*(parent for parent in job.parents() if parent.name() == "slurmstepd"), job):
+                    part.kill()
 
 
 def running(rule: str = "") -> dict[str, str]:
@@ -256,21 +279,22 @@ def down() -> None:
         deadline = time.monotonic() + 10
         while ask("squeue", "--noheader") and time.monotonic() < deadline:
             time.sleep(0.1)
-    for program in ("slurmd", "slurmctld", "munged"):
-        kill(program, signal.SIGTERM)
+    nodes = [path.stem for path in FOLDER.glob("slurmd-*.pid")]
+    for daemon in (*nodes, "slurmctld", "munged"):
+        kill(daemon, signal.SIGTERM)
     if is_ours():
         CONF.unlink()
     shutil.rmtree(FOLDER, ignore_errors=True)
 
 
 @contextmanager
-def cluster(cores: int | None = None, memory_mb: int | None = None) -> Iterator[None]:
+def cluster(cores: int | None = None, memory_mb: int | None = None, n_nodes: int = 1) -> Iterator[None]:
     """Have a new cluster for the time of a block, stopped whatever happens (see `up`); wait for whoever has one."""
     with open(FOLDER.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         down()  # what a killed session left
         try:
-            up(cores, memory_mb)
+            up(cores, memory_mb, n_nodes)
             yield
         finally:
             down()
@@ -281,19 +305,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("up", "down", "status", "shell"))
     parser.add_argument("command", nargs=argparse.REMAINDER, help="what shell runs, by default $SHELL")
-    parser.add_argument("--cores", type=int, help="that the node says it has")
-    parser.add_argument("--memory", type=int, metavar="MB", help="that the node says it has")
+    parser.add_argument("--cores", type=int, help="that a node says it has")
+    parser.add_argument("--memory", type=int, metavar="MB", help="that a node says it has")
+    parser.add_argument("--nodes", type=int, default=1, help="how many there are")
     args = parser.parse_args()
     match args.what:
         case "up":
-            up(args.cores, args.memory)
+            up(args.cores, args.memory, args.nodes)
         case "down":
             down()
         case "status":
-            for program in ("munged", "slurmctld", "slurmd"):
-                print(f"{program}: {'runs' if alive(program) else 'does not run'}")
+            for path in sorted(FOLDER.glob("*.pid")):
+                print(f"{path.stem}: {'runs' if alive(path.stem) else 'does not run'}")
         case "shell":
-            with cluster(args.cores, args.memory):
+            with cluster(args.cores, args.memory, args.nodes):
                 return subprocess.run(args.command or [os.environ.get("SHELL", "bash")], check=False).returncode
     return 0
 

@@ -49,11 +49,11 @@ SRUN = pytest.param("srun --mem-per-cpu=1500", marks=pytest.mark.slurm)
 
 @pytest.fixture(scope="module", params=["mpiexec", SRUN])
 def launcher(request) -> Iterator[str]:
-    """What starts ranks on this machine, and in a SLURM of its own."""
+    """What starts ranks on this machine, and in a SLURM of its own, whose nodes have room for two of three ranks."""
     if request.param == "mpiexec":
         yield request.param
     else:
-        with slurm_cluster.cluster(cores=4):
+        with slurm_cluster.cluster(cores=2, n_nodes=2):
             yield request.param
 
 

@@ -229,7 +229,7 @@ def troubled(cluster, copy) -> Run:
     try:
         slurm_cluster.ask("scancel", next(iter(run.wait_for(lambda: slurm_cluster.running("lightcone")))))
         run.wait_for(lambda: script_of("assign", "0000")).suspend()
-        slurm_cluster.kill("slurmd")
+        slurm_cluster.kill("slurmd-n1")
         time.sleep(2)
         slurm_cluster.start_node()
         run.wait_for(slurm_cluster.running)
