@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 DRAWN = tuple(f"prop_{name}" for name in DRAWN_QUANTITIES["star_forming"])
-"""Columns of what was drawn for a galaxy."""
+"""Columns of the quantities that are drawn for a galaxy."""
 
 FAR = 1.0
 """Distance between drawn and resulting quantities above which a galaxy is flagged."""
@@ -215,7 +215,7 @@ def _check_ids(
         first, second = (paths[shard[twice[0] + i]] for i in (0, 1))
         raise UserError(
             f"the galaxy {ids[twice[0]]} is in {first} and in {second}. If the run once had another number of shards, "
-            "remove the files that are left of it."
+            "remove the files left from it."
         )
     missing = np.setdiff1d(wanted_ids, ids)
     if len(missing):

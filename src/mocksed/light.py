@@ -322,7 +322,7 @@ def averaged_sfr(columns: Mapping[str, NDArray], sfh: str) -> dict[str, Array]:
 def ionising(columns: Mapping[str, NDArray], *, engine: Engine | ReferenceEngine) -> dict[str, Array]:
     """Return the rate of ionising photons, ``log_q_ion`` [1/s], and per UV luminosity, ``log_xi_ion`` [Hz/erg].
 
-    Of the stars alone, without dust. xi_ion is this rate over L_nu of ``muv_intrinsic``, the mean over 1450-1550 A of
+    From stars only, without dust. xi_ion is this rate over L_nu of ``muv_intrinsic``, the mean over 1450-1550 A of
     stars and gas without dust, as observers have it after correction for dust.
 
     Parameters

@@ -106,7 +106,7 @@ def available(source: Source, wanted: Layout, client: str, required: Sequence[st
         raise UserError(f"{client} needs columns that the run lacks: {', '.join(missing)}. {_remedy(missing)}")
     if left_out := [name for name, inputs in lacking.items() if inputs]:
         reasons = _remedy(key for name in left_out for key in lacking[name])
-        log.info("%s: left out, since the run lacks what makes them: %s. %s", client, ", ".join(left_out), reasons)
+        log.info("%s: left out, since the run lacks columns for them: %s. %s", client, ", ".join(left_out), reasons)
     return {name: column for name, column in wanted.items() if not lacking[name]}
 
 

@@ -28,7 +28,7 @@ Write = Callable[[Path, Rows], None]
 _FITS_CODES = {"i2": "I", "i4": "J", "i8": "K", "f4": "E", "f8": "D"}
 _FITS_BLOCK = 2880
 _LONGEST_TEXT = 32_767
-_RECORDS = 2048  # that are put together at once: what the cache of a processor holds
+_RECORDS = 2048  # put together at once: they fit into the cache of a processor
 _LINE = 57  # bytes that are a line of 76 letters in base64
 
 

@@ -163,7 +163,7 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
         if name not in presets():
             yield (
                 f"survey.presets: '{name}' is not known{suggestion(name, presets())}; expected some of "
-                f"{', '.join(presets())} (`mocksed surveys` says what they are), or your own survey.depths"
+                f"{', '.join(presets())} (`mocksed surveys` describes them), or your own survey.depths"
             )
         elif not any(band.name in filters for band in presets()[name].bands):
             names = ", ".join(band.name for band in presets()[name].bands)

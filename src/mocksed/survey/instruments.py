@@ -83,7 +83,7 @@ class Instrument:
     Attributes
     ----------
     name : str
-        Of the preset, or what messages call it.
+        Name of the preset, or the name in messages.
     parts : tuple of Part
         By increasing wavelength; their bins are those of the instrument, in this order.
 

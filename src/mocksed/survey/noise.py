@@ -25,7 +25,7 @@ _FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 _HALF_LIGHT_PER_SIGMA = 0.6745  # as in photerr: half of a Gaussian is within this, taken for the half-light radius
 
 
-class Seen(NamedTuple):
+class Measured(NamedTuple):
     """What a survey measures in a filter, in the unit of the true fluxes; arrays of shape (n, )."""
 
     flux: Array
@@ -133,7 +133,7 @@ def deviates(seed: int, galaxy_id: NDArray[np.int64], filter_name: str, realisat
 def measure(
     flux: Array, deviate: Array, flux_at_depth: float, band: Band, *, area: ArrayLike = 1.0, sigma_sys: float,
     decorrelate: bool = True,
-) -> Seen:  # fmt: skip
+) -> Measured:  # fmt: skip
     """Return fluxes as they are measured, and their errors.
 
     Parameters
@@ -150,7 +150,7 @@ def measure(
 
     """
     error = flux_error(flux, flux_at_depth, band, area=area, sigma_sys=sigma_sys)
-    seen = flux + error * deviate
+    measured = flux + error * deviate
     if decorrelate:
-        error = flux_error(seen, flux_at_depth, band, area=area, sigma_sys=sigma_sys)
-    return Seen(seen, error)
+        error = flux_error(measured, flux_at_depth, band, area=area, sigma_sys=sigma_sys)
+    return Measured(measured, error)

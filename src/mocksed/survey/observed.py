@@ -95,7 +95,7 @@ def bins_of(instrument: Instrument) -> Bins:
 
 
 def complete(observed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a ``spectra.observed`` with what it leaves out, as a config has it.
+    """Return a ``spectra.observed`` completed with the defaults, as in a config.
 
     Raises
     ------
