@@ -82,7 +82,7 @@ def test_what_a_run_lacks_is_left_out_and_said(tmp_path, caplog):
     assert "NRC_F200W_fnu" in found.colnames
     assert not {"NRC_F444W_fnu", "HBaA_6563_EW", "Re_maj"} & set(found.colnames)
     (said,) = caplog.messages
-    assert said.startswith("JAGUAR: left out, since the run lacks what makes them: SFR_10, SFR_100, HST_F435W_fnu")
+    assert said.startswith("JAGUAR: left out, since the run lacks columns for them: SFR_10, SFR_100, HST_F435W_fnu")
     assert said.endswith("They come from the config's spectra.lines, photometry.filters, morphology.write.")
 
 

@@ -374,7 +374,7 @@ def test_spectra_of_a_run_with_fsps(tmp_path, columns):
     assert flux.tobytes() == expected[:, spectra.window(engine.wavelength, LIMITS)].tobytes()
     assert len(wavelength) == flux.shape[1]
     rewrite(shard, fsps=about["fsps"] | {"sps_home_sha256": "0123"})
-    with pytest.raises(UserError, match=r"was made with another FSPS, .*0123.*this one is"):
+    with pytest.raises(UserError, match=r"was made with another FSPS, .*0123.*the installed one is"):
         spectra.of_run("demo", few["galaxy_id"], tmp_path / "results")
 
 

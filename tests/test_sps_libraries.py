@@ -194,7 +194,7 @@ def test_a_file_of_another_layout_is_refused(name, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda file: file["ZMET_1.000ZSOL"].data.__imul__(10.0), "units of the library are others"),
+        (lambda file: file["ZMET_1.000ZSOL"].data.__imul__(10.0), "the library has other units"),
         (lambda file: file["ZMET_0.200ZSOL"].data.__setitem__((3, 50), -1.0), "negative or not numbers"),
         (lambda file: file["LIV_MSTAR_FRAC"].data[:, 1:].__imul__(1.5), "surviving mass"),
     ],

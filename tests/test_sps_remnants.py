@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from mocksed.sps.remnants import InitialMasses, of_other_imf, remnant_mass, with_remnants
+from mocksed.sps.remnants import InitialMasses, change_imf, remnant_mass, with_remnants
 
 KROUPA = InitialMasses("kroupa", 0.1, 100.0)
 SALPETER_LIKE = 2.3
@@ -41,9 +41,9 @@ def test_nothing_is_left_to_be_added_while_all_live():
 def test_a_surviving_mass_of_another_imf_is_of_the_same_stars():
     surviving = np.array([0.55, 0.7, 0.9, 0.99])
     of = InitialMasses("chabrier", 0.08, 120.0)
-    assert_allclose(of_other_imf(surviving, of, of), surviving, atol=1e-6)
-    there = of_other_imf(surviving, of, KROUPA)
-    assert_allclose(of_other_imf(there, KROUPA, of), surviving, atol=1e-6)
+    assert_allclose(change_imf(surviving, of, of), surviving, atol=1e-6)
+    there = change_imf(surviving, of, KROUPA)
+    assert_allclose(change_imf(there, KROUPA, of), surviving, atol=1e-6)
     assert np.all(np.diff(there) > 0.0)
     bottom_heavy = InitialMasses("kroupa", 0.01, 100.0)
-    assert np.all(of_other_imf(surviving, KROUPA, bottom_heavy) > surviving)
+    assert np.all(change_imf(surviving, KROUPA, bottom_heavy) > surviving)

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 DRAWN = tuple(f"prop_{name}" for name in DRAWN_QUANTITIES["star_forming"])
-"""Columns of what was drawn for a galaxy."""
+"""Columns of the quantities that are drawn for a galaxy."""
 
 FAR = 1.0
-"""Distance between what was asked and what came out above which a galaxy is flagged."""
+"""Distance between drawn and resulting quantities above which a galaxy is flagged."""
 
 _ROUNDING = 1e-6  # parameters of parent points are kept in single precision
 _N_LISTED = 5  # identifiers that a message names
@@ -57,12 +57,12 @@ def build(
     galaxies : mapping of str to ndarray of shape (n, )
         ``galaxy_id``, ``redshift``, ``log_mstar``, ``quiescent``, and what their table gives (``given_...``).
     assigned : mapping of str to ndarray of shape (n, )
-        What was asked (``prop_...``) and assigned (`mocksed.search.parent.FSPS`, ``flags``); NaN where a class has no
+        What was drawn (``prop_...``) and assigned (`mocksed.search.parent.FSPS`, ``flags``); NaN where a class has no
         such quantity.
     engine : Engine or ReferenceEngine
         The stellar population model.
     metrics : mapping of str to Metric
-        Metric of each class, of the distance between what was asked and what came out.
+        Metric of each class, for the distance between drawn and resulting quantities.
     cosmo : Cosmology
         Cosmology that limits the ages.
     uvj_box : mapping
@@ -89,9 +89,9 @@ def build(
         ("log_zmet", engine.clip_log_zmet, Flag.ZMET_CLIPPED),
         ("log_us", engine.clip_log_us, Flag.US_CLIPPED),
     ):
-        before, asked = columns[name], columns[f"prop_{name}"]
+        before, drawn_values = columns[name], columns[f"prop_{name}"]
         columns[name] = clip(before)
-        flags[(np.abs(columns[name] - before) > _ROUNDING) | (np.abs(clip(asked) - asked) > 0.0)] |= flag
+        flags[(np.abs(columns[name] - before) > _ROUNDING) | (np.abs(clip(drawn_values) - drawn_values) > 0.0)] |= flag
     limit = _age_limit(galaxies, cosmo)
     flags[columns["age"] > limit] |= Flag.AGE_CLIPPED
     columns["age"] = np.minimum(columns["age"], limit)
@@ -109,10 +109,10 @@ def build(
         columns["log_sfr"][row] = derived.log_ssfr + log_mstar[row]
         for name in ("muv", "muv_intrinsic"):
             columns[name][row] = getattr(derived, name) - 2.5 * log_mstar[row]
-        own: dict[str, NDArray] = {name: columns[name][row] for name in DRAWN_QUANTITIES["star_forming"]}
-        own |= {name: galaxies[name][row] for name in ("redshift", "log_mstar")}
-        drawn = own | {name: columns[f"prop_{name}"][row] for name in DRAWN_QUANTITIES[kind]}
-        columns["distance"][row] = metrics[kind].distance(drawn, own)
+        resulting: dict[str, NDArray] = {name: columns[name][row] for name in DRAWN_QUANTITIES["star_forming"]}
+        resulting |= {name: galaxies[name][row] for name in ("redshift", "log_mstar")}
+        drawn = resulting | {name: columns[f"prop_{name}"][row] for name in DRAWN_QUANTITIES[kind]}
+        columns["distance"][row] = metrics[kind].distance(drawn, resulting)
     flags[columns["distance"] > FAR] |= Flag.FAR
     for name in given.columns(galaxies):
         is_given = ~np.isnan(galaxies[f"given_{name}"])
@@ -146,7 +146,7 @@ def _age_limit(galaxies: Mapping[str, NDArray], cosmo: Cosmology) -> Array:
 
 
 def _no_number(name: str, values: NDArray, bad: NDArray[np.bool_], galaxy_id: NDArray[np.int64]) -> str:
-    """Describe which galaxies have an invalid value."""
+    """Return a sentence about galaxies with an invalid value."""
     first, count = int(np.argmax(bad)), int(np.count_nonzero(bad))
     others = f" (and {count - 1} others)" if count > 1 else ""
     return f"{name} of the galaxy {galaxy_id[first]}{others} is {values[first]:g}."
@@ -157,15 +157,15 @@ def find(
 ) -> dict[str, NDArray]:
     """Return columns of some galaxies of a catalogue, reading only what is needed (see `storage.find_rows`).
 
-    That is the footers of all shards and, where identifiers rise as those of a light cone do, the row groups that the
-    galaxies are in; where they are in no order, the identifiers of all row groups, too.
+    That is the footers of all shards and, where identifiers increase as those of a light cone do, the row groups that
+    the galaxies are in; where they are in no order, the identifiers of all row groups, too.
 
     Parameters
     ----------
     paths : sequence of path
         The shards of the catalogue.
     galaxy_id : ndarray of shape (n, )
-        The galaxies; one that is asked for twice is returned twice.
+        The galaxies; one that is named twice is returned twice.
     names : sequence of str
         Columns.
     realisation : int, optional
@@ -180,47 +180,47 @@ def find(
     Raises
     ------
     UserError
-        If a galaxy or the realisation is not there, if a galaxy is in two shards, or if a file cannot be read.
+        If a galaxy or the realisation does not exist, if a galaxy is in two shards, or if a file cannot be read.
 
     """
-    wanted = np.unique(galaxy_id)
-    made = storage.metadata(paths[0]).get("realisations", [0])
-    if realisation is not None and realisation not in made:
-        listed = ", ".join(map(str, made[:_N_LISTED])) + (", ..." if len(made) > _N_LISTED else "")
+    wanted_ids = np.unique(galaxy_id)
+    known = storage.metadata(paths[0]).get("realisations", [0])
+    if realisation is not None and realisation not in known:
+        listed = ", ".join(map(str, known[:_N_LISTED])) + (", ..." if len(known) > _N_LISTED else "")
         raise UserError(f"{paths[0].parent} has no realisation {realisation}; it has {listed}.")
-    if realisations.column_needed(made):
+    if realisations.column_needed(known):
         names = [*names, realisations.COLUMN]
-    found: dict[str, list[NDArray]] = {name: [] for name in ("shard", "galaxy_id", *names)}
+    parts_of_shards: dict[str, list[NDArray]] = {name: [] for name in ("shard", "galaxy_id", *names)}
     for shard, path in enumerate(paths):
-        rows = storage.to_arrays(storage.find_rows(path, "galaxy_id", wanted, list(found)[1:]))
+        rows = storage.to_arrays(storage.find_rows(path, "galaxy_id", wanted_ids, list(parts_of_shards)[1:]))
         if realisations.COLUMN in rows:
-            chosen = rows[realisations.COLUMN] == (made[0] if realisation is None else realisation)
+            chosen = rows[realisations.COLUMN] == (known[0] if realisation is None else realisation)
             rows = {name: values[chosen] for name, values in rows.items()}
         rows["shard"] = np.full(len(rows["galaxy_id"]), shard)
-        for name, parts in found.items():
+        for name, parts in parts_of_shards.items():
             parts.append(rows[name])
-    columns = {name: np.concatenate(parts) for name, parts in found.items()}
+    columns = {name: np.concatenate(parts) for name, parts in parts_of_shards.items()}
     order = np.argsort(columns["galaxy_id"], kind="stable")
     ids = columns["galaxy_id"][order]
-    _check_found(paths, wanted, ids, columns["shard"][order])
+    _check_ids(paths, wanted_ids, ids, columns["shard"][order])
     rows_of_ids = order[np.searchsorted(ids, galaxy_id)]
     return {name: values[rows_of_ids] for name, values in columns.items()}
 
 
-def _check_found(
-    paths: Sequence[Path], wanted: NDArray[np.int64], ids: NDArray[np.int64], shard: NDArray[np.int64]
+def _check_ids(
+    paths: Sequence[Path], wanted_ids: NDArray[np.int64], ids: NDArray[np.int64], shard: NDArray[np.int64]
 ) -> None:
     twice = np.flatnonzero(ids[1:] == ids[:-1])
     if len(twice):
         first, second = (paths[shard[twice[0] + i]] for i in (0, 1))
         raise UserError(
             f"the galaxy {ids[twice[0]]} is in {first} and in {second}. If the run once had another number of shards, "
-            "remove the files that are left of it."
+            "remove the files left from it."
         )
-    missing = np.setdiff1d(wanted, ids)
+    missing = np.setdiff1d(wanted_ids, ids)
     if len(missing):
         listed = ", ".join(map(str, missing[:_N_LISTED])) + (", ..." if len(missing) > _N_LISTED else "")
         raise UserError(
-            f"{len(missing)} of the {len(wanted)} galaxies are not in {paths[0].parent}: {listed}. Check the "
+            f"{len(missing)} of the {len(wanted_ids)} galaxies are not in {paths[0].parent}: {listed}. Check the "
             "identifiers (galaxy_id)."
         )

@@ -77,15 +77,15 @@ def spectra(
     ----------
     columns : mapping of str to ndarray of shape (n, )
         ``quiescent``, ``log_mstar``, ``mass_fraction`` and `mocksed.search.parent.FSPS`; ``lya_escape`` unless dust
-        decides how much Lyman alpha leaves.
+        alone sets how much Lyman alpha leaves.
     engine : Engine or ReferenceEngine
         The stellar population model.
     progress : Progress, optional
-        Told of the galaxies that are done.
+        Counts the galaxies that are done.
     lines : bool
-        Whether they have their emission lines.
+        Whether the spectra contain the emission lines.
     window : function, optional
-        Returns the wavelengths that are needed of some rows, as `Engine.spectra` takes them.
+        Returns the wavelengths that are needed for some rows, as `Engine.spectra` takes them.
 
     Yields
     ------
@@ -136,9 +136,9 @@ def magnitudes(
     igm_model : str
         A name that `mocksed.sps.igm.transmission` takes.
     lines : bool
-        Whether they have the emission lines in them.
+        Whether they include the emission lines.
     progress : Progress, optional
-        Told of the galaxies that are done.
+        Counts the galaxies that are done.
 
     Returns
     -------
@@ -161,13 +161,13 @@ def magnitudes(
     def window(rows: NDArray[np.int64]) -> NDArray[np.int64]:
         return photometry.windows(wavelength, filters, columns["redshift"][rows], rest_frame)
 
-    made = spectra(columns, engine, progress, lines=lines, window=window) if filters or rest_frame else ()
-    for block, flux in made:
+    blocks = spectra(columns, engine, progress, lines=lines, window=window) if filters or rest_frame else ()
+    for block, flux in blocks:
         absolute[:, block] = photometry.absolute_magnitude(photometry.mean_fluxes(wavelength, flux, rest_frame)).T
         redshift = columns["redshift"][block]
         begin = photometry.windows(wavelength, filters, redshift)[:, 0]
-        seen = igm.transmission(igm_model, wavelength, redshift, begin)
-        l_nu = photometry.mean_fluxes(wavelength, flux, filters, redshift, seen)
+        transmission = igm.transmission(igm_model, wavelength, redshift, begin)
+        l_nu = photometry.mean_fluxes(wavelength, flux, filters, redshift, transmission)
         apparent[:, block] = photometry.apparent_magnitude(l_nu, redshift, distance_modulus(cosmo, redshift)).T
     names = [magnitude_column(band.name) for band in filters] + [rest_frame_column(band.name) for band in rest_frame]
     return dict(zip(names, [*apparent, *absolute], strict=True))
@@ -183,8 +183,8 @@ def lines(
 ) -> dict[str, Array]:
     """Return the columns of emission lines, for the whole galaxy.
 
-    Equivalent widths are integrals over the spectrum with the line divided by that of stars and gas without, less 1.
-    Where lines and continuum are behind the same dust, only dust that emits makes those with it and without differ.
+    Equivalent widths are integrals over the spectrum with the line divided by that of stars and gas without it, less 1.
+    Where lines and continuum are behind the same dust, widths with and without dust differ only if the dust emits.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def lines(
     cosmo : Cosmology
         Cosmology of the distances.
     progress : Progress, optional
-        Told of the galaxies that are done.
+        Counts the galaxies that are done.
 
     Returns
     -------
@@ -209,57 +209,57 @@ def lines(
     Raises
     ------
     UserError
-        If there is no such line.
+        If a line does not exist.
 
     """
-    wanted = indices(names, engine.line_name)
-    index = list(wanted.values())
+    line_indices = indices(names, engine.line_name)
+    index = list(line_indices.values())
     n, formed = len(columns["quiescent"]), mass_formed(columns)
-    luminosity, width = (np.full((2, len(wanted), n), np.nan) for _ in range(2))
+    luminosity, width = (np.full((2, len(line_indices), n), np.nan) for _ in range(2))
     shining = np.flatnonzero(~columns["quiescent"])
-    for block in row_blocks(0, len(shining) if wanted else 0, BLOCK):
+    for block in row_blocks(0, len(shining) if line_indices else 0, BLOCK):
         rows = shining[block]
         behind = dict(zip(FSPS, fsps(columns, rows), strict=True))
         clear = behind | {"dust2": np.zeros(len(rows))}
         escape = lya_escape_of(columns, rows)
-        of_mass = [
+        per_mass = [
             engine.lines(**parameters)[:, index].astype(np.float64)
             for parameters in (behind | {"lya_escape": escape}, clear)
         ]
-        widths = [engine.equivalent_widths(index, of_mass[1], **clear)] * 2
+        widths = [engine.equivalent_widths(index, per_mass[1], **clear)] * 2
         if engine.model.add_dust_emission or engine.model.lines_are_apart or escape is not None:
-            widths[0] = engine.equivalent_widths(index, of_mass[1], **behind, lya_escape=escape)
+            widths[0] = engine.equivalent_widths(index, per_mass[1], **behind, lya_escape=escape)
         for i in range(2):
-            luminosity[i][:, rows], width[i][:, rows] = (of_mass[i] * formed[rows, None]).T, widths[i].T
+            luminosity[i][:, rows], width[i][:, rows] = (per_mass[i] * formed[rows, None]).T, widths[i].T
         if progress:
             progress.update(len(rows))
     flux = luminosity[0] * flux_of_lsun(cosmo, columns["redshift"])
-    found = {}
-    for i, name in enumerate(wanted):
-        found[line_column(name)], found[line_column(name) + INTRINSIC] = luminosity[:, i]
-        found[line_flux_column(name)] = flux[i]
-        found[equivalent_width_column(name)], found[equivalent_width_column(name) + INTRINSIC] = width[:, i]
-    return found
+    result = {}
+    for i, name in enumerate(line_indices):
+        result[line_column(name)], result[line_column(name) + INTRINSIC] = luminosity[:, i]
+        result[line_flux_column(name)] = flux[i]
+        result[equivalent_width_column(name)], result[equivalent_width_column(name) + INTRINSIC] = width[:, i]
+    return result
 
 
 def flux_of_lsun(cosmo: Cosmology, redshift: Array) -> Array:
-    """Return the flux of one solar luminosity of FSPS at luminosity distances [erg/s/cm^2]; NaN at redshift 0."""
+    """Return the flux of one solar luminosity of FSPS at redshifts [erg/s/cm^2]; NaN at redshift 0."""
     modulus = np.where(redshift > 0.0, distance_modulus(cosmo, redshift), np.nan)
     return np.asarray(photometry.PER_LSUN_AT_10PC * 10.0 ** (-0.4 * modulus))
 
 
 def lya_escape_of(columns: Mapping[str, NDArray], rows: NDArray[np.int64]) -> Array | None:
-    """Return which fractions of Lyman alpha leave some galaxies of a catalogue; None where dust decides."""
+    """Return the fractions of Lyman alpha that leave some galaxies of a catalogue; None where dust alone sets them."""
     return columns[LYA_ESCAPE][rows] if LYA_ESCAPE in columns else None
 
 
 def lya_escape(
     columns: Mapping[str, NDArray], law: str | float, *, engine: Engine | ReferenceEngine, seed: int
 ) -> dict[str, Array]:
-    """Return the column ``lya_escape``, or nothing where dust alone decides how much Lyman alpha leaves a galaxy.
+    """Return the column ``lya_escape``, or no column where dust alone sets how much Lyman alpha leaves a galaxy.
 
-    A drawn equivalent width is that of the galaxy, before the intergalactic medium: the fraction is the one with which
-    the line has this width above stars and gas behind their dust, at most 1.
+    A drawn equivalent width is that of the galaxy, before the intergalactic medium: the fraction is the one that gives
+    the line this width above stars and gas behind their dust, at most 1.
 
     Parameters
     ----------
@@ -270,7 +270,7 @@ def lya_escape(
     engine : Engine or ReferenceEngine
         The stellar population model.
     seed : int
-        Of the run.
+        The seed of the run.
 
     Returns
     -------
@@ -291,11 +291,11 @@ def lya_escape(
         for block in row_blocks(0, len(shining), BLOCK):
             rows = shining[block]
             behind = dict(zip(FSPS, fsps(columns, rows), strict=True))
-            made = engine.lines(**behind | {"dust2": np.zeros(len(rows))})[:, index].astype(np.float64)
-            of_all = engine.equivalent_widths(index, made, **behind, lya_escape=1.0)[:, 0]
+            unattenuated = engine.lines(**behind | {"dust2": np.zeros(len(rows))})[:, index].astype(np.float64)
+            full_width = engine.equivalent_widths(index, unattenuated, **behind, lya_escape=1.0)[:, 0]
             width = lya.oyarzun2016(columns["log_mstar"][rows], uniform[rows])
             with np.errstate(divide="ignore", invalid="ignore"):
-                escape[rows] = np.where(width < of_all, width / of_all, 1.0)
+                escape[rows] = np.where(width < full_width, width / full_width, 1.0)
     else:
         escape[shining] = float(law)
     return {LYA_ESCAPE: escape}
@@ -322,7 +322,7 @@ def averaged_sfr(columns: Mapping[str, NDArray], sfh: str) -> dict[str, Array]:
 def ionising(columns: Mapping[str, NDArray], *, engine: Engine | ReferenceEngine) -> dict[str, Array]:
     """Return the rate of ionising photons, ``log_q_ion`` [1/s], and per UV luminosity, ``log_xi_ion`` [Hz/erg].
 
-    Of the stars alone, without dust. xi_ion is this rate over L_nu of ``muv_intrinsic``, the mean over 1450-1550 A of
+    From stars only, without dust. xi_ion is this rate over L_nu of ``muv_intrinsic``, the mean over 1450-1550 A of
     stars and gas without dust, as observers have it after correction for dust.
 
     Parameters
@@ -333,7 +333,7 @@ def ionising(columns: Mapping[str, NDArray], *, engine: Engine | ReferenceEngine
         The stellar population model.
 
     """
-    of_mass = engine.ionising_photons(columns["age"], columns["tau"], columns["log_zmet"])
-    log_q_ion = np.log10(of_mass * mass_formed(columns))
+    per_mass = engine.ionising_photons(columns["age"], columns["tau"], columns["log_zmet"])
+    log_q_ion = np.log10(per_mass * mass_formed(columns))
     log_l_nu = np.log10(photometry.luminosity(columns["muv_intrinsic"]) * LSUN)
     return {"log_q_ion": log_q_ion, "log_xi_ion": log_q_ion - log_l_nu}

@@ -31,7 +31,7 @@ class SizeRelation:
     Attributes
     ----------
     log_a, alpha, sigma : tuple of float
-        Of each bin of redshift.
+        Values of each bin of redshift.
     before, after : float
         Power of 1 + z below the first and above the last of the bins.
     least_log_mstar : float
@@ -47,7 +47,7 @@ class SizeRelation:
     least_log_mstar: float = -np.inf
 
     def mean(self, log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
-        """Return the mean of log10 of the radius [kpc], the shape of both together."""
+        """Return the mean of log10 of the radius [kpc], of the broadcast shape."""
         z = np.asarray(redshift, np.float64)
         within = np.clip(z, _NODES[0], _NODES[-1])
         power = np.where(z > within, self.after, self.before)
@@ -74,7 +74,7 @@ SIZES = {
         sigma=(0.10, 0.11, 0.12, 0.14, 0.14, 0.14),
         before=-1.48,
         after=-1.48,
-        least_log_mstar=float(np.log10(2e10)),  # from where on the paper fits it; extrapolated, dwarfs have 30 pc
+        least_log_mstar=float(np.log10(2e10)),  # the paper fits masses above it; extrapolated, dwarfs have 30 pc
     ),
 }
 """Sizes of each class."""
@@ -112,7 +112,7 @@ def shapes(
     galaxies : mapping of str to ndarray of shape (n, )
         ``galaxy_id``, ``redshift``, ``log_mstar``, ``quiescent``, and ``realisation`` where there is one.
     given : mapping of str to ndarray of shape (n, )
-        Those of `mocksed.files.columns.MORPHOLOGY` that the table has, NaN where a row has none. A radius follows
+        Those of `mocksed.files.columns.MORPHOLOGY` that the table has, NaN where a row lacks it. A radius follows
         from the other one and the axis ratio where one of them is given.
     seed : int
         The seed of the run.
@@ -143,12 +143,12 @@ def shapes(
         else:
             major = drawn["re_maj"]
         angle = np.where(redshift > 0.0, major * arcsec_per_kpc, np.nan)
-    found = drawn | {"re_circ": major * np.sqrt(q), "re_maj": angle}
-    return {name: found[name] for name in MORPHOLOGY if name not in given}
+    columns = drawn | {"re_circ": major * np.sqrt(q), "re_maj": angle}
+    return {name: columns[name] for name in MORPHOLOGY if name not in given}
 
 
 def _draw(galaxies: Mapping[str, NDArray], seed: int) -> dict[str, Array]:
-    """Return what the relations give, radii in kpc."""
+    """Return columns drawn from the relations, radii in kpc."""
     realisation = galaxies.get("realisation", 0)
     random = uniforms(seed, Stage.MORPHOLOGY, galaxies["galaxy_id"], 4, realisation=realisation)
     drawn = {name: np.empty(len(random)) for name in ("re_maj", "sersic_n", "axis_ratio")}

@@ -1,7 +1,7 @@
-"""The quantities of galaxies: how each is called, its unit and its symbol, in one place.
+"""The quantities of galaxies: the name, unit and symbol of each, in one place.
 
 Columns, messages about flags, axes of plots, tolerances of what a user's table gives and the reference of the relations
-read them here. What a quantity is in one column alone, e.g. how M_UV is measured, is said in `mocksed.files.columns`.
+read them here. Details of a single column, e.g. how M_UV is measured, are in `mocksed.files.columns`.
 """
 
 from typing import NamedTuple
@@ -11,23 +11,23 @@ class Quantity(NamedTuple):
     """A quantity of a galaxy."""
 
     description: str
-    """What it is, as columns and headings say it."""
+    """Description in columns and headings."""
     unit: str = ""
     """As `astropy.units.Unit` takes it; empty without one."""
     symbol: str = ""
-    """How axes call it, in matplotlib's mathtext; the description without one."""
+    """Name on axes, in matplotlib's mathtext; the description without one."""
     shown_unit: str = ""
-    """How axes write the unit."""
+    """Unit on axes."""
     difference: str = ""
     """Unit of a difference of two values."""
     word: str = ""
-    """What a short message calls it; the description without one."""
+    """Name in short messages; the description without one."""
     tolerance: float = 0.0
     """How far a result may be from what a user's table gives without a flag; 0 if a table cannot give it."""
 
     @property
     def name(self) -> str:
-        """What a short message calls it."""
+        """Name in short messages."""
         return self.word or self.description
 
     @property

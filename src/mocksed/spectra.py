@@ -1,7 +1,7 @@
 """Spectra as files: one row per galaxy, in the window that the config asks for.
 
 They follow from the catalogue alone, whose metadata name the model: the spectra of a run, of one shard or of a few
-galaxies are made in the same way and are the same bytes.
+galaxies are made in the same way and have the same bytes.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,7 +45,7 @@ Limits = tuple[float, float]
 
 
 class Setup(NamedTuple):
-    """How the spectra of a catalogue are made: the model, the wavelengths to keep [A], what the files say, the IGM."""
+    """How the spectra of a catalogue are made: model, wavelengths to keep [A], metadata of the files, IGM."""
 
     engine: Engine | ReferenceEngine
     limits: Limits
@@ -54,7 +54,7 @@ class Setup(NamedTuple):
 
 
 def in_catalogue(sps: Mapping[str, Any], limits: Sequence[float]) -> dict[str, Any]:
-    """Return what a catalogue must say for `setup_of`: the config's ``sps`` and ``spectra.wavelength``."""
+    """Return the metadata that a catalogue needs for `setup_of`: the config's ``sps`` and ``spectra.wavelength``."""
     return {"sps": dict(sps), "spectra_wavelength": list(limits)}
 
 
@@ -70,14 +70,14 @@ def setup_of(
     catalogue : path
         The shard.
     ssp_table : path, optional
-        Where its SSP table is now, by default where it was.
+        Path of its SSP table, by default the recorded one.
     engine_of : callable
-        Returns the engine of a config's ``sps``: `mocksed.sps.from_config.of`, or one that has it already.
+        Returns the engine of a config's ``sps``: `mocksed.sps.from_config.of`, or a function that keeps it.
 
     Raises
     ------
     UserError
-        If the shard cannot be read, or the SSP table or the FSPS that is there is not the one that it was made with.
+        If the shard cannot be read, or was made with another SSP table or FSPS.
 
     """
     stored = storage.metadata(catalogue)
@@ -91,8 +91,11 @@ def setup_of(
     if sps["engine"] == "table":
         _check_table(catalogue, sps["table"], about["ssp_table"])
     engine = engine_of(sps)
-    if sps["engine"] == "fsps" and (found := provenance.of_engine(engine, sps)["fsps"]) != about["fsps"]:
-        raise UserError(f"{catalogue} was made with another FSPS, {about['fsps']}; this one is {found}. Use that one.")
+    if sps["engine"] == "fsps" and (installed := provenance.of_engine(engine, sps)["fsps"]) != about["fsps"]:
+        raise UserError(
+            f"{catalogue} was made with another FSPS, {about['fsps']}; the installed one is {installed}. "
+            "Use the former."
+        )
     return Setup(engine, tuple(stored["spectra_wavelength"]), about, sps["igm"])
 
 
@@ -104,9 +107,9 @@ def _check_table(catalogue: Path | str, table: str, made_with: Mapping[str, Any]
         raise UserError(
             f"{catalogue} was made with {expected}, which is not at {table}, seen from {Path.cwd()}. {hint}."
         )
-    if (found := digest.sha256(table)) != made_with["sha256"]:
+    if (sha256 := digest.sha256(table)) != made_with["sha256"]:
         raise UserError(
-            f"{catalogue} was made with {expected}; {table} is another one, {found}. {hint}; or remove the catalogue "
+            f"{catalogue} was made with {expected}; {table} is another one, {sha256}. {hint}; or remove the catalogue "
             "and run again."
         )
 
@@ -129,7 +132,7 @@ def of_run(
     results : path
         The config's ``results``.
     ssp_table : path, optional
-        Where its SSP table is now, by default where it was.
+        Path of its SSP table, by default the recorded one.
     realisation : int, optional
         In which realisation, by default the first one of the run.
 
@@ -143,14 +146,14 @@ def of_run(
     Raises
     ------
     UserError
-        If there is no such run, galaxy or realisation, its files are damaged, or its SSP table is not there or another
-        one.
+        If the run, a galaxy or the realisation does not exist, files are damaged, or the SSP table is missing or
+        another one.
 
     """
-    columns, made = selected(run, galaxy_id, results, ssp_table, realisation)
-    kept = window(made.engine.wavelength, made.limits)
-    flux = [block[:, kept] for _, block in light.spectra(columns, made.engine)]
-    wavelength = made.engine.wavelength[kept]
+    columns, setup = selected(run, galaxy_id, results, ssp_table, realisation)
+    kept = window(setup.engine.wavelength, setup.limits)
+    flux = [block[:, kept] for _, block in light.spectra(columns, setup.engine)]
+    wavelength = setup.engine.wavelength[kept]
     return wavelength, np.concatenate([np.empty((0, len(wavelength)), np.float32), *flux])
 
 
@@ -163,9 +166,9 @@ def write_of_run(
     progress: Progress | None = None,
     realisation: int | None = None,
 ) -> None:
-    """Write the spectra of some galaxies of a finished run to a file as those of the run; arguments as in `of_run`."""
-    columns, made = selected(run, galaxy_id, results, ssp_table, realisation)
-    write(path, columns, made.engine, made.limits, made.about, progress)
+    """Write the spectra of some galaxies of a finished run to a file like that of a run; arguments as in `of_run`."""
+    columns, setup = selected(run, galaxy_id, results, ssp_table, realisation)
+    write(path, columns, setup.engine, setup.limits, setup.about, progress)
 
 
 def selected(
@@ -177,23 +180,23 @@ def selected(
     names: Sequence[str] = NEEDED,
 ) -> tuple[dict[str, NDArray], Setup]:
     """Return columns of some galaxies of a run, and how their spectra are made; arguments as in `of_run`."""
-    paths, wanted = catalogue_of(run, results), np.asarray(galaxy_id)
-    if wanted.size and wanted.dtype.kind not in "iu":
-        raise UserError(f"galaxies are identified by integers (galaxy_id); {wanted.flat[0]} is not an integer.")
+    paths, ids = catalogue_of(run, results), np.asarray(galaxy_id)
+    if ids.size and ids.dtype.kind not in "iu":
+        raise UserError(f"galaxies are identified by integers (galaxy_id); {ids.flat[0]} is not an integer.")
     with storage.open_table(paths[0]) as file:
         names = [*names, *([LYA_ESCAPE] if LYA_ESCAPE in file.schema_arrow.names else [])]
-    columns = catalog.find(paths, wanted.astype(np.int64).reshape(-1), names, realisation)
+    columns = catalog.find(paths, ids.astype(np.int64).reshape(-1), names, realisation)
     shards = [paths[i] for i in np.unique(columns.pop("shard"))] or paths[:1]
     for other in shards[1:]:
-        if _made_in_one_way(other) != _made_in_one_way(shards[0]):
+        if _common_metadata(other) != _common_metadata(shards[0]):
             raise UserError(
                 f"{shards[0]} and {other} were not made in the same way. Remove {paths[0].parent} and run again."
             )
     return columns, setup_of(shards[0], ssp_table)
 
 
-def _made_in_one_way(shard: Path) -> dict[str, Any]:
-    """Return what the shards of a catalogue have in common: all but which one it is."""
+def _common_metadata(shard: Path) -> dict[str, Any]:
+    """Return the metadata that all shards of a catalogue share: all but the number of the shard."""
     about = storage.metadata(shard)
     n_shards = about.pop(provenance.SHARD, [None, None])[1]
     return about | {"shards": n_shards}
@@ -205,7 +208,7 @@ def catalogue_of(run: str, results: Path | str = "results") -> list[Path]:
     Raises
     ------
     UserError
-        If there is none.
+        If the run has no catalogue.
 
     """
     paths = sorted(Path(results, run, "catalog").glob("[0-9]*.parquet"))
@@ -241,7 +244,7 @@ def write(
         The file: ``galaxy_id``, ``realisation`` where there is one, and ``spectrum``, a list of float32 of fixed size,
         rest-frame L_nu [Lsun/Hz]; its metadata hold ``wavelength``, a JSON list [A, vacuum].
     columns : mapping of str to ndarray of shape (n, )
-        `NEEDED`, and of `OPTIONAL` what there is.
+        `NEEDED`, and those of `OPTIONAL` that it has.
     engine : Engine or ReferenceEngine
         The stellar population model.
     limits : tuple of float
@@ -249,7 +252,7 @@ def write(
     metadata : mapping
         Further metadata, stored as JSON.
     progress : Progress, optional
-        Told of the galaxies that are done.
+        Counts the galaxies that are done.
 
     """
     kept = window(engine.wavelength, limits)

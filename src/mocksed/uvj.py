@@ -33,7 +33,7 @@ def in_box(uv: ArrayLike, vj: ArrayLike, box: Mapping[str, float] = WILLIAMS2009
 def depth(uv: ArrayLike, vj: ArrayLike, box: Mapping[str, float] = WILLIAMS2009) -> NDArray[np.float64]:
     """Return how far inside the box colours are, the distance to the nearest edge [mag]; negative outside.
 
-    Outside it is minus the distance to the edge that is missed by most. Arguments as for `in_box`.
+    Outside it is minus the largest distance to an edge that is missed. Arguments as for `in_box`.
     """
     uv, vj = np.asarray(uv, float), np.asarray(vj, float)
     diagonal = (uv - box["slope"] * vj - box["intercept"]) / np.hypot(1.0, box["slope"])

@@ -1,7 +1,7 @@
 """Files for other programs, from the catalogue of a finished run and its survey.
 
 Modules: `source` reads rows in blocks, `where` chooses among them, `formats` writes them, `clients` has the columns of
-programs, and `registry` brings these together. This module has the names alone, which need no imports.
+programs, and `registry` brings these together. This module has only the names, which need no imports.
 """
 
 FILES = {

@@ -20,15 +20,15 @@ log = logging.getLogger("mocksed")
 
 
 @dataclass(frozen=True)
-class Made:
-    """A column of a client, made of columns of a run.
+class ClientColumn:
+    """A column of a client, computed from columns of a run.
 
     Attributes
     ----------
-    of : tuple of str
+    inputs : tuple of str
         Columns of the run.
     make : callable
-        Returns the client's column, given those as arrays of shape (n, ).
+        Returns the client's column, given the inputs as arrays of shape (n, ).
     unit : str
         As `mocksed.files.columns.Column` has it.
     description : str
@@ -36,13 +36,13 @@ class Made:
 
     """
 
-    of: tuple[str, ...]
+    inputs: tuple[str, ...]
     make: Callable[..., NDArray]
     unit: str = ""
     description: str = ""
 
 
-Layout = Mapping[str, Made]
+Layout = Mapping[str, ClientColumn]
 
 _NJY = 31.4  # AB magnitude of 1 nJy, 8.9 + 2.5 log10(1e9)
 _SOLAR_OH = 8.69  # 12 + log(O/H) of the sun (Asplund et al. 2009)
@@ -60,56 +60,58 @@ _KEYS = {
     "position_angle": "morphology.write",
     "flux_": "survey",
 }
-"""Keys of the config that make columns, by how their names begin."""
+"""Keys of the config that make columns, by the beginning of the columns' names."""
 
 
 def rows(source: Source, layout: Layout, where: str | None = None) -> Rows:
-    """Return the rows of a run as a client wants them; arguments as of `mocksed.export.source.Source.rows`."""
-    needed = list(dict.fromkeys(name for made in layout.values() for name in made.of))
+    """Return the rows of a run with the columns of a client; arguments as in `mocksed.export.source.Source.rows`."""
+    needed = list(dict.fromkeys(name for column in layout.values() for name in column.inputs))
     plain = source.rows(needed, where)
 
-    def made_of(block: pa.Table) -> pa.Table:
+    def converted(block: pa.Table) -> pa.Table:
         arrays = storage.to_arrays(block)
-        columns = {name: made.make(*(arrays[of] for of in made.of)) for name, made in layout.items()}
+        columns = {name: column.make(*(arrays[key] for key in column.inputs)) for name, column in layout.items()}
         fields = [
-            pa.field(name, pa.array(columns[name][:0]).type, metadata=_about(made)) for name, made in layout.items()
+            pa.field(name, pa.array(columns[name][:0]).type, metadata=_metadata(column))
+            for name, column in layout.items()
         ]
-        made_arrays = [pa.array(values, from_pandas=True) for values in columns.values()]  # NaN is null
-        return pa.Table.from_arrays(made_arrays, schema=pa.schema(fields))
+        converted_arrays = [pa.array(values, from_pandas=True) for values in columns.values()]  # NaN is null
+        return pa.Table.from_arrays(converted_arrays, schema=pa.schema(fields))
 
-    empty = made_of(pa.Table.from_batches([], plain.schema))
+    empty = converted(pa.Table.from_batches([], plain.schema))
     texts = dict.fromkeys((field.name for field in empty.schema if pa.types.is_string(field.type)), 16)
 
     def blocks() -> Iterator[pa.Table]:
-        yield from map(made_of, plain.blocks())
+        yield from map(converted, plain.blocks())
 
     return Rows(empty.schema, plain.n_rows, plain.about, texts, blocks)
 
 
-def _about(made: Made) -> dict[str, str]:
-    return {"unit": made.unit, "description": made.description}
+def _metadata(column: ClientColumn) -> dict[str, str]:
+    return {"unit": column.unit, "description": column.description}
 
 
-def there(source: Source, wanted: Layout, client: str, required: Sequence[str] = ()) -> Layout:
-    """Return the columns of a client that a run can fill; what is left out is said in the log.
+def available(source: Source, wanted: Layout, client: str, required: Sequence[str] = ()) -> Layout:
+    """Return the columns of a client that a run can fill; the log lists those that are left out.
 
     Raises
     ------
     UserError
-        If it cannot fill one that is required: the message says which keys of the config make it.
+        If it cannot fill a required one: the message lists the keys of the config that make it.
 
     """
-    lacking = {name: [of for of in made.of if of not in source.schema.names] for name, made in wanted.items()}
-    if missing := {of: None for name in required for of in lacking[name]}:
+    run_columns = source.schema.names
+    lacking = {name: [key for key in column.inputs if key not in run_columns] for name, column in wanted.items()}
+    if missing := {key: None for name in required for key in lacking[name]}:
         raise UserError(f"{client} needs columns that the run lacks: {', '.join(missing)}. {_remedy(missing)}")
-    if left_out := [name for name, of in lacking.items() if of]:
-        reasons = _remedy(of for name in left_out for of in lacking[name])
-        log.info("%s: left out, since the run lacks what makes them: %s. %s", client, ", ".join(left_out), reasons)
-    return {name: made for name, made in wanted.items() if not lacking[name]}
+    if left_out := [name for name, inputs in lacking.items() if inputs]:
+        reasons = _remedy(key for name in left_out for key in lacking[name])
+        log.info("%s: left out, since the run lacks columns for them: %s. %s", client, ", ".join(left_out), reasons)
+    return {name: column for name, column in wanted.items() if not lacking[name]}
 
 
 def _remedy(columns: Iterable[str]) -> str:
-    """Return which keys of the config make columns."""
+    """Return a sentence that names the keys of the config that make columns."""
     keys = {key: None for name in columns for start, key in _KEYS.items() if name.startswith(start)}
     return f"They come from the config's {', '.join(keys)}." if keys else "They come with the user's table."
 
@@ -174,7 +176,7 @@ JAGUAR_FLUXES = {
     "S2_6716": "sii_6716",
     "S2_6731": "sii_6731",
 }
-"""Lines of JAGUAR by the names that they have here."""
+"""Lines of JAGUAR, and their names in a run."""
 
 
 def jaguar(source: Source) -> Layout:
@@ -184,37 +186,37 @@ def jaguar(source: Source) -> Layout:
     """
     cosmology = Cosmology(**source.about["cosmology"])
     wanted = {
-        "ID": Made(("galaxy_id",), as_it_is),
-        "RA": Made(("ra",), as_it_is, "deg"),
-        "DEC": Made(("dec",), as_it_is, "deg"),
-        "redshift": Made(("redshift",), as_it_is),
-        "mStar": Made(("log_mstar",), as_it_is, "dex(Msun)"),
-        "MUV": Made(("muv",), as_it_is, "mag(AB)"),
-        "beta": Made(("beta",), as_it_is),
-        "SFR_10": Made(("log_sfr_10",), as_it_is, "dex(Msun/yr)"),
-        "SFR_100": Made(("log_sfr_100",), as_it_is, "dex(Msun/yr)"),
-        "sSFR": Made(("log_sfr", "log_mstar"), np.subtract, "dex(1/yr)"),
-        "tau": Made(("tau",), _log_years, "dex(yr)"),
-        "max_stellar_age": Made(("age",), _log_years, "dex(yr)"),
-        "tauV_eff": Made(("dust2",), as_it_is),
-        "A1500": Made(("muv", "muv_intrinsic"), np.subtract, "mag"),
-        **{name: Made((of,), _flux(_NJY), "nJy") for name, of in JAGUAR_BANDS.items()},
-        "metallicity": Made(("log_zmet",), as_it_is, "dex"),
-        "log_OH": Made(("log_zmet",), lambda log_zmet: log_zmet + _SOLAR_OH, "", "12 + log(O/H)"),
-        **{f"{name}_EW": Made(tuple(f"ew_{line}" for line in lines), _sum, "Angstrom")
+        "ID": ClientColumn(("galaxy_id",), as_it_is),
+        "RA": ClientColumn(("ra",), as_it_is, "deg"),
+        "DEC": ClientColumn(("dec",), as_it_is, "deg"),
+        "redshift": ClientColumn(("redshift",), as_it_is),
+        "mStar": ClientColumn(("log_mstar",), as_it_is, "dex(Msun)"),
+        "MUV": ClientColumn(("muv",), as_it_is, "mag(AB)"),
+        "beta": ClientColumn(("beta",), as_it_is),
+        "SFR_10": ClientColumn(("log_sfr_10",), as_it_is, "dex(Msun/yr)"),
+        "SFR_100": ClientColumn(("log_sfr_100",), as_it_is, "dex(Msun/yr)"),
+        "sSFR": ClientColumn(("log_sfr", "log_mstar"), np.subtract, "dex(1/yr)"),
+        "tau": ClientColumn(("tau",), _log_years, "dex(yr)"),
+        "max_stellar_age": ClientColumn(("age",), _log_years, "dex(yr)"),
+        "tauV_eff": ClientColumn(("dust2",), as_it_is),
+        "A1500": ClientColumn(("muv", "muv_intrinsic"), np.subtract, "mag"),
+        **{name: ClientColumn((magnitude,), _flux(_NJY), "nJy") for name, magnitude in JAGUAR_BANDS.items()},
+        "metallicity": ClientColumn(("log_zmet",), as_it_is, "dex"),
+        "log_OH": ClientColumn(("log_zmet",), lambda log_zmet: log_zmet + _SOLAR_OH, "", "12 + log(O/H)"),
+        **{f"{name}_EW": ClientColumn(tuple(f"ew_{line}" for line in lines), _sum, "Angstrom")
            for name, lines in JAGUAR_EWS.items()},
-        **{f"{name}_flux": Made((f"lineflux_{line}",), as_it_is, "erg/(s cm2)")
+        **{f"{name}_flux": ClientColumn((f"lineflux_{line}",), as_it_is, "erg/(s cm2)")
            for name, line in JAGUAR_FLUXES.items()},
-        "luminosity_distance": Made(
+        "luminosity_distance": ClientColumn(
             ("redshift",), lambda z: (1.0 + z) * comoving_distance(cosmology, z), "Mpc", "luminosity distance"
         ),
-        "Re_circ": Made(("re_circ",), as_it_is, "kpc"),
-        "Re_maj": Made(("re_maj",), as_it_is, "arcsec"),
-        "axis_ratio": Made(("axis_ratio",), as_it_is),
-        "sersic_n": Made(("sersic_n",), as_it_is),
-        "position_angle": Made(("position_angle",), as_it_is, "deg"),
+        "Re_circ": ClientColumn(("re_circ",), as_it_is, "kpc"),
+        "Re_maj": ClientColumn(("re_maj",), as_it_is, "arcsec"),
+        "axis_ratio": ClientColumn(("axis_ratio",), as_it_is),
+        "sersic_n": ClientColumn(("sersic_n",), as_it_is),
+        "position_angle": ClientColumn(("position_angle",), as_it_is, "deg"),
     }  # fmt: skip
-    return there(source, wanted, "JAGUAR")
+    return available(source, wanted, "JAGUAR")
 
 
 def _log_years(gyr: NDArray) -> NDArray:
@@ -222,20 +224,22 @@ def _log_years(gyr: NDArray) -> NDArray:
 
 
 DREAM_BANDS = {"acs_wfc_": "WFC_ACS_", "wfc3_ir_": "WFC3_IR_", "jwst_": "JWST_"}
-"""Beginnings of the names of filters here and in DREaM_photo.h5."""
+"""Beginnings of the names of filters in a run and in DREaM_photo.h5."""
 
 
 def dream(source: Source) -> Layout:
     """Return redshift and AB magnitudes under the names of DREaM_photo.h5 (Drakos et al. 2022).
 
-    Those of HST and NIRCam alone: they are known from programs that read it, others are not.
+    Only filters of HST and NIRCam: their names are known from programs that read the file, those of others are not.
     """
     bands = {}
     for name in source.schema.names:
-        for own, of_dream in DREAM_BANDS.items():
-            if name.startswith(f"mag_{own}"):
-                bands[of_dream + name.removeprefix(f"mag_{own}").upper()] = Made((name,), as_it_is, "mag(AB)")
-    return {"redshift": Made(("redshift",), as_it_is), **bands}
+        for prefix, dream_prefix in DREAM_BANDS.items():
+            if name.startswith(f"mag_{prefix}"):
+                bands[dream_prefix + name.removeprefix(f"mag_{prefix}").upper()] = ClientColumn(
+                    (name,), as_it_is, "mag(AB)"
+                )
+    return {"redshift": ClientColumn(("redshift",), as_it_is), **bands}
 
 
 ROMAN_BANDS = {
@@ -246,22 +250,24 @@ ROMAN_BANDS = {
 def romanisim(source: Source) -> Layout:
     """Return the columns of a catalogue of sources of romanisim: Sersic profiles, and fluxes in maggies.
 
-    It takes ``half_light_radius`` for that of a circle, which it then shears to ``ba`` at constant area. Units are in
-    the descriptions alone: romanisim multiplies columns by theirs.
+    It takes ``half_light_radius`` for that of a circle, which it then shears to ``ba`` at constant area. Units are
+    only in the descriptions, since romanisim multiplies columns by theirs.
     """
     shape = {
-        "ra": Made(("ra",), as_it_is, description="deg"),
-        "dec": Made(("dec",), as_it_is, description="deg"),
-        "type": Made(("ra",), lambda ra: np.full(len(ra), "SER")),
-        "n": Made(("sersic_n",), as_it_is),
-        "half_light_radius": Made(("re_maj", "axis_ratio"), _half_light_radius, description="arcsec"),
-        "pa": Made(("position_angle",), as_it_is, description="deg, from north to east"),
-        "ba": Made(("axis_ratio",), as_it_is),
+        "ra": ClientColumn(("ra",), as_it_is, description="deg"),
+        "dec": ClientColumn(("dec",), as_it_is, description="deg"),
+        "type": ClientColumn(("ra",), lambda ra: np.full(len(ra), "SER")),
+        "n": ClientColumn(("sersic_n",), as_it_is),
+        "half_light_radius": ClientColumn(("re_maj", "axis_ratio"), _half_light_radius, description="arcsec"),
+        "pa": ClientColumn(("position_angle",), as_it_is, description="deg, from north to east"),
+        "ba": ClientColumn(("axis_ratio",), as_it_is),
     }
-    bands = {band: Made((of,), _flux(0.0), description="maggies") for band, of in ROMAN_BANDS.items()}
-    layout = there(source, shape | bands, "romanisim", list(shape))
+    bands = {
+        band: ClientColumn((magnitude,), _flux(0.0), description="maggies") for band, magnitude in ROMAN_BANDS.items()
+    }
+    layout = available(source, shape | bands, "romanisim", list(shape))
     if not set(layout) & set(bands):
-        there(source, bands, "romanisim", list(bands))
+        available(source, bands, "romanisim", list(bands))
     return layout
 
 
@@ -280,28 +286,33 @@ def photerr(survey: str) -> Callable[[Source], Layout]:
     """Return the columns of one of photerr's models: magnitudes, infinite without detectable flux."""
 
     def layout(source: Source) -> Layout:
-        bands = {band: Made((of,), _faintest, "mag(AB)") for band, of in PHOTERR_BANDS[survey].items()}
-        shape = {"major": Made(("re_maj",), as_it_is, "arcsec"),
-                 "minor": Made(("re_maj", "axis_ratio"), np.multiply, "arcsec")}  # fmt: skip
-        keys = {"galaxy_id": Made(("galaxy_id",), as_it_is), "redshift": Made(("redshift",), as_it_is)}
-        return there(source, keys | bands | shape, f"photerr ({survey})", list(bands))
+        bands = {
+            band: ClientColumn((magnitude,), _faintest, "mag(AB)") for band, magnitude in PHOTERR_BANDS[survey].items()
+        }
+        shape = {"major": ClientColumn(("re_maj",), as_it_is, "arcsec"),
+                 "minor": ClientColumn(("re_maj", "axis_ratio"), np.multiply, "arcsec")}  # fmt: skip
+        keys = {"galaxy_id": ClientColumn(("galaxy_id",), as_it_is), "redshift": ClientColumn(("redshift",), as_it_is)}
+        return available(source, keys | bands | shape, f"photerr ({survey})", list(bands))
 
     return layout
 
 
 def rail(source: Source) -> Layout:
     """Return the columns that RAIL's stages expect for LSST: ``redshift`` and true magnitudes ``mag_u_lsst`` to y."""
-    bands = {f"mag_{band}_lsst": Made((of,), _faintest, "mag(AB)") for band, of in PHOTERR_BANDS["lsst"].items()}
-    keys = {"id": Made(("galaxy_id",), as_it_is), "redshift": Made(("redshift",), as_it_is)}
-    return there(source, keys | bands, "RAIL", list(bands))
+    bands = {
+        f"mag_{band}_lsst": ClientColumn((magnitude,), _faintest, "mag(AB)")
+        for band, magnitude in PHOTERR_BANDS["lsst"].items()
+    }
+    keys = {"id": ClientColumn(("galaxy_id",), as_it_is), "redshift": ClientColumn(("redshift",), as_it_is)}
+    return available(source, keys | bands, "RAIL", list(bands))
 
 
 def _faintest(mag: NDArray) -> NDArray:
     return np.where(np.isnan(mag), np.inf, mag)
 
 
-def _seen(source: Source, client: str, unit_: str) -> dict[str, tuple[str, str, float]]:
-    """Return in which filters a survey sees galaxies: the columns of flux and error, and their unit in ``unit_``."""
+def _survey_fluxes(source: Source, client: str, unit_: str) -> dict[str, tuple[str, str, float]]:
+    """Return the columns of flux and error of each filter of the survey, and their unit in ``unit_``."""
     import astropy.units as u
 
     names = [name.removeprefix("flux_err_") for name in source.schema.names if name.startswith("flux_err_")]
@@ -316,11 +327,11 @@ def _times(scale: float) -> Callable[[NDArray], NDArray]:
 
 
 def eazy(source: Source) -> Layout:
-    """Return the columns of a catalogue of EAZY: fluxes and errors [uJy] under names that its translate file has."""
-    columns = {"id": Made(("galaxy_id",), as_it_is), "z_spec": Made(("redshift",), as_it_is)}
-    for name, (flux, error, scale) in _seen(source, "EAZY", "uJy").items():
-        columns[f"f_{name}"] = Made((flux,), _times(scale), "uJy")
-        columns[f"e_{name}"] = Made((error,), _times(scale), "uJy")
+    """Return the columns of a catalogue of EAZY: fluxes and errors [uJy] under the names in its translate file."""
+    columns = {"id": ClientColumn(("galaxy_id",), as_it_is), "z_spec": ClientColumn(("redshift",), as_it_is)}
+    for name, (flux, error, scale) in _survey_fluxes(source, "EAZY", "uJy").items():
+        columns[f"f_{name}"] = ClientColumn((flux,), _times(scale), "uJy")
+        columns[f"e_{name}"] = ClientColumn((error,), _times(scale), "uJy")
     return columns
 
 
@@ -334,9 +345,7 @@ def eazy_beside(layout: Layout) -> dict[str, str]:
 def _curve(name: str) -> str:
     """Return a filter in the format of EAZY's file of filters."""
     if name not in filters.available():
-        raise UserError(
-            f"EAZY needs the curve of {name!r}, a filter of a file of the user's: leave it out of the survey."
-        )
+        raise UserError(f"EAZY needs the curve of {name!r}, a filter from your own file: leave it out of the survey.")
     band = filters.load(name)
     lines = [f"{len(band.wavelength):8d} {name} lambda_c= {band.pivot:.4e}"]
     pairs = zip(band.wavelength, band.transmission, strict=True)
@@ -349,12 +358,12 @@ def lephare(source: Source) -> Layout:
     Identifier, flux and error of each filter [erg/s/cm2/Hz], context (the sum of 2^i over the filters to use, 0 for
     all), redshift.
     """
-    columns = {"id": Made(("galaxy_id",), as_it_is)}
-    for name, (flux, error, scale) in _seen(source, "LePhare", "erg/(s cm2 Hz)").items():
-        columns[f"f_{name}"] = Made((flux,), _times(scale), "erg/(s cm2 Hz)")
-        columns[f"e_{name}"] = Made((error,), _times(scale), "erg/(s cm2 Hz)")
-    columns["context"] = Made(("galaxy_id",), np.zeros_like)
-    return columns | {"z_spec": Made(("redshift",), as_it_is)}
+    columns = {"id": ClientColumn(("galaxy_id",), as_it_is)}
+    for name, (flux, error, scale) in _survey_fluxes(source, "LePhare", "erg/(s cm2 Hz)").items():
+        columns[f"f_{name}"] = ClientColumn((flux,), _times(scale), "erg/(s cm2 Hz)")
+        columns[f"e_{name}"] = ClientColumn((error,), _times(scale), "erg/(s cm2 Hz)")
+    columns["context"] = ClientColumn(("galaxy_id",), np.zeros_like)
+    return columns | {"z_spec": ClientColumn(("redshift",), as_it_is)}
 
 
 def lephare_beside(layout: Layout) -> dict[str, str]:

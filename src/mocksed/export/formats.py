@@ -1,6 +1,6 @@
 """Formats of tables, each a function that writes rows to a path block by block.
 
-What a format cannot hold is said in one message. The same rows are the same bytes: no file has a time or a path in it.
+A column that a format cannot hold is an error. The same rows give the same bytes: no file has a time or a path in it.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ Write = Callable[[Path, Rows], None]
 _FITS_CODES = {"i2": "I", "i4": "J", "i8": "K", "f4": "E", "f8": "D"}
 _FITS_BLOCK = 2880
 _LONGEST_TEXT = 32_767
-_RECORDS = 2048  # that are put together at once: what the cache of a processor holds
+_RECORDS = 2048  # put together at once: they fit into the cache of a processor
 _LINE = 57  # bytes that are a line of 76 letters in base64
 
 
 def parquet(path: Path, rows: Rows) -> None:
-    """Write Parquet as that of the pipeline, with units for astropy and TOPCAT."""
-    schema = _told(rows)
+    """Write Parquet like that of the pipeline, with units for astropy and TOPCAT."""
+    schema = _schema_with_metadata(rows)
     schema = schema.with_metadata({**schema.metadata, **table_metadata.lengths(rows.longest)})
     with storage.parquet_writer(path, schema) as writer:
         for block in rows.blocks():
@@ -74,7 +74,7 @@ def ecsv(path: Path, rows: Rows) -> None:
 
 
 def hdf5_columns(path: Path, rows: Rows) -> None:
-    """Write HDF5 with a dataset for each column; missing integers are those of the attribute ``missing``."""
+    """Write HDF5 with a dataset for each column; missing integers have the value of the attribute ``missing``."""
     dtypes = _dtypes(rows, "HDF5")
     with hdf5.created(path) as (file, check):
         datasets = {
@@ -99,7 +99,7 @@ def fits(path: Path, rows: Rows) -> None:
 
     A hyphen in a name becomes an underscore: the standard wants letters, digits and underscores.
     """
-    from astropy.io import fits as of_astropy
+    from astropy.io import fits as astropy_fits
 
     dtypes = _dtypes(rows, "FITS")
     columns = []
@@ -107,8 +107,8 @@ def fits(path: Path, rows: Rows) -> None:
         null = _smallest(dtypes[field.name]) if pa.types.is_integer(field.type) else None
         code = _fits_code(dtypes[field.name], field.type)
         name = field.name.replace("-", "_")
-        columns.append(of_astropy.Column(name, code, unit=vo_unit(unit(field)) or None, null=null))
-    header = of_astropy.BinTableHDU.from_columns(of_astropy.ColDefs(columns), nrows=0, name="CATALOGUE").header
+        columns.append(astropy_fits.Column(name, code, unit=vo_unit(unit(field)) or None, null=null))
+    header = astropy_fits.BinTableHDU.from_columns(astropy_fits.ColDefs(columns), nrows=0, name="CATALOGUE").header
     header["NAXIS2"] = rows.n_rows
     header["LONGSTRN"] = "OGIP 1.0"  # descriptions take more than one card
     for i, field in enumerate(rows.schema, start=1):
@@ -117,7 +117,7 @@ def fits(path: Path, rows: Rows) -> None:
     for key, value in rows.about.items():
         header.add_history(f"{key}: {jsontext.dumps(value)}")
     with open(path, "wb") as file:
-        file.write(of_astropy.PrimaryHDU().header.tostring().encode("ascii"))
+        file.write(astropy_fits.PrimaryHDU().header.tostring().encode("ascii"))
         file.write(header.tostring().encode("ascii"))
         for records in _records(rows, dtypes):
             file.write(records.data.cast("B"))
@@ -128,7 +128,7 @@ def votable(path: Path, rows: Rows) -> None:
     """Write a VOTable whose rows are binary (BINARY2, in base64)."""
     dtypes = _dtypes(rows, "VOTable")
     lengths = {name: dtype.itemsize for name, dtype in dtypes.items() if dtype.kind == "S" and name in rows.longest}
-    head, _, tail = table_metadata.votable(_told(rows), lengths).partition("</TABLE>")
+    head, _, tail = table_metadata.votable(_schema_with_metadata(rows), lengths).partition("</TABLE>")
     with open(path, "wb") as file:
         file.write(f'<?xml version="1.0" encoding="utf-8"?>\n{head}<DATA><BINARY2>'.encode())
         file.write(b'<STREAM encoding="base64">\n')
@@ -157,13 +157,13 @@ def text_columns(path: Path, rows: Rows, *, missing: float) -> None:
                 writer.write_table(pa.table(filled, schema=rows.schema))
 
 
-def _told(rows: Rows) -> pa.Schema:
-    """Return the columns with what the file says of the run."""
+def _schema_with_metadata(rows: Rows) -> pa.Schema:
+    """Return the schema with the metadata of the run."""
     return rows.schema.with_metadata({key: jsontext.dumps(value) for key, value in rows.about.items()})
 
 
 def _records(rows: Rows, dtypes: dict[str, np.dtype], with_flags: bool = False) -> Iterator[NDArray]:
-    """Yield rows as records without gaps; if wanted, before each the bits of what is missing, as VOTables have them."""
+    """Yield rows as records without gaps; with flags, each begins with a bit for each missing value, as in VOTables."""
     fields: list[tuple] = [(f"column {i}", dtype) for i, dtype in enumerate(dtypes.values())]
     if with_flags:
         fields.insert(0, ("missing", "u1", ((len(dtypes) + 7) // 8,)))
@@ -182,23 +182,23 @@ def _records(rows: Rows, dtypes: dict[str, np.dtype], with_flags: bool = False) 
 def _dtypes(rows: Rows, format_: str) -> dict[str, np.dtype]:
     """Return the types of columns in a file: big-endian numbers, booleans as letters except in HDF5, texts as bytes."""
     _check_types(rows, format_)
-    found = {}
+    dtypes = {}
     for field in rows.schema:
-        of, shape = field.type, tuple[int, ...]()
-        if pa.types.is_fixed_size_list(of):
-            of, shape = of.value_type, (of.list_size,)
-        if pa.types.is_string(of):
-            one = np.dtype(f"S{rows.longest[field.name]}")
-        elif pa.types.is_boolean(of):
-            one = np.dtype("?" if format_ == "HDF5" else "S1")
+        type_, shape = field.type, tuple[int, ...]()
+        if pa.types.is_fixed_size_list(type_):
+            type_, shape = type_.value_type, (type_.list_size,)
+        if pa.types.is_string(type_):
+            dtype = np.dtype(f"S{rows.longest[field.name]}")
+        elif pa.types.is_boolean(type_):
+            dtype = np.dtype("?" if format_ == "HDF5" else "S1")
         else:
-            one = np.dtype(of.to_pandas_dtype())
-        found[field.name] = np.dtype((one if format_ == "HDF5" else one.newbyteorder(">"), shape))
-    return found
+            dtype = np.dtype(type_.to_pandas_dtype())
+        dtypes[field.name] = np.dtype((dtype if format_ == "HDF5" else dtype.newbyteorder(">"), shape))
+    return dtypes
 
 
 def _values(column: pa.ChunkedArray, dtype: np.dtype) -> NDArray:
-    """Return a column as it lies in a file: missing floats are NaN, integers the smallest, booleans and texts empty."""
+    """Return a column as it is in a file: missing floats are NaN, integers the smallest, booleans and texts empty."""
     array = column.combine_chunks()
     if pa.types.is_string(array.type):
         return np.array([(text or "").encode("ascii", "replace") for text in array.to_pylist()], dtype)
@@ -227,11 +227,11 @@ def _fits_code(dtype: np.dtype, type_: pa.DataType) -> str:
 def _check_types(rows: Rows, format_: str, vectors: bool = True) -> None:
     """Stop with a `UserError` at a column that a format cannot hold."""
     for field in rows.schema:
-        of = field.type.value_type if vectors and pa.types.is_fixed_size_list(field.type) else field.type
-        known = pa.types.is_floating(of) or pa.types.is_signed_integer(of)
+        type_ = field.type.value_type if vectors and pa.types.is_fixed_size_list(field.type) else field.type
+        known = pa.types.is_floating(type_) or pa.types.is_signed_integer(type_)
         known |= pa.types.is_boolean(field.type) or pa.types.is_string(field.type)
         if not known or rows.longest.get(field.name, 0) > _LONGEST_TEXT:
-            what = "texts that long" if known else f"values of type {field.type}"
+            content = "texts that long" if known else f"values of type {field.type}"
             raise UserError(
-                f"{format_} cannot hold {what}, as column '{field.name}' has: choose others with --columns."
+                f"{format_} cannot hold {content}, as column '{field.name}' has: choose others with --columns."
             )

@@ -59,7 +59,7 @@ EXPORTERS: dict[str, Exporter] = {
     "photerr_roman": Exporter("Parquet for photerr, Roman", formats.parquet, clients.photerr("roman")),
     "rail": Exporter("Parquet for RAIL, LSST", formats.parquet, clients.rail),
 }
-"""Those of `mocksed.export.FILES`."""
+"""How each of `mocksed.export.FILES` is written."""
 
 
 def write_of_run(
@@ -83,7 +83,8 @@ def write_of_run(
     results : path
         Folder of results.
     columns : sequence of str, optional
-        Names or patterns (``mag_*``) of the catalogue's columns, by default all; none for a client, whose are fixed.
+        Names or patterns (``mag_*``) of the catalogue's columns, by default all; not for a client, whose columns
+        are fixed.
     where : str, optional
         Condition on the rows (`mocksed.export.where`).
     output : path, optional
@@ -95,8 +96,8 @@ def write_of_run(
     Raises
     ------
     UserError
-        If the format, a column or the run is not there, the condition cannot be used, a column that the client needs is
-        missing, or the file cannot be written. Then nothing was.
+        If the format, a column or the run does not exist, the condition cannot be used, a column that the client needs
+        is missing, or the file cannot be written. Then no file is written.
 
     """
     exporter = _exporter(format_)
@@ -134,7 +135,7 @@ def write_of_run(
 def _exporter(format_: str) -> Exporter:
     if format_ not in EXPORTERS:
         raise UserError(
-            f"there is no format {format_!r}{suggestion(format_, EXPORTERS)}; there are {', '.join(EXPORTERS)}."
+            f"there is no format {format_!r}{suggestion(format_, EXPORTERS)}; expected one of {', '.join(EXPORTERS)}."
         )
     return EXPORTERS[format_]
 

@@ -36,7 +36,7 @@ class Rows:
     n_rows : int
         How many rows there are.
     about : dict
-        What the files that are read say of the run.
+        Metadata of the run.
     longest : mapping of str to int
         The longest text of each column of texts [bytes].
     blocks : callable
@@ -60,11 +60,11 @@ class Source:
     catalogue : tuple of path
         The shards of the catalogue.
     survey : tuple of path
-        Those of what a survey sees, as many, or none.
+        The shards of the survey's fluxes, as many, or none without a survey.
     schema : pyarrow.Schema
         The columns of both.
     about : dict
-        What the first shard says of the run.
+        Metadata of the run, those of the first shard.
 
     """
 
@@ -115,8 +115,8 @@ class Source:
                 if self.survey:
                     files.append((self.survey[i], stack.enter_context(storage.open_table(self.survey[i]))))
                     _check_run(*files)
-                there = [name for _, file in files for name in file.schema_arrow.names]
-                if missing := [name for name in columns if name not in there]:
+                present = [name for _, file in files for name in file.schema_arrow.names]
+                if missing := [name for name in columns if name not in present]:
                     raise UserError(f"{path} has no column '{missing[0]}'. Remove it and run again.")
                 for block in _joined(files, columns):
                     kept = block if expression is None else block.filter(expression)
@@ -124,10 +124,10 @@ class Source:
                         yield kept
 
 
-def _check_run(of_catalogue: tuple[Path, pq.ParquetFile], of_survey: tuple[Path, pq.ParquetFile]) -> None:
-    """Stop unless a survey's file says that it was made from what the catalogue's was."""
-    said, seen = (table_metadata.own_metadata(file.schema_arrow) for _, file in (of_catalogue, of_survey))
-    provenance.agree(of_survey[0], seen, {key: said.get(key) for key in (*provenance.KEYS, provenance.SHARD)})
+def _check_run(catalogue: tuple[Path, pq.ParquetFile], survey: tuple[Path, pq.ParquetFile]) -> None:
+    """Stop unless a file of the survey records the same run and shard as that of the catalogue."""
+    expected, recorded = (table_metadata.own_metadata(file.schema_arrow) for _, file in (catalogue, survey))
+    provenance.agree(survey[0], recorded, {key: expected.get(key) for key in (*provenance.KEYS, provenance.SHARD)})
 
 
 def _joined(files: Sequence[tuple[Path, pq.ParquetFile]], columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -136,24 +136,31 @@ def _joined(files: Sequence[tuple[Path, pq.ParquetFile]], columns: Sequence[str]
     if len(files) == 1:
         yield from _read(files[0][1], columns or keys[:1])
         return
-    (one, catalogue), (other, survey) = files
-    of_survey = [name for name in columns if name not in catalogue.schema_arrow.names]
-    wanted = [name for name in columns if name not in of_survey]
+    (catalogue_path, catalogue), (survey_path, survey) = files
+    survey_columns = [name for name in columns if name not in catalogue.schema_arrow.names]
+    catalogue_columns = [name for name in columns if name not in survey_columns]
     if catalogue.metadata.num_rows != survey.metadata.num_rows:
-        raise UserError(f"{one} and {other} have different numbers of galaxies. Remove {other} and run again.")
+        raise UserError(
+            f"{catalogue_path} and {survey_path} have different numbers of galaxies. Remove {survey_path} and "
+            "run again."
+        )
     pairs = zip(
-        _read(catalogue, list(dict.fromkeys([*keys, *wanted]))), _read(survey, [*keys, *of_survey]), strict=True
+        _read(catalogue, list(dict.fromkeys([*keys, *catalogue_columns]))),
+        _read(survey, [*keys, *survey_columns]),
+        strict=True,
     )
-    for rows, seen in pairs:
-        if not rows.select(keys).equals(seen.select(keys).cast(rows.select(keys).schema)):
-            raise UserError(f"{one} and {other} have different galaxies. Remove {other} and run again.")
-        for name in of_survey:
-            rows = rows.append_column(seen.schema.field(name), seen[name])
+    for rows, survey_rows in pairs:
+        if not rows.select(keys).equals(survey_rows.select(keys).cast(rows.select(keys).schema)):
+            raise UserError(
+                f"{catalogue_path} and {survey_path} have different galaxies. Remove {survey_path} and run again."
+            )
+        for name in survey_columns:
+            rows = rows.append_column(survey_rows.schema.field(name), survey_rows[name])
         yield rows.select(list(columns) or keys[:1])
 
 
 def _read(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Yield columns in tables of `BLOCK` rows, the last one of less, however the file is divided."""
+    """Yield columns in tables of `BLOCK` rows, the last one of fewer, however the file is divided."""
     held: list[pa.Table] = []
     for batch in file.iter_batches(batch_size=BLOCK, columns=list(columns)):
         held.append(pa.Table.from_batches([batch]))
@@ -172,31 +179,31 @@ def of_run(run: str, results: Path | str = "results") -> Source:
     Raises
     ------
     UserError
-        If there are none, or they do not belong together.
+        If the run has no catalogue, or the files do not belong together.
 
     """
     catalogue = catalogue_of(run, results)
     survey = [path.parent.parent / "survey" / path.name for path in catalogue]
-    there = [path for path in survey if path.exists()]
-    if there and len(there) != len(survey):
-        missing = next(path for path in survey if path not in there)
-        raise UserError(f"{missing} is missing, but {there[0]} is there. Run again: what is missing will be made.")
+    present = [path for path in survey if path.exists()]
+    if present and len(present) != len(survey):
+        missing = next(path for path in survey if path not in present)
+        raise UserError(f"{missing} is missing, but {present[0]} exists. Run again: missing files will be made.")
     with storage.open_table(catalogue[0]) as file:
         schema = file.schema_arrow
     about = storage.metadata(catalogue[0])
     if "cosmology" not in about:
         raise UserError(f"{catalogue[0]} does not record its run: it is not a catalogue of this version.")
-    if there:
-        with storage.open_table(there[0]) as file:
+    if present:
+        with storage.open_table(present[0]) as file:
             further = [field for field in file.schema_arrow if field.name not in schema.names]
         schema = pa.schema([*schema, *further])
-        about = storage.metadata(there[0]) | about
+        about = storage.metadata(present[0]) | about
     about.pop("shard", None)
-    return Source(tuple(catalogue), tuple(there), schema.remove_metadata(), about)
+    return Source(tuple(catalogue), tuple(present), schema.remove_metadata(), about)
 
 
 def shards(source: Source) -> Iterator[Source]:
-    """Yield each shard of the files alone."""
+    """Yield the files of each shard."""
     for i, path in enumerate(source.catalogue):
         yield Source((path,), source.survey[i : i + 1], source.schema, source.about)
 
@@ -210,13 +217,13 @@ def chosen(patterns: Sequence[str], schema: pa.Schema) -> list[str]:
         If a name or pattern matches no column.
 
     """
-    found: dict[str, None] = {}
+    columns: dict[str, None] = {}
     for pattern in patterns:
         names = [name for name in schema.names if name == pattern or fnmatchcase(name, pattern)]
         if not names:
             raise UserError(f"there is no column '{pattern}'{suggestion(pattern, schema.names)} in the catalogue.")
-        found |= dict.fromkeys(names)
-    return list(found)
+        columns |= dict.fromkeys(names)
+    return list(columns)
 
 
 def unit(field: pa.Field) -> str:

@@ -2,8 +2,8 @@
 
 An expression has the grammar of Python, of which comparisons, arithmetic, ``and``, ``or``, ``not``, the bits of
 integers (``flags & 8 == 0``) and some functions are understood; it becomes an expression of pyarrow and is never run as
-Python. A column whose name is no name in Python stands between backticks. Missing values meet no condition but
-``isnull``.
+Python. A column whose name is not valid in Python is put between backticks. Missing values meet no condition
+except ``isnull``.
 """
 
 import ast
@@ -32,8 +32,8 @@ _ARITHMETIC: dict[type, Callable[..., Any]] = {
     ast.Add: pc.add,
     ast.Sub: pc.subtract,
     ast.Mult: pc.multiply,
-    ast.Div: lambda one, other: pc.divide(_as_float(one), _as_float(other)),
-    ast.Pow: lambda one, other: pc.power(_as_float(one), _as_float(other)),
+    ast.Div: lambda left, right: pc.divide(_as_float(left), _as_float(right)),
+    ast.Pow: lambda base, exponent: pc.power(_as_float(base), _as_float(exponent)),
     ast.BitAnd: pc.bit_wise_and,
     ast.BitOr: pc.bit_wise_or,
 }
@@ -54,12 +54,12 @@ def condition(text: str, schema: pa.Schema) -> tuple[pc.Expression, list[str]]:
     text : str
         What the user wrote.
     schema : pyarrow.Schema
-        The columns that there are.
+        The columns of the table.
 
     Raises
     ------
     UserError
-        If it is no condition, or names a column that there is not.
+        If it is not a condition, or names a column that does not exist.
 
     """
     quoted: list[str] = []
@@ -92,7 +92,7 @@ class _Problem(Exception):  # noqa: N818 - said to the user in a sentence
 
 
 def _translate(node: ast.expr, columns: dict[str, str], read: dict[str, None], schema: pa.Schema) -> pc.Expression:
-    def of(part: ast.expr) -> pc.Expression:
+    def translated(part: ast.expr) -> pc.Expression:
         return _translate(part, columns, read, schema)
 
     if isinstance(node, ast.Name):
@@ -105,19 +105,19 @@ def _translate(node: ast.expr, columns: dict[str, str], read: dict[str, None], s
     if isinstance(node, ast.Constant) and isinstance(node.value, bool | int | float | str):
         return pc.scalar(node.value)
     if isinstance(node, ast.BoolOp):
-        return reduce(_BOOLEAN[type(node.op)], map(of, node.values))
+        return reduce(_BOOLEAN[type(node.op)], map(translated, node.values))
     if isinstance(node, ast.Compare) and all(type(op) in _COMPARISONS for op in node.ops):
-        sides = [of(side) for side in (node.left, *node.comparators)]
+        sides = [translated(side) for side in (node.left, *node.comparators)]
         pairs = zip(node.ops, sides, sides[1:], strict=False)
-        return reduce(pc.and_kleene, [_COMPARISONS[type(op)](one, other) for op, one, other in pairs])
+        return reduce(pc.and_kleene, [_COMPARISONS[type(op)](left, right) for op, left, right in pairs])
     if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
-        return _ARITHMETIC[type(node.op)](of(node.left), of(node.right))
+        return _ARITHMETIC[type(node.op)](translated(node.left), translated(node.right))
     if isinstance(node, ast.UnaryOp) and type(node.op) in _SIGNS:
-        return _SIGNS[type(node.op)](of(node.operand))
+        return _SIGNS[type(node.op)](translated(node.operand))
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 1 and not node.keywords:
         if node.func.id in _FUNCTIONS:
-            return _FUNCTIONS[node.func.id](of(node.args[0]))
-        raise _Problem(f"there is no function '{node.func.id}', there are {', '.join(_FUNCTIONS)}")
+            return _FUNCTIONS[node.func.id](translated(node.args[0]))
+        raise _Problem(f"there is no function '{node.func.id}'; expected one of {', '.join(_FUNCTIONS)}")
     raise _Problem(
         f"`{_shown(node, columns)}` is not understood; expected comparisons (e.g. `1 < redshift <= 2`), arithmetic, "
         f"`and`, `or`, `not`, and functions ({', '.join(_FUNCTIONS)})"

@@ -48,8 +48,8 @@ def power_law(wavelength: ArrayLike, dust_index: float) -> Array:
 def cardelli(wavelength: ArrayLike, mwr: float, uvb: float) -> Array:
     """Return the curve of the Milky Way (Cardelli, Clayton & Mathis 1989, eqs 1-5), FSPS's ``dust_type=1``.
 
-    FSPS scales the 2175 A bump and, to keep the curve continuous, adds to the near ultraviolet what is missing there at
-    its red end, falling as the sixth power of the wavelength: the curve depends on the grid by that much.
+    FSPS scales the 2175 A bump and, to keep the curve continuous, adds to the near ultraviolet the step at its red
+    end, falling as the sixth power of the wavelength: to this extent the curve depends on the grid.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def calzetti(wavelength: ArrayLike) -> Array:
 def kriek_conroy(wavelength: ArrayLike, dust_index: float) -> Array:
     """Return the curve of Kriek & Conroy (2013, eqs 1-3), FSPS's ``dust_type=4``.
 
-    Calzetti's curve with a 2175 A bump of 350 A, tilted; the shallower, the weaker is the bump.
+    Calzetti's curve with a 2175 A bump of 350 A, tilted; the shallower the curve, the weaker its bump.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def reddy(wavelength: ArrayLike) -> Array:
 
 
 class AttenuationCurve(NamedTuple):
-    """An attenuation curve: how it is computed, and what FSPS calls it."""
+    """An attenuation curve: how it is computed, and its number in FSPS."""
 
     at: Callable[..., Array]
     """Function of the wavelengths [A] and `options`."""

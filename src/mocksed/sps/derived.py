@@ -1,10 +1,10 @@
 """Quantities that follow from a few broad bands, without the spectra: the path for parent catalogues of 1e8 points.
 
-The SSPs and the gas around them are projected once on what the bands need. Within a band, what the dust lets through is
-interpolated between its own values at a few wavelengths (empirical interpolation: Barrault et al. 2004), which are
-chosen such that this holds for every optical depth and slope of the attenuation curve. So the flux of a band behind
-dust is a sum of a few coefficients, linear in the spectrum and tabulated for each SSP, times exp(-dust2 k) there. The
-gas is tabulated per ionising photon on a refined grid of metallicity and ionisation: between its nodes it is linear.
+The SSPs and the gas around them are projected once on the bands. Within a band, the transmission of the dust is
+interpolated between its values at a few wavelengths (empirical interpolation: Barrault et al. 2004), which are chosen
+such that this holds for every optical depth and slope of the attenuation curve. So the flux of a band behind dust is a
+sum of a few coefficients, linear in the spectrum and tabulated for each SSP, times exp(-dust2 k) there. The gas is
+tabulated per ionising photon on a refined grid of metallicity and ionisation: between its nodes it is linear.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _F = np.float32
 DUST2_MAX, UV_DEPTH_MAX = 4.0, 30.0
 """The interpolation of the dust holds up to this dust2 and this optical depth at 1500 A."""
 
-_TOLERANCE = 8e-6  # of the interpolation of what the dust lets through, relative to its mean: fluxes are good to 5e-6
+_TOLERANCE = 8e-6  # of the interpolated transmission of the dust, relative to its mean: fluxes are accurate to 5e-6
 _WINGS = 0.75  # power of the weight of a band with which errors count: with 1 large ones would cancel in the wings
 _DEPTHS, _N_SLOPES = np.linspace(0.0, 1.0, 13) ** 2, 17  # for which it is made, relative to the largest depth
 _ZMET_STEP, _US_STEP = 0.02, 0.0625  # dex, of the grid of the gas: [O III] in V sets them, 1.5e-3 mag at worst
@@ -92,9 +92,9 @@ def from_fluxes(sfh: str, age: Array, tau: Array, mass_fraction: Array, flux: Ar
     age, tau, mass_fraction : ndarrays of shape (n, )
         Age and e-folding time [Gyr]; surviving mass per mass formed.
     flux : ndarray of shape (n, n_band)
-        In the order of `bands`.
+        Mean L_nu in the order of `bands`.
     intrinsic : ndarray of shape (n, )
-        Of the first band, without dust.
+        Mean L_nu in the first band, without dust.
 
     """
     muv, f125w, f160w, u, v, j = photometry.absolute_magnitude(flux / mass_fraction[:, None]).T
@@ -110,7 +110,7 @@ def from_fluxes(sfh: str, age: Array, tau: Array, mass_fraction: Array, flux: Ar
 
 
 class BandTables(NamedTuple):
-    """Coefficients of the bands for each SSP, and for the gas; a named tuple, since numba can take one.
+    """Coefficients of the bands for each SSP, and for the gas; a named tuple, since numba accepts these.
 
     Attributes
     ----------
@@ -122,7 +122,7 @@ class BandTables(NamedTuple):
         Refined grid.
     gas : ndarray of shape (n_gas_zmet, n_gas_us, n_row, n_coefficient)
         Coefficients of the gas lit by ``photon_unit`` ionising photons a second, in rows of SSPs with the same gas. If
-        its lines are behind a dust of their own, these are twice as many: of the continuum, and then of the lines.
+        its lines are behind their own dust, these are twice as many: of the continuum, and then of the lines.
     line_attenuation : float
         Optical depth in front of the lines relative to that in front of the continuum.
     row : ndarray of shape (n_young, )
@@ -152,32 +152,32 @@ def prepare(
     weights = band_weights(table.wavelength)
     deepest = max(1.0, line_attenuation)
     interpolations = [interpolation(dust, w, deepest) for w in weights]
-    coefficients = np.concatenate([w * own for w, (_, own) in zip(weights, interpolations, strict=True)])
+    coefficients = np.concatenate([w * cardinal for w, (_, cardinal) in zip(weights, interpolations, strict=True)])
     coefficients = np.pad(coefficients, ((0, -len(coefficients) % _PAD), (0, 0)))
     first, *_, last = np.flatnonzero(np.any(coefficients != 0.0, axis=0))
-    seen = slice(first, last + 1)
-    projection = np.ascontiguousarray(coefficients[:, seen].T, np.float32)
+    covered = slice(first, last + 1)
+    projection = np.ascontiguousarray(coefficients[:, covered].T, np.float32)
 
     def project(spectra: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray((spectra.reshape(-1, len(projection)) @ projection).reshape(*spectra.shape[:-1], -1))
 
     photon_unit = float(neb.photons.max())
-    _, of_row, row = np.unique(neb.node + neb.fraction, return_index=True, return_inverse=True)
+    _, ssp_of_row, row = np.unique(neb.node + neb.fraction, return_index=True, return_inverse=True)
     gas_log_zmet, gas_log_us = _refined(neb.log_zmet, _ZMET_STEP), _refined(neb.log_us, _US_STEP)
     parts = ((True, True),) if line_attenuation == 1.0 else ((True, False), (False, True))
-    gas = np.empty((len(gas_log_zmet), len(gas_log_us), len(of_row), len(parts) * len(coefficients)), np.float32)
-    start, profile = line_profiles(table.wavelength[seen], table.line_wavelength, table.line_sigma)
+    gas = np.empty((len(gas_log_zmet), len(gas_log_us), len(ssp_of_row), len(parts) * len(coefficients)), np.float32)
+    start, profile = line_profiles(table.wavelength[covered], table.line_wavelength, table.line_sigma)
     in_bands = neb.some(np.arange(first, last + 1))._replace(profile_start=start, profile=profile)
-    spectra = np.empty((len(gas_log_us), len(of_row), len(projection)), np.float32)
+    spectra = np.empty((len(gas_log_us), len(ssp_of_row), len(projection)), np.float32)
     for i, log_zmet in enumerate(gas_log_zmet):
         emitted = []
         for part in parts:
-            _gas_spectra(log_zmet, gas_log_us, of_row, photon_unit, in_bands, *part, spectra)
+            _gas_spectra(log_zmet, gas_log_us, ssp_of_row, photon_unit, in_bands, *part, spectra)
             emitted.append(project(spectra))
         gas[i] = np.concatenate(emitted, axis=-1)
     tables = BandTables(
         first=np.cumsum([0, *(len(nodes) for nodes, _ in interpolations)]),
-        stellar=project(table.stellar[..., seen]),
+        stellar=project(table.stellar[..., covered]),
         gas_log_zmet=gas_log_zmet,
         gas_log_us=gas_log_us,
         gas=gas,
@@ -200,27 +200,27 @@ def _uv(dust: Curve, dust_index: Array) -> Array:
 
 
 def interpolation(dust: Curve, weights: Array, deepest: float = 1.0) -> tuple[NDArray[np.intp], Array]:
-    """Return where in a band to take what the dust lets through, and how to interpolate between these wavelengths.
+    """Return the wavelengths in a band between which the transmission of dust is interpolated, and how.
 
-    The empirical interpolation of Barrault et al. (2004): of all depths and slopes the one that is interpolated worst
-    is added to the basis, and the wavelength at which it is off most to the nodes, until all are good to `_TOLERANCE`.
-    Errors count the less the less the band weights them.
+    The empirical interpolation of Barrault et al. (2004): the depth and slope with the largest error are added to the
+    basis, and the wavelength of that error to the nodes, until all errors are below `_TOLERANCE`. Errors count less
+    where the band has little weight.
 
     Parameters
     ----------
     dust : Curve
         Attenuation curve.
     weights : ndarray of shape (n_wave, )
-        Of the band.
+        Weights of the band.
     deepest : float
-        For optical depths up to so many times `DUST2_MAX` and `UV_DEPTH_MAX`.
+        Optical depths are at most this many times `DUST2_MAX` and `UV_DEPTH_MAX`.
 
     Returns
     -------
     nodes : ndarray of shape (n_node, )
         Indices of wavelengths.
     cardinal : ndarray of shape (n_node, n_wave)
-        What is interpolated is the sum over nodes of its value there times these; 0 outside the band.
+        The interpolated transmission is the sum over nodes of its value there times these; 0 outside the band.
 
     """
     inside = np.flatnonzero(weights)
@@ -234,9 +234,9 @@ def interpolation(dust: Curve, weights: Array, deepest: float = 1.0) -> tuple[ND
     basis: list[int] = []
     cardinal = np.zeros((0, len(inside)))
     while True:
-        off = np.abs(family - family[:, nodes] @ cardinal) * counts
-        worst, where = np.unravel_index(np.argmax(off), off.shape)
-        if off[worst, where] < _TOLERANCE:
+        error = np.abs(family - family[:, nodes] @ cardinal) * counts
+        worst, where = np.unravel_index(np.argmax(error), error.shape)
+        if error[worst, where] < _TOLERANCE:
             break
         nodes.append(int(where))
         basis.append(int(worst))
@@ -257,7 +257,7 @@ def _refined(nodes: Array, step: float) -> Array:
 def _gas_spectra(log_zmet, log_us, ages, n_photons, neb, continuum, lines, out) -> None:  # type: ignore[no-untyped-def]
     """Fill ``out`` (n_us, len(ages), n_wave) with the gas lit by some ionising photons of single SSPs.
 
-    ``continuum`` and ``lines`` are whether it has these.
+    ``continuum`` and ``lines`` are whether it includes these.
     """
     z, dz = bracket(neb.log_zmet, log_zmet)
     for g in prange(len(log_us)):
@@ -320,8 +320,8 @@ def band_fluxes(  # type: ignore[no-untyped-def]
                 u, du = bracket(bands.gas_log_us, log_us[g])
                 photons[:] = 0.0
                 for a in range(min(used, n_young)):
-                    of_ssp = (1.0 - dz) * bands.photons[z, a] + dz * bands.photons[z + 1, a]
-                    photons[bands.row[a]] += weights[a] * of_ssp
+                    ssp_photons = (1.0 - dz) * bands.photons[z, a] + dz * bands.photons[z + 1, a]
+                    photons[bands.row[a]] += weights[a] * ssp_photons
                 rows = bands.row[min(used, n_young) - 1] + 1
                 for row in range(rows):
                     w00, w01 = photons[row] * (1.0 - gas_dz) * (1.0 - du), photons[row] * (1.0 - gas_dz) * du

@@ -1,7 +1,7 @@
 """Filter curves: those of astro-sedpy and speclite by name, and the user's own files.
 
 The files of both packages are read where they are installed, without importing the packages: that takes over a second,
-for which every job and every look at a config would wait.
+which would delay every job and every check of a config.
 """
 
 import math
@@ -37,10 +37,10 @@ TABLES: Mapping[str, str] = {
 text."""
 
 UNITS: Mapping[str, float] = {"angstrom": 1.0, "nm": 10.0, "um": 1e4}
-"""Units of wavelength that can be named for files that do not say theirs [A]."""
+"""Units of wavelength that can be named for files that do not give one [A]."""
 
-_LOWEST = 1e-5  # of the maximum; what transmits less at the ends of a file is cut off, as astro-sedpy does
-_SHORTEST = 1000.0  # a filter that ends blueward of this [A] sees next to nothing of a galaxy
+_LOWEST = 1e-5  # of the maximum; ends that transmit less are cut off, as in astro-sedpy
+_SHORTEST = 1000.0  # galaxies are nearly dark in a filter that ends blueward of this [A]
 _SHORTEST_GUESSED = 3000.0  # without a stated unit nm is likelier: near-infrared filters end at 2500
 _EXPECTED = "expected two columns, wavelength and transmission per photon"
 
@@ -49,7 +49,7 @@ _EXPECTED = "expected two columns, wavelength and transmission per photon"
 class Filter:
     """A transmission curve for photons, linear between its points and zero beyond them.
 
-    Points of no transmission are cut off at both ends, except for one: a filter reaches as far as it sees.
+    Points of no transmission are cut off at both ends, except for one.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Filter:
     Raises
     ------
     UserError
-        If this is no transmission curve: fewer than two points, anything infinite or NaN, wavelengths that are not
+        If this is not a transmission curve: fewer than two points, infinite or NaN values, wavelengths that are not
         positive or do not increase, transmission that is negative or zero everywhere.
 
     """
@@ -75,9 +75,9 @@ class Filter:
     def __post_init__(self) -> None:
         if problem := _problem(self.wavelength, self.transmission):
             raise UserError(f"filter '{self.name}': {problem}.")
-        seeing = _seeing(self.transmission)
+        transmitting = _transmitting(self.transmission)
         for name in ("wavelength", "transmission"):
-            object.__setattr__(self, name, getattr(self, name)[seeing])
+            object.__setattr__(self, name, getattr(self, name)[transmitting])
 
     @property
     def pivot(self) -> float:
@@ -86,12 +86,12 @@ class Filter:
         return float(np.sqrt(np.trapezoid(t * x, x) / np.trapezoid(t / x, x)))
 
     def at_redshift(self, redshift: float) -> "Filter":
-        """Return the rest-frame filter that sees what this one sees of a source at the redshift."""
+        """Return the filter in the rest frame of a source at the redshift."""
         return replace(self, name=f"{self.name}_z{redshift:g}", wavelength=self.wavelength / (1.0 + redshift))
 
 
 def _problem(wavelength: Array, transmission: Array) -> str | None:
-    """Return what makes two arrays no transmission curve."""
+    """Return why two arrays are not a transmission curve, None if they are."""
     if wavelength.shape != transmission.shape or wavelength.ndim != 1 or len(wavelength) < 2:
         return f"{wavelength.shape} wavelengths and {transmission.shape} transmissions, expected two or more of each"
     bad = ~(np.isfinite(wavelength) & np.isfinite(transmission))
@@ -109,7 +109,7 @@ def _problem(wavelength: Array, transmission: Array) -> str | None:
     return None if transmission.max() > 0.0 else "the transmission is zero everywhere"
 
 
-def _seeing(transmission: Array, lowest: float = 0.0) -> slice:
+def _transmitting(transmission: Array, lowest: float = 0.0) -> slice:
     """Return the points from the first to the last transmission above ``lowest`` times the maximum, and one around."""
     inside = np.flatnonzero(transmission > lowest * transmission.max())
     return slice(max(inside[0] - 1, 0), inside[-1] + 2)
@@ -131,16 +131,16 @@ def available() -> Mapping[str, Path]:
     }
 
 
-def _of_survey(name: str, known: Iterable[str]) -> str:
-    """Return ", did you mean X or Y?" with the same band of the same survey, e.g. lsst2016-r for lsst_r, or nothing."""
+def _same_band(name: str, known: Iterable[str]) -> str:
+    """Return ", did you mean X or Y?" with the same band of the same survey, e.g. lsst2016-r for lsst_r, or ""."""
 
     def survey_and_band(name: str) -> tuple[str, str]:
         words = re.split("[-_ ]", name.lower())
         return words[0].rstrip("0123456789"), words[-1]
 
     wanted = survey_and_band(name)
-    same = [other for other in known if survey_and_band(other) == wanted]
-    close = get_close_matches(name, same, n=3, cutoff=0.0)
+    matching = [other for other in known if survey_and_band(other) == wanted]
+    close = get_close_matches(name, matching, n=3, cutoff=0.0)
     return f", did you mean {' or '.join(close)}?" if close else ""
 
 
@@ -148,7 +148,7 @@ def _data_folder(package: str) -> Path:
     """Return the folder of a package's filters, without importing it."""
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise UserError(f"the package '{package}' is missing, which has filter curves. Install mocksed again.")
+        raise UserError(f"the package '{package}', which contains filter curves, is missing. Install mocksed again.")
     return Path(spec.submodule_search_locations[0], "data", "filters")
 
 
@@ -159,15 +159,15 @@ def load(name: str) -> Filter:
     Raises
     ------
     UserError
-        If there is none.
+        If the filter does not exist.
 
     """
     known = available()
     if name not in known:
-        near = _of_survey(name, known) or suggestion(name, known)
+        near = _same_band(name, known) or suggestion(name, known)
         raise UserError(
             f"filter '{name}' is not known{near}; expected one of the {len(known)} filters of "
-            "astro-sedpy and speclite, which `mocksed filters` lists."
+            "astro-sedpy and speclite (`mocksed filters` lists them)."
         )
     path = known[name]
     # astro-sedpy's files can have further columns, and noise below zero, which it leaves out as well
@@ -177,56 +177,54 @@ def load(name: str) -> Filter:
     else:
         wavelength, transmission = np.loadtxt(path, usecols=(0, 1), unpack=True)
     wavelength, transmission = wavelength[transmission >= 0.0], transmission[transmission >= 0.0]
-    seeing = _seeing(transmission, _LOWEST)
-    return Filter(name, wavelength[seeing], transmission[seeing])
+    transmitting = _transmitting(transmission, _LOWEST)
+    return Filter(name, wavelength[transmitting], transmission[transmitting])
 
 
 def read(name: str, path: Path | str, unit: str | None = None) -> Filter:
-    """Return the user's own filter; what transmits less than 1e-5 of the maximum is cut off at both ends.
+    """Return the user's own filter; ends that transmit less than 1e-5 of the maximum are cut off.
 
     Parameters
     ----------
     name : str
-        Name to give it.
+        Name of the filter.
     path : path
         Text with two columns, wavelength and transmission per photon, and comments after '#'; or, by its ending
-        (`TABLES`), an ECSV, FITS or VOTable file with such columns, whose unit of wavelength is heeded. A VOTable whose
-        parameter DetectorType is 0, as the Filter Profile Service of the SVO has it, holds the response per energy,
+        (`TABLES`), an ECSV, FITS or VOTable file with such columns, whose unit of wavelength is used. A VOTable whose
+        parameter DetectorType is 0, as in the Filter Profile Service of the SVO, holds the response per energy,
         which is converted.
     unit : str, optional
-        Unit of wavelength (`UNITS`) of a file that does not say it. By default angstroms, as long as the filter then
+        Unit of wavelength (`UNITS`) of a file that does not give it. By default angstroms, as long as the filter then
         reaches into the optical.
 
     Raises
     ------
     UserError
-        If the file is missing, has other than two columns, or holds no transmission curve; if the wavelengths look
-        like another unit than they are taken for, or the file says another than the argument.
+        If the file is missing, does not have two columns, or does not hold a transmission curve; if the wavelengths
+        seem to be in another unit, or the file gives another one than the argument.
 
     """
     path = Path(path)
     if why_not := no_file(path):
         raise UserError(f"filter '{name}': {path} {why_not}; {_EXPECTED}.")
-    wavelength, transmission, own_scale = _read_text(name, path) if _format(path) is None else _read_table(name, path)
-    if own_scale and unit and not math.isclose(own_scale, UNITS[unit]):
+    wavelength, transmission, file_scale = _read_text(name, path) if _format(path) is None else _read_table(name, path)
+    if file_scale and unit and not math.isclose(file_scale, UNITS[unit]):
         raise UserError(
             f"filter '{name}': {path} gives the unit of its wavelengths itself, and it is not {unit}; leave the "
             "filter out of photometry.filter_units."
         )
-    wavelength = wavelength * (own_scale or UNITS[unit or "angstrom"])
+    wavelength = wavelength * (file_scale or UNITS[unit or "angstrom"])
     if wrong := _problem(wavelength, transmission):
         raise UserError(f"filter '{name}': {path}: {wrong}.")
-    seeing = _seeing(transmission, _LOWEST)
-    low, high = wavelength[seeing][[0, -1]]
-    said = own_scale or unit
-    if high < (_SHORTEST if said else _SHORTEST_GUESSED):
+    transmitting = _transmitting(transmission, _LOWEST)
+    low, high = wavelength[transmitting][[0, -1]]
+    given = file_scale or unit
+    if high < (_SHORTEST if given else _SHORTEST_GUESSED):
         likely = "um" if high < 100.0 else "nm"
         remedy = f"name the unit, photometry.filter_units: {{{name}: {likely}}}, or angstrom if it is that"
-        raise UserError(
-            f"filter '{name}': {path} reaches from {low:g} to {high:g}"
-            + (" A, where galaxies are dark; correct its unit." if said else f", which looks like {likely}; {remedy}.")
-        )
-    return Filter(name, wavelength[seeing], transmission[seeing])
+        problem = " A, where galaxies are dark; correct its unit" if given else f", which looks like {likely}; {remedy}"
+        raise UserError(f"filter '{name}': {path} reaches from {low:g} to {high:g}{problem}.")
+    return Filter(name, wavelength[transmitting], transmission[transmitting])
 
 
 def _format(path: Path) -> str | None:
@@ -235,14 +233,14 @@ def _format(path: Path) -> str | None:
 
 
 Read = tuple[Array, Array, float | None]
-"""Wavelength, transmission per photon, and the unit of wavelength [A] if the file says it."""
+"""Wavelength, transmission per photon, and the unit of wavelength [A] if the file gives it."""
 
 
 def _read_text(name: str, path: Path) -> Read:
     try:
-        with warnings.catch_warnings(action="ignore"):  # of an empty file, which is said below
-            rows = np.loadtxt(path, ndmin=2, encoding="latin-1")  # which takes any comment, whatever the locale
-    except (OSError, ValueError) as error:  # also what is not text
+        with warnings.catch_warnings(action="ignore"):  # about an empty file, which is an error below
+            rows = np.loadtxt(path, ndmin=2, encoding="latin-1")  # latin-1 decodes any comment, whatever the locale
+    except (OSError, ValueError) as error:  # also if it is not text
         reason = str(error).removesuffix(".")
         raise UserError(f"filter '{name}': cannot read {path}: {reason}; {_EXPECTED}, comments after '#'.") from error
     if rows.shape[1] != 2 or not len(rows):
@@ -251,7 +249,7 @@ def _read_text(name: str, path: Path) -> Read:
 
 
 def _read_table(name: str, path: Path) -> Read:
-    from astropy import units  # takes a second to import, and few have such files
+    from astropy import units  # takes a second to import, and such files are rare
     from astropy.io import votable
     from astropy.table import Table
 
@@ -274,7 +272,7 @@ def _read_table(name: str, path: Path) -> Read:
 
 
 def _per_photon(name: str, path: Path, wavelength: Array, response: Array, about: "VOTableFile") -> Array:
-    """Return the response of a detector per photon, whatever it counts (PhotDM's DetectorType)."""
+    """Return the response of a detector per photon, from one per photon or per energy (PhotDM's DetectorType)."""
     params = (param for param in about.iter_fields_and_params() if param.name == "DetectorType")
     kinds = [str(param.value).strip() for param in params if hasattr(param, "value")]
     if kinds and kinds[0] not in ("0", "1"):
@@ -298,31 +296,31 @@ def select(
     return tuple(read(name, files[name], named.get(name)) if name in files else load(name) for name in names)
 
 
-def unreachable(band: Filter, wavelength: Array, redshift: Sequence[float], what: str = "filter") -> str | None:
-    """Return what is wrong with a filter that looks beyond the spectra of some galaxies, None if it does not.
+def unreachable(band: Filter, wavelength: Array, redshift: Sequence[float], kind: str = "filter") -> str | None:
+    """Return what is wrong with a filter that reaches beyond the spectra of some galaxies, None if it does not.
 
     Parameters
     ----------
     band : Filter
-        In the observed frame.
+        The filter, in the observed frame.
     wavelength : ndarray of shape (n_wave, )
-        Of the spectra, rest frame [A]; only the first and the last one matter.
+        Nodes of the spectra, rest frame [A]; only the first and the last one matter.
     redshift : sequence of float
         Lowest and highest redshift of the galaxies; 0, 0 for magnitudes in the rest frame.
-    what : str
-        What it is called.
+    kind : str
+        What messages call it, "filter" or "grid".
 
     """
     lowest, highest = band.wavelength[-1] / wavelength[-1] - 1.0, band.wavelength[0] / wavelength[0] - 1.0
     if lowest <= redshift[0] and redshift[1] <= highest:
         return None
     problem = (
-        f"{what} '{band.name}' ({band.wavelength[0]:.0f} to {band.wavelength[-1]:.0f} A) reaches beyond the spectra, "
+        f"{kind} '{band.name}' ({band.wavelength[0]:.0f} to {band.wavelength[-1]:.0f} A) reaches beyond the spectra, "
         f"{wavelength[0]:g} to {wavelength[-1]:g} A in the rest frame"
     )
     if redshift[1] == 0.0:
         return problem
-    seen = redshift[1] if redshift[1] > highest else redshift[0]
+    at_redshift = redshift[1] if redshift[1] > highest else redshift[0]
     lowest, highest = max(math.ceil(1e2 * lowest) / 1e2, 0.0), math.floor(1e2 * highest) / 1e2
     usable = f"from redshift {lowest:g} to {highest:g}" if lowest <= highest else "at no redshift"
-    return f"{problem}, at redshift {seen:g}; it can be used {usable}"
+    return f"{problem}, at redshift {at_redshift:g}; it can be used {usable}"

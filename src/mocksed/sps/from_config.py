@@ -1,4 +1,4 @@
-"""Which engine the config asks for."""
+"""The engine that the config asks for."""
 
 from collections.abc import Mapping
 

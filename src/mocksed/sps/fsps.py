@@ -1,8 +1,8 @@
 """python-fsps, guarded: the reference for every number of the engine, slow.
 
 FSPS keeps its state in Fortran: one population per process, one call at a time, and options stay as the last call set
-them. It never raises on bad numbers and a Fortran STOP ends Python with exit status 0, so what it is given and what it
-returns is checked, and work whose end matters runs in a child process.
+them. It never raises on bad numbers and a Fortran STOP ends Python with exit status 0, so its input and output
+are checked, and work whose end matters runs in a child process.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ def population(imf_type: int = 1) -> Any:
     Raises
     ------
     UserError
-        If SPS_HOME is not set, python-fsps is not installed, or another ``imf_type`` was asked for before.
+        If SPS_HOME is not set, python-fsps is not installed, or another ``imf_type`` was used before.
 
     """
     return _population(imf_type)
@@ -106,7 +106,7 @@ def nebular_nodes(sps: Any) -> tuple[Array, Array, Array]:
     Raises
     ------
     UserError
-        If the table is not there or not that of this FSPS.
+        If the table is missing or not that of this FSPS.
 
     """
     path = Path(os.environ["SPS_HOME"]) / "nebular" / f"ZAU_ND_{libraries(sps)['isochrones']}.lines"
@@ -177,7 +177,7 @@ def composite(
     imf_type: int = 1,
     model: Model = DEFAULT_MODEL,
 ) -> Composite:
-    """Return what FSPS computes for a population of 1 Msun formed.
+    """Return the results of FSPS for a population of 1 Msun formed.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def composite(
     Raises
     ------
     UserError
-        If a parameter is outside what FSPS can do, or FSPS returned something that is no spectrum.
+        If a parameter is outside the limits of FSPS, or FSPS does not return a spectrum.
     ValueError
         If the slope is free and none is given.
 
@@ -222,10 +222,10 @@ def composite(
     with _LOCK:
         set_options(sps, ALWAYS | model_options(model) | options | {"nebemlineinspec": lines})
         _, spectrum = sps.get_spectrum(tage=float(age))
-        found = Composite(spectrum, float(sps.stellar_mass), float(sps.sfr), np.asarray(sps.emline_luminosity))
-    if not (np.isfinite(found.mass) and np.all(np.isfinite(spectrum)) and spectrum.max() > 1e-60):
+        result = Composite(spectrum, float(sps.stellar_mass), float(sps.sfr), np.asarray(sps.emline_luminosity))
+    if not (np.isfinite(result.mass) and np.all(np.isfinite(spectrum)) and spectrum.max() > 1e-60):
         raise UserError(f"FSPS returned no spectrum for age {age} Gyr, tau {tau} Gyr, log Z {zmet}, dust2 {dust2}.")
-    return found if nebular else found._replace(lines=np.zeros(len(found.lines)))
+    return result if nebular else result._replace(lines=np.zeros(len(result.lines)))
 
 
 def model_options(model: Model) -> dict[str, object]:
@@ -264,7 +264,7 @@ class ReferenceEngine:
     def __init__(self, imf_type: int = 1, model: Model = DEFAULT_MODEL) -> None:
         if model.lines_are_apart and model.add_dust_emission:
             raise UserError(
-                f"FSPS cannot have dust that emits what it absorbs of lines with line_attenuation "
+                f"FSPS cannot compute the emission of dust that absorbs lines with line_attenuation "
                 f"{model.line_attenuation:g}; expected 1, add_dust_emission false, or the engine table."
             )
         self._imf_type = imf_type
@@ -287,7 +287,7 @@ class ReferenceEngine:
 
     @property
     def about(self) -> dict[str, object]:
-        """What the numbers come from, for the metadata of files."""
+        """The origin of the numbers, for the metadata of files."""
         return {
             "engine": "fsps",
             "sps_model": asdict(self.model),
@@ -315,7 +315,7 @@ class ReferenceEngine:
         Raises
         ------
         UserError
-            If Lyman alpha leaves in its own way and dust emits what it absorbs, which FSPS cannot have.
+            If Lyman alpha has its own escape fraction and dust emits, which FSPS cannot combine.
 
         """
         rows = self._rows(age, tau, log_zmet, log_us, dust2, dust_index, nebular)
@@ -323,16 +323,14 @@ class ReferenceEngine:
         spectra = [m * self._spectrum(row, bool(lit), lines) for row, lit, m in zip(rows, shines, mass, strict=True)]
         if lya_escape is not None and lines:
             if self.model.add_dust_emission:
-                raise UserError(
-                    "FSPS cannot have dust that emits what it absorbs of Lyman alpha. Use the engine table."
-                )
+                raise UserError("FSPS cannot compute the emission of dust for this Lyman alpha. Use the engine table.")
             for i, escape in enumerate(np.broadcast_to(lya_escape, len(rows))):
                 if shines[i]:
                     spectra[i] = spectra[i] + mass[i] * self._change_of_lyman_alpha(rows[i], float(escape))
         return np.reshape(spectra, (len(rows), len(self.wavelength))).astype(np.float32)
 
     def _spectrum(self, row: Array, nebular: bool, lines: bool = True) -> Array:
-        """Return the spectrum of one galaxy; lines behind dust of their own are what FSPS adds for them behind it."""
+        """Return the spectrum of one galaxy; lines behind their own dust are the difference of two spectra."""
         if not (nebular and lines and self.model.lines_are_apart):
             return self._compute(row, nebular, lines).spectrum
         behind = self._behind_line_dust(row)
@@ -347,11 +345,11 @@ class ReferenceEngine:
         """Return what to add to the spectrum of one galaxy such that a fraction of Lyman alpha leaves it."""
         i = lyman_alpha(self.line_name)
         luminosity = self._compute([*row[:4], 0.0, row[5]], nebular=True).lines[i]
-        start, profile = (of_line[i] for of_line in self._profiles)
-        seen = slice(start, min(start + len(profile), len(self.wavelength)))
-        depth = self._behind_line_dust(row)[4] * curve(self.wavelength, self.model).at(row[5])[seen]
+        start, profile = (values[i] for values in self._profiles)
+        covered = slice(start, min(start + len(profile), len(self.wavelength)))
+        depth = self._behind_line_dust(row)[4] * curve(self.wavelength, self.model).at(row[5])[covered]
         change = np.zeros(len(self.wavelength))
-        change[seen] = luminosity * profile[: len(depth)] * (escape - np.exp(-depth))
+        change[covered] = luminosity * profile[: len(depth)] * (escape - np.exp(-depth))
         return change
 
     @cached_property

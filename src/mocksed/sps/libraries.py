@@ -1,6 +1,6 @@
 """Published libraries of simple stellar populations, read from the Python packages that contain them.
 
-Their data belong to their authors: they are read where the user has installed them and are no part of mocksed.
+Their data belong to their authors: they are read where the user has installed them and are not part of mocksed.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from mocksed.sps.table import LIGHT, LYMAN_LIMIT
 Array = NDArray[np.float64]
 
 _IAU_LSUN_OF_FSPS = 3.828 / 3.839
-"""Solar luminosity of the IAU in that of FSPS (`mocksed.sps.table.LSUN`), in which spectra of a table are."""
+"""Solar luminosity of the IAU in units of that of FSPS (`mocksed.sps.table.LSUN`), in which tables are."""
 
 _AIR = 2000.0  # A: below, wavelengths are in vacuum by convention
 _DENSE = 1e5  # A: beyond, PopStar has eight wavelengths, noisy ones for young stars
@@ -27,12 +27,12 @@ _DENSE = 1e5  # A: beyond, PopStar has eight wavelengths, noisy ones for young s
 
 @dataclass(frozen=True)
 class Stars:
-    """Simple stellar populations of 1 Msun formed, as a library has them.
+    """Simple stellar populations of a library, of 1 Msun formed.
 
     Attributes
     ----------
     wavelength : ndarray of shape (n_wave, )
-        In vacuum, increasing [A].
+        Wavelengths in vacuum, increasing [A].
     log_age : ndarray of shape (n_age, )
         log10 of the ages [yr].
     zmet : ndarray of shape (n_zmet, )
@@ -40,7 +40,7 @@ class Stars:
     l_nu : ndarray of shape (n_zmet, n_age, n_wave)
         [Lsun/Hz] with FSPS's Lsun.
     mass : ndarray of shape (n_zmet, n_age) or None
-        Surviving mass, remnants included [Msun]; None if the library has none.
+        Surviving mass, remnants included [Msun]; None if the library lacks it.
 
     """
 
@@ -53,16 +53,16 @@ class Stars:
 
 @dataclass(frozen=True)
 class Library:
-    """Where a library is and what it is.
+    """A library and the package that contains it.
 
     Attributes
     ----------
     package, version : str
         Distribution on PyPI that contains it, and the version that was tested.
     module, file : str
-        Its Python module, which is found and not imported, and the file in it.
+        Its Python module, which is located but not imported, and the file in it.
     title, reference : str
-        What it is, and the paper to cite.
+        Its name in messages, and the paper to cite.
     imf : InitialMasses
         Initial mass function.
     imf_type : int
@@ -70,7 +70,7 @@ class Library:
     zsun : float
         Mass fraction of metals of the Sun, log_zmet = 0.
     resolution : float
-        Full width at half maximum of its lines [A] at least; 0 if its wavelengths are coarser.
+        Least full width at half maximum of its lines [A]; 0 if its wavelengths are coarser.
     read : callable
         Returns its `Stars` from the path of the file.
 
@@ -115,22 +115,22 @@ class Library:
         try:
             version = metadata.version(self.package)
         except metadata.PackageNotFoundError:
-            raise UserError(f"the {self.title} is not there: {self.package} is not installed. {self._how}") from None
+            raise UserError(f"the {self.title} is missing: {self.package} is not installed. {self._how}") from None
         if version != self.version:
             raise UserError(f"{self.package} {version} is installed; expected version {self.version}. {self._how}")
-        spec = util.find_spec(self.module)  # its code, which may want packages that are not there, does not run
+        spec = util.find_spec(self.module)  # without running its code, which may need missing packages
         folders = list(spec.submodule_search_locations or []) if spec else []
         if not folders:
             raise UserError(f"{self.package} {version} is installed without its module {self.module}. {self._how}")
         return Path(folders[0]) / Path(self.file).parent
 
     def stars(self, path: Path) -> Stars:
-        """Return what a file of the library has.
+        """Return the stars of a file of the library.
 
         Raises
         ------
         UserError
-            If it is not a file of this layout.
+            If the file has another layout.
 
         """
         try:
@@ -173,8 +173,8 @@ def _bc03(path: Path, imf: InitialMasses) -> Stars:
 def _popstar(path: Path, imf: InitialMasses) -> Stars:
     """Read the file of one initial mass function: one table of each metallicity, two columns of each age.
 
-    Of wavelengths that are there twice, before and after an edge, the second is moved by 1e-5; that of the Lyman limit,
-    912.4 A, is set to where FSPS has it.
+    Of two equal wavelengths, before and after an edge, the second is moved by 1e-5; that of the Lyman limit, 912.4 A,
+    is set to that of FSPS.
     """
     zmet = np.array([1e-4, 4e-4, 0.004, 0.008, 0.02, 0.05])
     with fits.open(path) as file:
@@ -218,4 +218,4 @@ LIBRARIES = {
         read=_popstar,
     ),
 }
-"""Libraries by the name that ``mocksed ssp --from`` has for them."""
+"""Libraries by their names in ``mocksed ssp --from``."""

@@ -13,10 +13,10 @@ LYMAN_ALPHA = "lyalpha_1215"
 
 
 def slug(name: str) -> str:
-    """Return the short form of a line's name, letters and digits alone; a short form stays as it is.
+    """Return the short form of a line's name, of letters, digits and underscores; a short form is returned unchanged.
 
-    It is the ion or the term of the series and the wavelength that the name gives, rounded: in Angstrom, from 10 um on
-    in micron. "[O III] 5007" is oiii_5007, "H alpha 6563" and "Ba-alpha 6563" are halpha_6563, "He I 1.08303um" is
+    It is the ion or the term of the series, and the wavelength in the name, rounded: in Angstrom, from 10 um on in
+    micron. "[O III] 5007" is oiii_5007, "H alpha 6563" and "Ba-alpha 6563" are halpha_6563, "He I 1.08303um" is
     hei_10830, "C II 157.636um" is cii_158um.
     """
     emitter, _, position = re.sub(r"[\s_]+", " ", name.strip().lower()).rpartition(" ")
@@ -43,7 +43,7 @@ def problems(names: Sequence[str], known: Sequence[str]) -> list[str]:
     names : sequence of str
         Names of any form that `slug` takes.
     known : sequence of str
-        FSPS's names of the lines that there are.
+        FSPS's names of the available lines.
 
     """
     slugs = [slug(name) for name in known]
@@ -51,19 +51,19 @@ def problems(names: Sequence[str], known: Sequence[str]) -> list[str]:
 
 
 def indices(names: Sequence[str] | str, known: Sequence[str]) -> dict[str, int]:
-    """Return which of the lines that there are a user asks for: short form to index, in the order asked for.
+    """Return the index of each line that a user asks for by its short form, in the order of the names.
 
     Parameters
     ----------
     names : sequence of str, or "all"
         Names of any form that `slug` takes.
     known : sequence of str
-        FSPS's names of the lines that there are.
+        FSPS's names of the available lines.
 
     Raises
     ------
     UserError
-        If there is no such line.
+        If a line does not exist.
 
     """
     index = {slug(name): i for i, name in enumerate(known)}

@@ -1,13 +1,13 @@
 """Let FSPS write the SSP table, at its own ages, metallicities and wavelengths.
 
-Everything is taken from what python-fsps returns: the stars from runs without gas, the nebular emission from runs with
-it, divided by the rate of ionising photons, the dust emission from stars behind dust that leaves nothing else. FSPS
-interpolates the logarithm of the nebular emission linearly between nodes in (gas metallicity, age, ionisation); only
-the positions of these nodes and the names of the lines are read from SPS_HOME.
+Everything is taken from the output of python-fsps: the stars from runs without gas, the nebular emission from runs with
+it, divided by the rate of ionising photons, the dust emission from stars behind opaque dust. FSPS interpolates the
+logarithm of the nebular emission linearly between nodes in (gas metallicity, age, ionisation); only the positions of
+these nodes and the names of the lines are read from SPS_HOME.
 
 Isochrones, spectra and dust emission are those that python-fsps was compiled with (``FFLAGS``, e.g. ``-DMIST=1
 -DMILES=1 -DC3K_LR=0``); the IMF is an option. Nothing is resampled: with MIST and MILES there are 13 metallicities, 107
-ages and 5994 wavelengths, and what reads the table takes memory and time in proportion to the wavelengths.
+ages and 5994 wavelengths, and memory and time of all that reads the table are proportional to the wavelengths.
 """
 
 import logging
@@ -35,13 +35,13 @@ from mocksed.sps.table import LYMAN_LIMIT, SSPTable, ionising_photons, read, wri
 Array = NDArray[np.float64]
 
 _FLOOR = -95.0  # FSPS's own floor for log10 of the nebular tables
-_STELLAR_BITS = 16  # of the mantissa: 8e-6, below any use, and the file is smaller by a third
+_STELLAR_BITS = 16  # of the mantissa: 8e-6, below any error that matters, and the file is smaller by a third
 _LOG_BITS = 20
-_LAST_LINES = 5  # of what FSPS wrote, for the message when it stopped
+_LAST_LINES = 5  # of FSPS's output, for the message when it stops
 
 
 def _single(*values: float) -> Array:
-    """Return constants as Fortran takes those written without exponent D."""
+    """Return constants as Fortran reads those written without the exponent D."""
     return np.array(values, np.float32).astype(np.float64)
 
 
@@ -66,12 +66,12 @@ WITH_GAS = ("pdva", "mist", "prsc", "bpss")
 def make(path: Path | str, imf_type: int = 1) -> None:
     """Run FSPS in a child process and write its table to ``path``, whole or not at all.
 
-    A Fortran STOP ends a Python process with status 0, so the table counts as made only if it can be read.
+    A Fortran STOP ends a Python process with status 0, so only a table that can be read counts as made.
 
     Raises
     ------
     UserError
-        If FSPS is not there, stops, or does not agree with what was written.
+        If FSPS is missing, stops, or does not agree with the written table.
 
     """
     usable = subprocess.run(_command("import fsps"), capture_output=True, text=True, check=False)
@@ -86,12 +86,12 @@ def make(path: Path | str, imf_type: int = 1) -> None:
         code = "import sys; from mocksed.sps.make_table import child; child(sys.argv[1], int(sys.argv[2]))"
         status, last_lines = _run(_command(code, str(temporary), str(imf_type)))
         if status or not temporary.exists():
-            raise UserError(f"FSPS ended before {path} was written (status {status}). It wrote last:\n{last_lines}")
+            raise UserError(f"FSPS ended before {path} was written (status {status}). Its last lines:\n{last_lines}")
         read(temporary)
 
 
 def child(path: str, imf_type: int) -> None:
-    """Write the table: what the child process of `make` does."""
+    """Write the table, in the child process of `make`."""
     log.addHandler(logging.StreamHandler(sys.stdout))
     log.setLevel(logging.INFO)
     try:
@@ -105,7 +105,7 @@ def _command(code: str, *arguments: str) -> list[str]:
 
 
 def _run(command: list[str]) -> tuple[int, str]:
-    """Run a command, pass on to the log what it writes, and return its status and last lines."""
+    """Run a command, copy its output to the log, and return its status and last lines."""
     last: deque[str] = deque(maxlen=_LAST_LINES)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
@@ -121,7 +121,7 @@ def extract(imf_type: int = 1) -> SSPTable:
     Raises
     ------
     UserError
-        If FSPS is not there, has no nebular emission, or its composite spectra do not agree with sums over the table.
+        If FSPS is missing, has no nebular emission, or its composite spectra do not agree with sums over the table.
 
     """
     sps = fsps.population(imf_type)
@@ -194,7 +194,7 @@ def _gas(sps: Any, log_zmet: Array, log_age: Array, stellar: Array) -> tuple[Arr
     young = log_age <= neb_log_age[-1]
     hats = hat_functions(log_age[young], neb_log_age)
     if np.linalg.svd(hats, compute_uv=False)[-1] < 0.1 or len(hats) < len(neb_log_age):
-        # too few young SSPs to tell what FSPS has at its nodes; at the SSPs themselves is as good
+        # too few young SSPs to solve for FSPS's values at its nodes; those at the SSPs serve as well
         neb_log_age = log_age[young]
         hats = np.eye(len(neb_log_age))
     sun = int(np.argmin(np.abs(log_zmet)))
@@ -207,7 +207,7 @@ def _gas(sps: Any, log_zmet: Array, log_age: Array, stellar: Array) -> tuple[Arr
             for gas_logu in neb_log_us:
                 fsps.set_options(sps, {"gas_logz": gas_logz, "gas_logu": gas_logu})
                 glow = sps.get_spectrum(tage=0.0)[1][young] - behind_limit
-                glow[glow < 1e-10 * behind_limit] = 0.0  # what the subtraction cannot resolve does not matter either
+                glow[glow < 1e-10 * behind_limit] = 0.0  # lost in the subtraction, and too faint to matter
                 continuum.append(_at_nodes(hats, glow / photons[:, None]))
                 lines.append(_at_nodes(hats, sps.emline_luminosity[young] / photons[:, None]))
                 bar.update(1)
@@ -225,8 +225,8 @@ def _at_nodes(hats: Array, per_photon: Array) -> Array:
 def _dust_emission(sps: Any) -> tuple[Array, Array, Array]:
     """Return the nodes in q_PAH and U_min and the emission there per mass of dust [Lsun/Hz/Msun].
 
-    Grey dust of great depth around young stars only leaves nothing of them and does not absorb what it emits, so that
-    the spectrum is that of the dust. Of a library whose nodes are not known there is no emission.
+    Grey dust of great depth around young stars absorbs all their light but not its own emission, so that the spectrum
+    is that of the dust. For a library whose nodes are not known the emission is empty.
     """
     qpah, umin = DUST_NODES.get(fsps.libraries(sps)["dust_emission"], (np.empty(0), np.empty(0)))
     emission = np.empty((len(qpah), len(umin), 2, len(sps.wavelengths)))
@@ -239,7 +239,7 @@ def _dust_emission(sps: Any) -> tuple[Array, Array, Array]:
 
 
 def _provenance(sps: Any, imf_type: int) -> dict:
-    """Return what the table was made of and how."""
+    """Return how the table was made, and from which data."""
     return {
         "made_by": f"mocksed {__version__}",
         **{name: version(name) for name in ("fsps", "numpy", "h5py")},
@@ -271,9 +271,9 @@ def _verify(table: SSPTable, imf_type: int) -> None:
         age, tau = 10 ** rng.uniform(-2.0, oldest), 10 ** rng.uniform(-1.0, 2.0)
         zmet, us, dust2 = rng.uniform(*table.log_zmet_range), rng.uniform(-4.0, -1.0), rng.uniform(0.1, 2.0)
         expected = fsps.composite(age, tau, zmet, us, dust2, nebular=nebular, imf_type=imf_type, model=engine.model)
-        found = engine.spectra(age, tau, zmet, us, dust2, nebular=nebular)[0]
+        spectrum = engine.spectra(age, tau, zmet, us, dust2, nebular=nebular)[0]
         mass = default.derived(age, tau, zmet, us, dust2, nebular=nebular).mass_fraction[0]
-        differences = np.abs(np.append(found / expected.spectrum, mass / expected.mass) - 1.0)
+        differences = np.abs(np.append(spectrum / expected.spectrum, mass / expected.mass) - 1.0)
         worst = float(differences[np.append(used, True)].max())
         log.info("check: nebular %s, dust emission %s, age %.3g Gyr, tau %.3g Gyr: largest difference %.1e",
                  nebular, engine.model.add_dust_emission, age, tau, worst)  # fmt: skip

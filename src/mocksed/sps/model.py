@@ -1,4 +1,4 @@
-"""What is asked of the stellar population model beside the parameters of each galaxy."""
+"""Options of the stellar population model beside the parameters of each galaxy."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Model:
     dust_type : str
         Attenuation curve of the diffuse dust, one of `mocksed.sps.curves.CURVES`.
     dust_index : float, optional
-        Slope, of curves that have it, for all galaxies; None where each galaxy has its own.
+        Slope of curves that have one, the same for all galaxies; None if each galaxy has its own.
     mwr, uvb : float
         R_V and strength of the 2175 A bump of the curve "cardelli".
     line_attenuation : float
@@ -53,7 +53,7 @@ class Model:
     Raises
     ------
     UserError
-        If there is no such history or curve, or a number is outside `LIMITS`.
+        If the history or the curve does not exist, or a number is outside `LIMITS`.
 
     """
 

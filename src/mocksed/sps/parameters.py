@@ -1,6 +1,6 @@
 """The parameters of the galaxies as the engines take them: arrays of one shape, without invalid values.
 
-FSPS answers such numbers silently: with a spectrum of zeros, an extrapolation, or no dust.
+FSPS accepts invalid numbers silently: it returns a spectrum of zeros, extrapolates, or adds no dust.
 """
 
 import numpy as np
@@ -28,15 +28,15 @@ def checked(
     nebular : bool or array_like of bool of shape (n, )
         Whether the ionisation parameter is used.
     model : Model
-        What is asked beside them: a constant star-formation history does not use tau.
+        Options of the model: a constant star-formation history does not use tau.
     oldest : float
         Age of the oldest SSP [Gyr].
 
     Raises
     ------
     UserError
-        If one that is used is not a finite number, if not 0 < age <= oldest, tau is outside `TAU_RANGE`, dust2 < 0 or
-        dust_index is outside its `mocksed.sps.model.LIMITS`.
+        If a parameter that is used is not a finite number, if not 0 < age <= oldest, tau is outside `TAU_RANGE`,
+        dust2 < 0 or dust_index is outside its `mocksed.sps.model.LIMITS`.
     ValueError
         If the slope is free and none is given.
 

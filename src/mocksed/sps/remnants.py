@@ -1,8 +1,8 @@
-"""Mass that survives of a simple stellar population: stars that still live, and what dead ones leave.
+"""Surviving mass of a simple stellar population: living stars, and the remnants of dead ones.
 
-Both follow from the mass of the heaviest star alive and the initial mass function, so that a library that has only the
-mass of its living stars gains the remnants, and the surviving mass of one initial mass function that of another. The
-mass that living stars lose in winds is not separated from that of stars that died.
+Both follow from the mass of the heaviest star alive and the initial mass function, so that remnants can
+be added for a library with only the mass of living stars, and surviving masses converted between functions. The mass
+that living stars lose in winds is not separated from that of stars that died.
 """
 
 from typing import NamedTuple
@@ -43,34 +43,34 @@ class InitialMasses(NamedTuple):
 
 
 def remnant_mass(mass: ArrayLike) -> Array:
-    """Return what a star of an initial mass leaves [Msun] (Renzini & Ciotti 1993, as in FSPS).
+    """Return the remnant mass of stars of initial masses [Msun] (Renzini & Ciotti 1993, as in FSPS).
 
     0.077 m + 0.48 for white dwarfs (m < 8.5 Msun), 1.4 for neutron stars, 0.5 m for black holes (from 40 Msun), and
-    never more than the star had.
+    never more than the initial mass.
     """
     mass = np.asarray(mass, np.float64)
-    left = np.where(mass < _NEUTRON_STAR, 0.077 * mass + 0.48, np.where(mass < _BLACK_HOLE, 1.4, 0.5 * mass))
-    return np.minimum(left, mass)
+    remnant = np.where(mass < _NEUTRON_STAR, 0.077 * mass + 0.48, np.where(mass < _BLACK_HOLE, 1.4, 0.5 * mass))
+    return np.minimum(remnant, mass)
 
 
-def with_remnants(living: Array, of: InitialMasses) -> Array:
+def with_remnants(living: Array, imf: InitialMasses) -> Array:
     """Return the surviving mass [Msun per Msun formed] for the mass of living stars, of any shape."""
-    alive, dead, _ = _cumulative(of)
+    alive, dead, _ = _cumulative(imf)
     return living + np.interp(living, alive, dead)
 
 
-def of_other_imf(surviving: Array, of: InitialMasses, to: InitialMasses) -> Array:
+def change_imf(surviving: Array, imf: InitialMasses, other_imf: InitialMasses) -> Array:
     """Return the surviving mass with another initial mass function, where the same stars are alive."""
-    alive, dead, mass = _cumulative(of)
+    alive, dead, mass = _cumulative(imf)
     heaviest = np.interp(surviving, alive + dead, mass)
-    alive, dead, mass = _cumulative(to)
+    alive, dead, mass = _cumulative(other_imf)
     return np.interp(heaviest, mass, alive + dead)
 
 
-def _cumulative(of: InitialMasses) -> tuple[Array, Array, Array]:
+def _cumulative(imf: InitialMasses) -> tuple[Array, Array, Array]:
     """Return living and dead mass per mass formed if stars up to a mass are alive, and these masses, shape (_N, )."""
-    mass = np.geomspace(of.lower, of.upper, _N)
-    density = of.density(mass)
+    mass = np.geomspace(imf.lower, imf.upper, _N)
+    density = imf.density(mass)
     alive = cumulative_trapezoid(density * mass, mass, initial=0.0)
-    left = cumulative_trapezoid(density * remnant_mass(mass), mass, initial=0.0)
-    return alive / alive[-1], (left[-1] - left) / alive[-1], mass
+    dead = cumulative_trapezoid(density * remnant_mass(mass), mass, initial=0.0)
+    return alive / alive[-1], (dead[-1] - dead) / alive[-1], mass

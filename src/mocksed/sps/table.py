@@ -1,4 +1,4 @@
-"""The SSP table: what FSPS wrote, read once and shared read-only."""
+"""The SSP table: written by FSPS, read once and shared read-only."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ LYMAN_LIMIT = 912.0
 """FSPS counts photons below this wavelength as ionising [A]."""
 
 LSUN = 3.839e33
-"""Solar luminosity of FSPS [erg/s]: its spectra are in units of this one, not of the IAU's."""
+"""Solar luminosity of FSPS [erg/s]: its spectra are in units of this, not of the IAU's."""
 
 PARSEC = 3.08568e18
 """Parsec of FSPS [cm]."""
@@ -83,7 +83,7 @@ SHIPPED = {"ssp_padova_kurucz_chabrier.h5": "4a0c4eefbe8bdc3cf94357781841520deea
 
 @dataclass(frozen=True)
 class SSPTable:
-    """Simple stellar populations of 1 Msun formed, and what gas and dust emit.
+    """Simple stellar populations of 1 Msun formed, and the emission of gas and dust.
 
     Attributes
     ----------
@@ -185,12 +185,12 @@ def write(path: Path | str, table: SSPTable) -> None:
 
 
 def checksums(table: SSPTable) -> dict[str, int]:
-    """Return the CRC-32 of each array of a table, of its line names and of its provenance, as its file has them."""
+    """Return the CRC-32 of each array of a table, of its line names and of its provenance, as stored in its file."""
     return {name: _checksum(getattr(table, name)) for name in (*_ARRAYS, "line_name", "provenance")}
 
 
 def _checksum(content: object) -> int:
-    if isinstance(content, np.ndarray):  # of numbers in the order of bytes that all machines of today have
+    if isinstance(content, np.ndarray):  # numbers are little-endian on all machines of today
         return zlib.crc32(np.ascontiguousarray(content).data, zlib.crc32(repr(content.shape).encode()))
     return digest.checksum(content)
 
@@ -198,7 +198,7 @@ def _checksum(content: object) -> int:
 def read(path: Path | str) -> SSPTable:
     """Read a table.
 
-    A table of an earlier version of mocksed has no checksums, which the log says.
+    A table of an earlier version of mocksed has no checksums; the log mentions it.
 
     Raises
     ------
@@ -226,7 +226,7 @@ def read(path: Path | str) -> SSPTable:
 
 
 def _expected(file: h5py.File) -> dict[str, int]:
-    """Return the checksums that a file has, empty for one of an earlier version."""
+    """Return the checksums in a file, empty for one of an earlier version."""
     return dict(json.loads(file.attrs[_CHECKSUMS])) if _CHECKSUMS in file.attrs else {}
 
 
@@ -236,7 +236,7 @@ def _verify(name: str, content: object, expected: Mapping[str, int]) -> None:
 
 
 def _array(file: h5py.File, name: str, expected: Mapping[str, int]) -> NDArray:
-    """Return an array as it was written; nodes and wavelengths increase."""
+    """Return an array of the file, after checking it: numbers are finite, nodes and wavelengths increase."""
     array = file[name].astype(np.float32 if name in _SINGLE else np.float64)[()]
     _verify(name, array, expected)
     if not np.isfinite(array).all():
@@ -254,37 +254,37 @@ def _line_names(file: h5py.File, expected: Mapping[str, int]) -> tuple[str, ...]
 
 
 def read_wavelength(path: Path | str) -> Float64:
-    """Return the wavelengths of a table [A] and read nothing else; errors as in `read`."""
+    """Return the wavelengths of a table [A], reading only these; errors as in `read`."""
     with _open(path) as file:
         return _array(file, "wavelength", _expected(file))
 
 
 def read_lines(path: Path | str) -> tuple[tuple[str, ...], Float64]:
-    """Return FSPS's names and the wavelengths [A] of the lines of a table alone; errors as in `read`."""
+    """Return FSPS's names and the wavelengths [A] of the lines of a table, reading only these; errors as in `read`."""
     with _open(path) as file:
         expected = _expected(file)
         return _line_names(file, expected), _array(file, "line_wavelength", expected)
 
 
 def check_shipped(path: Path | str) -> None:
-    """Stop with a `UserError` if a file has the name of a table that comes with mocksed and is another one."""
+    """Stop with a `UserError` if a file has the name of a table that comes with mocksed, but not its content."""
     name = Path(path).name
-    if name in SHIPPED and (found := digest.sha256(path)) != SHIPPED[name]:
+    if name in SHIPPED and (sha256 := digest.sha256(path)) != SHIPPED[name]:
         raise UserError(
-            f"{path} is not the SSP table that comes with mocksed under this name: its SHA-256 is {found}, expected "
-            f"{SHIPPED[name]}. Restore it (git checkout {path}), or give a table of your own another name."
+            f"{path} is not the SSP table that comes with mocksed under this name: its SHA-256 is {sha256}, expected "
+            f"{SHIPPED[name]}. Restore it (git checkout {path}), or give your own table another name."
         )
 
 
 @contextmanager
 def _open(path: Path | str) -> Iterator[h5py.File]:
-    """Yield the open file of a table; what is wrong with it is a `UserError`."""
+    """Yield the open file of a table; errors in it become a `UserError`."""
     try:
         with hdf5.opened(path) as file:
             _check_format(path, file.attrs.get("format"))
             yield file
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-        # h5py raises any of them, of what is damaged or has these names and is something else
+        # h5py raises any of them for damaged files, and for objects of another kind under the expected names
         raise UserError(f"cannot read the SSP table {path}: {error}. {_HOW_TO_MAKE}") from error
 
 
@@ -293,8 +293,10 @@ _HOW_TO_MAKE = (
 )
 
 
-def _check_format(path: Path | str, found: object) -> None:
-    if found is None:
+def _check_format(path: Path | str, format_: object) -> None:
+    if format_ is None:
         raise UserError(f"{path} is not an SSP table of mocksed. {_HOW_TO_MAKE}")
-    if found != FORMAT:
-        raise UserError(f"{path} is an SSP table of format {found}; this mocksed reads format {FORMAT}. {_HOW_TO_MAKE}")
+    if format_ != FORMAT:
+        raise UserError(
+            f"{path} is an SSP table of format {format_}; this mocksed reads format {FORMAT}. {_HOW_TO_MAKE}"
+        )

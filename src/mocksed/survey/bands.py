@@ -15,7 +15,7 @@ from mocksed.errors import suggestion
 PRESETS = Path(__file__).with_name("presets.yaml")
 
 ALL_SKY = 0.04
-"""gamma of noise that is that of the background alone, as from space."""
+"""gamma where all noise is that of the background, as from space."""
 
 _DEPTHS = (10.0, 40.0)  # that make sense [AB mag]
 _REFERENCE_S = 30.0  # exposure that c_m is for
@@ -34,7 +34,8 @@ class Band:
     visits : float
         How many visits are stacked.
     gamma : float
-        Of `mocksed.survey.noise.flux_error`: what the noise of a faint source takes of that of one at the depth.
+        Parameter of the noise (`mocksed.survey.noise.flux_error`): `ALL_SKY`, or less where the photons of a source at
+        the depth contribute.
     fwhm : float, optional
         Of the PSF in the images [arcsec]; only apertures need it.
 
@@ -49,7 +50,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Preset:
-    """A survey with a name: what it is, and where the numbers come from."""
+    """A survey that is known by name, and where its numbers come from."""
 
     name: str
     is_: str
@@ -64,21 +65,21 @@ def presets() -> dict[str, Preset]:
     return {
         name: Preset(
             name, content["is"], content["source"], content["url"],
-            tuple(_band(filter_, own, content.get("years", 1.0)) for filter_, own in content["bands"].items()),
+            tuple(_band(filter_, values, content.get("years", 1.0)) for filter_, values in content["bands"].items()),
         )
         for name, content in yamlfile.read(PRESETS).items()
     }  # fmt: skip
 
 
-def _band(name: str, own: Mapping[str, float], years: float) -> Band:
-    depth = own["depth"] if "depth" in own else depth_of_visit(**{key: own[key] for key in _OF_VISIT})
-    fwhm = own.get("fwhm")
+def _band(name: str, values: Mapping[str, float], years: float) -> Band:
+    depth = values["depth"] if "depth" in values else depth_of_visit(**{key: values[key] for key in _VISIT_KEYS})
+    fwhm = values.get("fwhm")
     if fwhm is not None:
-        fwhm *= own.get("airmass", 1.0) ** 0.6
-    return Band(name, depth, years * own.get("visits", 1.0), own.get("gamma", ALL_SKY), fwhm)
+        fwhm *= values.get("airmass", 1.0) ** 0.6
+    return Band(name, depth, years * values.get("visits", 1.0), values.get("gamma", ALL_SKY), fwhm)
 
 
-_OF_VISIT = ("exposure", "airmass", "fwhm", "sky", "dark_sky", "extinction", "c_m", "dc_m_inf")
+_VISIT_KEYS = ("exposure", "airmass", "fwhm", "sky", "dark_sky", "extinction", "c_m", "dc_m_inf")
 
 
 def depth_of_visit(
@@ -98,11 +99,11 @@ def depth_of_visit(
     fwhm : float
         Seeing at the zenith [arcsec].
     sky, dark_sky : float
-        Brightness of the sky, as it is and where ``c_m`` is for [mag / arcsec^2].
+        Brightness of the sky in the visit, and of the dark sky that ``c_m`` is given for [mag / arcsec^2].
     extinction : float
         At the zenith [mag].
     c_m, dc_m_inf : float
-        What the telescope, camera and filter are worth, and how much more it is in a long exposure [mag].
+        Sensitivity of the telescope, camera and filter, and what it gains in a long exposure [mag].
 
     """
     tau = exposure / _REFERENCE_S * 10.0 ** (-0.4 * (sky - dark_sky))
@@ -115,36 +116,36 @@ def of_config(config: Mapping[str, Any]) -> list[Band]:
     """Return the bands that a complete, valid config asks for, in the order of ``photometry.filters``."""
     survey = config["survey"]
     known = {band.name: band for name in survey["presets"] for band in presets()[name].bands}
-    found = []
+    bands = []
     for name in config["photometry"]["filters"]:
         if name in known or name in survey["depths"]:
             band = known.get(name, Band(name, math.nan))
             band = replace(band, **{key: survey[key][name] for key in ("gamma", "fwhm") if name in survey[key]})
             if name in survey["depths"]:
                 band = replace(band, depth=survey["depths"][name] - _gain_of_stack(band))
-            found.append(band)
-    return found
+            bands.append(band)
+    return bands
 
 
 def _gain_of_stack(band: Band) -> float:
-    """Return by how much the stack of visits is deeper than one of them [mag], without errors of the calibration."""
+    """Return by how much the stack of visits is deeper than one visit [mag], without errors of the calibration."""
     half = band.gamma - 0.04
     return 2.5 * math.log10((half + math.sqrt(half**2 + 0.16 * band.gamma * band.visits)) / (2.0 * band.gamma))
 
 
 def is_asked_for(config: Mapping[str, Any]) -> bool:
-    """Return whether a complete config asks for what a survey sees."""
+    """Return whether a complete config asks for the fluxes of a survey."""
     return bool(config["survey"]["presets"] or config["survey"]["depths"])
 
 
 def sources(config: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Return what a file says of the presets that a config names: what each is, and its source."""
+    """Return what files record of the presets that a config names: what each is, and its source."""
     named = (presets()[name] for name in config["survey"]["presets"])
     return {preset.name: {"is": preset.is_, "source": preset.source, "url": preset.url} for preset in named}
 
 
 def preview(config: Mapping[str, Any]) -> list[str]:
-    """Return what `mocksed check` says of a valid config's survey: its filters, and those of presets left out."""
+    """Return what `mocksed check` shows of a valid config's survey: its filters, and those of presets left out."""
     if not is_asked_for(config):
         return []
     used = [band.name for band in of_config(config)]
@@ -162,7 +163,7 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
         if name not in presets():
             yield (
                 f"survey.presets: '{name}' is not known{suggestion(name, presets())}; expected some of "
-                f"{', '.join(presets())} (`mocksed surveys` says what they are), or your own survey.depths"
+                f"{', '.join(presets())} (`mocksed surveys` describes them), or your own survey.depths"
             )
         elif not any(band.name in filters for band in presets()[name].bands):
             names = ", ".join(band.name for band in presets()[name].bands)
@@ -171,13 +172,13 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
     for name in known:
         for band in presets()[name].bands:
             in_presets.setdefault(band.name, []).append(name)
-    several: dict[str, list[str]] = {}
+    ambiguous: dict[str, list[str]] = {}
     for name in filters:
-        if len(of := in_presets.get(name, ())) > 1 and name not in survey["depths"]:
-            several.setdefault(" and ".join(of), []).append(name)
-    for of_presets, shared in several.items():
+        if len(offering := in_presets.get(name, ())) > 1 and name not in survey["depths"]:
+            ambiguous.setdefault(" and ".join(offering), []).append(name)
+    for preset_names, shared in ambiguous.items():
         yield (
-            f"survey.presets: {of_presets} all have a depth of {', '.join(shared)}; name one of them, or set "
+            f"survey.presets: {preset_names} all have a depth of {', '.join(shared)}; name one of them, or set "
             "survey.depths"
         )
     for name, depth in survey["depths"].items():
@@ -195,7 +196,7 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
         for name in survey[key]:
             if name not in survey["depths"] and name not in in_presets:
                 yield f"survey.{key}.{name}: not used; expected a filter of survey.presets or survey.depths"
-    if not several and len(known) == len(survey["presets"]):
+    if not ambiguous and len(known) == len(survey["presets"]):
         yield from _problems_of_apertures(config, of_config(config))
 
 

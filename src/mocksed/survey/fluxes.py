@@ -28,7 +28,7 @@ def observe(
     ----------
     columns : mapping of str to ndarray of shape (n, )
         ``galaxy_id``, ``redshift``, the apparent magnitudes, ``realisation`` where there is one, and ``re_maj`` and
-        ``axis_ratio`` for apertures. A magnitude of NaN is a flux of 0, but at redshift 0, where there is none.
+        ``axis_ratio`` for apertures. A magnitude of NaN is a flux of 0, but of NaN at redshift 0.
     bands : sequence of Band
         The filters.
     seed : int
@@ -43,22 +43,22 @@ def observe(
         of the config; NaN where the flux or the size is not known.
 
     """
-    made: dict[str, NDArray] = {}
+    result: dict[str, NDArray] = {}
     for band in bands:
         at_depth = flux_of(band.depth, survey["unit"])
         area = _area(columns, band, survey)
-        same = {"area": area, "sigma_sys": survey["sigma_sys"]}
+        noise_options = {"area": area, "sigma_sys": survey["sigma_sys"]}
         magnitude = columns[magnitude_column(band.name)].astype(np.float64)
         flux = np.where(np.isnan(magnitude), 0.0, flux_of(magnitude, survey["unit"]))
         flux[columns["redshift"] == 0.0] = np.nan
         deviate = noise.deviates(seed, columns["galaxy_id"], band.name, columns.get(realisations.COLUMN, 0))
-        seen = noise.measure(flux, deviate, at_depth, band, **same, decorrelate=survey["decorrelate"])
-        snr = seen.flux / seen.error
-        made |= {f"flux_{band.name}": seen.flux, f"flux_err_{band.name}": seen.error, f"snr_{band.name}": snr}
-        made[f"detected_{band.name}"] = snr >= survey["threshold"]
+        measured = noise.measure(flux, deviate, at_depth, band, **noise_options, decorrelate=survey["decorrelate"])
+        snr = measured.flux / measured.error
+        result |= {f"flux_{band.name}": measured.flux, f"flux_err_{band.name}": measured.error, f"snr_{band.name}": snr}
+        result[f"detected_{band.name}"] = snr >= survey["threshold"]
         if survey["aperture"] != "point":
-            made[f"limit_{band.name}"] = noise.limit(at_depth, band, **same)
-    return {name: values if values.dtype == bool else values.astype(np.float32) for name, values in made.items()}
+            result[f"limit_{band.name}"] = noise.limit(at_depth, band, **noise_options)
+    return {name: values if values.dtype == bool else values.astype(np.float32) for name, values in result.items()}
 
 
 def flux_of(magnitude: NDArray | float, unit: str) -> Any:
@@ -71,7 +71,7 @@ def _area(columns: Mapping[str, NDArray], band: Band, survey: Mapping[str, Any])
         return 1.0
     major = columns["re_maj"].astype(np.float64)
     axes = major, major * columns["axis_ratio"]
-    fwhm = float(band.fwhm or np.nan)  # mocksed.survey.bands.problems sees to it
+    fwhm = float(band.fwhm or np.nan)  # without one, mocksed.survey.bands.problems stops the run
     if survey["aperture"] == "auto":
         return noise.area_of_auto(*axes, fwhm)
     return noise.area_of_gaap(*axes, fwhm, tuple(survey["gaap_diameter"]))
@@ -79,12 +79,12 @@ def _area(columns: Mapping[str, NDArray], band: Band, survey: Mapping[str, Any])
 
 def limits(bands: Sequence[Band], survey: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """Return the 5 sigma limits of point sources in each filter, ``mag`` [AB] and ``flux`` in the config's unit."""
-    found = {}
+    limits_of_filters = {}
     for band in bands:
         flux = float(noise.limit(flux_of(band.depth, "maggies"), band, sigma_sys=survey["sigma_sys"]))
         magnitude = -2.5 * np.log10(flux)
-        found[band.name] = {"mag": float(magnitude), "flux": float(flux_of(magnitude, survey["unit"]))}
-    return found
+        limits_of_filters[band.name] = {"mag": float(magnitude), "flux": float(flux_of(magnitude, survey["unit"]))}
+    return limits_of_filters
 
 
 def make(
@@ -104,7 +104,7 @@ def make(
     survey : mapping
         The config's ``survey``.
     sources : mapping
-        Of the presets (`mocksed.survey.bands.sources`).
+        Sources of the presets (`mocksed.survey.bands.sources`).
     about, sps, shard
         As for `mocksed.files.provenance.expected_of_catalogue`.
 
@@ -115,17 +115,18 @@ def make(
 
     """
     provenance.check(catalogue, provenance.expected_of_catalogue(about, sps, shard))
-    own = [Band(**band) for band in bands]
+    survey_bands = [Band(**band) for band in bands]
     sizes = [] if survey["aperture"] == "point" else ["re_maj", "axis_ratio"]
-    needed = ["galaxy_id", "redshift", *(magnitude_column(band.name) for band in own), *sizes]
+    needed = ["galaxy_id", "redshift", *(magnitude_column(band.name) for band in survey_bands), *sizes]
     columns = storage.read_arrays(catalogue, needed, optional=[realisations.COLUMN])
     keys = realisations.keys(columns)
     _check_unique(catalogue, keys)
-    made = keys | observe(columns, own, seed=about["seed"], survey=survey)
-    said = provenance.of_file(catalogue) | provenance.of_shard(*shard)
-    said |= {"survey": dict(survey), "bands": list(bands), "sources": dict(sources), "limits": limits(own, survey)}
+    observed = keys | observe(columns, survey_bands, seed=about["seed"], survey=survey)
+    metadata = provenance.of_file(catalogue) | provenance.of_shard(*shard)
+    metadata |= {"survey": dict(survey), "bands": list(bands), "sources": dict(sources)}
+    metadata |= {"limits": limits(survey_bands, survey)}
     unit = FLUX_UNITS[survey["unit"]].unit
-    table = storage.to_table(made, said, describe=lambda name: survey_column(name, unit))
+    table = storage.to_table(observed, metadata, describe=lambda name: survey_column(name, unit))
     storage.write_table(output, table)
 
 

@@ -25,7 +25,7 @@ FWHM = float(2.0 * np.sqrt(2.0 * np.log(2.0)))
 """Full width at half maximum of a Gaussian, in standard deviations."""
 
 REACH = 6.0
-"""Standard deviations of the line spread function beyond which nothing is seen."""
+"""Standard deviations of the line spread function beyond which its wings are neglected."""
 
 MAX_BINS = 10_000
 """Bins of a grid, at most: a spectrum that is stored has a few thousand wavelengths at best."""
@@ -43,7 +43,7 @@ class Part:
     edges : ndarray of shape (n_bin + 1, )
         [A], increasing.
     resolution : ndarray of shape (n_bin, )
-        lambda / FWHM of the Gaussian line spread function at the centres of the bins; infinite where there is none.
+        lambda / FWHM of the Gaussian line spread function at the centres of the bins; infinite without one.
 
     """
 
@@ -61,9 +61,9 @@ class Part:
         return np.asarray(wavelength / FWHM * np.interp(wavelength, self.centres, 1.0 / self.resolution))
 
     def responses(self, name: str) -> list[Filter]:
-        """Return of what flux each bin has how much: as filters of photons, since these weight f_nu with T / lambda.
+        """Return the response of each bin as a filter of photons, since these weight f_nu with T / lambda.
 
-        Light of a wavelength is spread by the line spread function there, so that all bins together have all of it.
+        Light is spread by the line spread function at its wavelength, so that all bins together contain all of it.
         """
         bins = []
         for low, high in zip(self.edges, self.edges[1:], strict=False):
@@ -83,7 +83,7 @@ class Instrument:
     Attributes
     ----------
     name : str
-        Of the preset, or what messages call it.
+        Name of the preset, or the name in messages.
     parts : tuple of Part
         By increasing wavelength; their bins are those of the instrument, in this order.
 
@@ -109,28 +109,28 @@ class Instrument:
 
     @property
     def fwhm(self) -> Array:
-        """FWHM of the line spread function at the centres of the bins [A], shape (n_bin, ); 0 where there is none."""
+        """FWHM of the line spread function at the centres of the bins [A], shape (n_bin, ); 0 without one."""
         return np.concatenate([part.centres / part.resolution for part in self.parts])
 
     @property
     def whole(self) -> Filter:
-        """A filter that sees from the first wavelength that the instrument sees to the last one."""
+        """A filter from the first to the last wavelength whose light reaches the instrument's bins."""
         first, last = self.parts[0], self.parts[-1]
         low, high = first.edges[0], last.edges[-1]
         ends = np.array([low - REACH * first.sigma(low), high + REACH * last.sigma(high)])
         return Filter(self.name, ends, np.ones(2))
 
     def share_unresolved(self, wavelength: Array, redshift: Iterable[float]) -> float:
-        """Return of how many bins spectra do not resolve what the instrument does, as a fraction, at worst.
+        """Return the fraction of bins that are finer than spectra resolve, at the redshift where it is largest.
 
-        Spectra resolve two of their nodes: a bin counts if the FWHM there, or two bins if these are wider, are less.
+        Spectra resolve two of their nodes: a bin counts if its FWHM, or twice its width where that is more, is less.
 
         Parameters
         ----------
         wavelength : ndarray of shape (n_wave, )
             Nodes of the spectra, rest frame [A].
         redshift : iterable of float
-            Of galaxies.
+            Redshifts of galaxies.
 
         """
         element = np.maximum(self.fwhm, 2.0 * (self.high - self.low)) / self.wavelength
@@ -141,7 +141,7 @@ class Instrument:
 
 @cache
 def presets() -> Mapping[str, Any]:
-    """Return what is known of the instruments by name (instruments.yaml)."""
+    """Return the descriptions of instruments by name (instruments.yaml)."""
     known: Mapping[str, Any] = yaml.safe_load(files("mocksed.survey").joinpath("instruments.yaml").read_text("utf-8"))
     return known
 
@@ -193,7 +193,7 @@ def by_name(name: str) -> Instrument:
     Raises
     ------
     UserError
-        If there is none of that name.
+        If no instrument has that name.
 
     """
     known = presets()
@@ -214,12 +214,12 @@ def _part(spec: Mapping[str, Any]) -> Part:
     else:
         per_angstrom = spec["sampling"] / at if "sampling" in spec else 1.0 / _curve(spec["step"], at)
         number = cumulative_trapezoid(per_angstrom, at, initial=0.0)
-    whole = max(round(number[-1]), 1)
-    if whole > MAX_BINS:
+    n_bins = max(round(number[-1]), 1)
+    if n_bins > MAX_BINS:
         raise UserError(
-            f"spectra.observed: the grid has {whole} bins; expected {MAX_BINS} at most, e.g. a larger step."
+            f"spectra.observed: the grid has {n_bins} bins; expected {MAX_BINS} at most, e.g. a larger step."
         )
-    edges = np.interp(np.arange(whole + 1), number * whole / number[-1], at)
+    edges = np.interp(np.arange(n_bins + 1), number * n_bins / number[-1], at)
     centres = 0.5 * (edges[1:] + edges[:-1])
     if "fwhm_bins" in spec:
         return Part(edges, centres / (spec["fwhm_bins"] * np.diff(edges)))
@@ -236,7 +236,7 @@ def _curve(value: float | Mapping[float, float], at: Array) -> Array:
 
 def _read(path: str, width: Mapping[str, float]) -> Part:
     """Return the bins around the wavelengths of a text file, whose second column, if any, is the FWHM [A]."""
-    expected = "expected text with wavelengths [A] that increase, and if you like their FWHM [A] in a second column"
+    expected = "expected text with wavelengths [A] that increase, and optionally their FWHM [A] in a second column"
     if not os.path.isfile(path):
         raise UserError(f"spectra.observed.file: {path} is not a file, seen from {Path.cwd()}; {expected}.")
     try:

@@ -1,7 +1,7 @@
-"""The noise of fluxes: the error model of Ivezic et al. (2019), for point sources and for apertures, as photerr has it.
+"""The noise of fluxes: the error model of Ivezic et al. (2019), for point sources and for apertures, as in photerr.
 
-photerr's equations (Crenshaw et al. 2024) are for noise over signal; here they are for fluxes, which may be 0 or, once
-there is noise, negative. The tests compare the two.
+photerr's equations (Crenshaw et al. 2024) are for noise over signal; here they are for fluxes, which may be 0 or, with
+noise, negative. The tests compare the two.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ LIMIT_SIGMA = 5.0
 """Signal-to-noise ratio of the limits."""
 
 _FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
-_HALF_LIGHT_PER_SIGMA = 0.6745  # photerr's: the half-light radius as the half-width of a Gaussian that has 50 %
+_HALF_LIGHT_PER_SIGMA = 0.6745  # as in photerr: half of a Gaussian is within this, taken for the half-light radius
 
 
-class Seen(NamedTuple):
+class Measured(NamedTuple):
     """What a survey measures in a filter, in the unit of the true fluxes; arrays of shape (n, )."""
 
     flux: Array
@@ -38,20 +38,20 @@ def flux_error(flux: ArrayLike, flux_at_depth: float, band: Band, *, area: Array
     Parameters
     ----------
     flux : array_like
-        True fluxes, or measured ones, from which the error can be estimated as well; of negative ones the modulus.
+        True fluxes, or measured ones, from which the error can be estimated as well; the sign does not matter.
     flux_at_depth : float
-        That of a point source at the depth of a visit, in the same unit.
+        Flux of a point source at the depth of a visit, in the same unit.
     band : Band
         The filter.
     area : array_like
-        Of the aperture over that of the PSF.
+        Area of the aperture over that of the PSF.
     sigma_sys : float
         Error of the calibration [mag], which all fluxes share in proportion.
 
     Returns
     -------
     ndarray
-        In the same unit.
+        In the unit of ``flux``.
 
     """
     modulus = np.abs(flux)
@@ -79,7 +79,7 @@ def area_of_auto(major: ArrayLike, minor: ArrayLike, fwhm: float) -> Array:
     major, minor : array_like
         Half-light radii along the axes [arcsec].
     fwhm : float
-        Of the PSF [arcsec].
+        Width of the PSF [arcsec].
 
     """
     psf = fwhm / _FWHM_PER_SIGMA
@@ -95,7 +95,7 @@ def area_of_gaap(major: ArrayLike, minor: ArrayLike, fwhm: float, diameters: tup
     major, minor, fwhm
         As in `area_of_auto`.
     diameters : pair of float
-        Of the smallest and of the largest aperture [arcsec].
+        Diameters of the smallest and of the largest aperture [arcsec].
 
     """
     psf, low, high = (width / _FWHM_PER_SIGMA for width in (fwhm, *diameters))
@@ -116,23 +116,24 @@ def deviates(seed: int, galaxy_id: NDArray[np.int64], filter_name: str, realisat
     galaxy_id : ndarray of shape (n, )
         The galaxies.
     filter_name : str
-        Each filter has a stream of its own, whatever others there are.
+        Each filter has its own stream, whichever other filters a run has.
     realisation : int or ndarray of shape (n, )
-        Each realisation has streams of its own.
+        Each realisation has its own streams.
 
     Returns
     -------
     ndarray of shape (n, )
 
     """
-    key = int.from_bytes(hashlib.sha256(filter_name.encode()).digest()[:7])  # stays the same, as Python's does not
+    # Python's own hash differs from run to run
+    key = int.from_bytes(hashlib.sha256(filter_name.encode()).digest()[:7])
     return np.asarray(ndtri(uniforms(seed, Stage.SURVEY, galaxy_id, 1, first=4 * key, realisation=realisation)[:, 0]))
 
 
 def measure(
     flux: Array, deviate: Array, flux_at_depth: float, band: Band, *, area: ArrayLike = 1.0, sigma_sys: float,
     decorrelate: bool = True,
-) -> Seen:  # fmt: skip
+) -> Measured:  # fmt: skip
     """Return fluxes as they are measured, and their errors.
 
     Parameters
@@ -140,16 +141,16 @@ def measure(
     flux : ndarray of shape (n, )
         True fluxes.
     deviate : ndarray of shape (n, )
-        Of a normal distribution (`deviates`).
+        Normal deviates (`deviates`).
     flux_at_depth, band, area, sigma_sys
         As in `flux_error`.
     decorrelate : bool
-        Whether errors are estimated from the measured fluxes, as an observer does; those of the true fluxes would give
-        these away.
+        Whether errors are estimated from the measured fluxes, as an observer does; errors from the true fluxes would
+        give these away.
 
     """
     error = flux_error(flux, flux_at_depth, band, area=area, sigma_sys=sigma_sys)
-    seen = flux + error * deviate
+    measured = flux + error * deviate
     if decorrelate:
-        error = flux_error(seen, flux_at_depth, band, area=area, sigma_sys=sigma_sys)
-    return Seen(seen, error)
+        error = flux_error(measured, flux_at_depth, band, area=area, sigma_sys=sigma_sys)
+    return Measured(measured, error)

@@ -1,7 +1,7 @@
 """What an instrument sees of galaxies: spectra in its bins, redshifted, at their distance and with its resolution.
 
-They follow from the catalogue alone, as `mocksed.spectra` do. A bin holds the flux that falls into it, over its width:
-nothing is lost between bins or counted twice.
+They follow from the catalogue alone, as those of `mocksed.spectra` do. A bin holds the flux that falls into it, over
+its width: no flux is lost between bins or counted twice.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ _C_KM_S = constants.c / constants.kilo
 
 
 class Bins(NamedTuple):
-    """The bins of an instrument as they are worked with.
+    """The bins of an instrument as arrays.
 
     Attributes
     ----------
     responses : tuple of Filter
-        What each bin sees.
+        Response of each bin.
     per_f_nu : ndarray of shape (n_bin, )
         Flux in the bin over the mean f_nu in its response [Hz].
     low, high : ndarrays of shape (n_bin, )
@@ -95,7 +95,7 @@ def bins_of(instrument: Instrument) -> Bins:
 
 
 def complete(observed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a ``spectra.observed`` with what it leaves out, as a config has it.
+    """Return a ``spectra.observed`` completed with the defaults, as in a config.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def fluxes(
     columns : mapping of str to ndarray of shape (n, )
         `NEEDED`.
     instrument : Instrument
-        Whose bins and line spread function.
+        Its bins and its line spread function are used.
     engine : Engine or ReferenceEngine
         The stellar population model.
     cosmo : Cosmology
@@ -167,7 +167,7 @@ def fluxes(
         Standard deviation of emission lines [km/s], to which the instrument adds its own; without it they are as wide
         as FSPS draws them.
     progress : Progress, optional
-        Told of the galaxies that are done.
+        Counts the galaxies that are done.
 
     Yields
     ------
@@ -188,8 +188,8 @@ def fluxes(
     formed = light.mass_formed(columns)
     for block, l_nu in light.spectra(columns, engine, progress, lines=line_width is None):
         redshift = columns["redshift"][block]
-        seen = igm.transmission(igm_model, wavelength, redshift)
-        mean = photometry.mean_fluxes(wavelength, l_nu, bins.responses, redshift, seen, _STEPS)
+        transmission = igm.transmission(igm_model, wavelength, redshift)
+        mean = photometry.mean_fluxes(wavelength, l_nu, bins.responses, redshift, transmission, _STEPS)
         flux = mean * bins.per_f_nu * (1.0 + redshift[:, None])
         shining = np.flatnonzero(~columns["quiescent"][block])
         if line_width is not None and len(shining):
@@ -205,17 +205,17 @@ def fluxes(
 def transmission_of_lines(igm_model: str, wavelength: Array, redshift: Array) -> Array:
     """Return what the intergalactic medium leaves of emission lines, shape (n, n_line).
 
-    Half of Lyman alpha is blueward of the step, and is absorbed by what there is at it; the red half stays.
+    Half of Lyman alpha is blueward of the step, and is absorbed as light at the step is; the red half stays.
     """
     order = np.argsort(wavelength)
     by_wavelength = wavelength[order]
     out = np.ones((len(redshift), len(wavelength)))
-    seen = igm.transmission(igm_model, by_wavelength, redshift)
-    if seen.shape[1]:
-        at_it = np.abs(wavelength / igm.LYMAN_ALPHA - 1.0) < 1e-4
+    transmission = igm.transmission(igm_model, by_wavelength, redshift)
+    if transmission.shape[1]:
+        is_lya = np.abs(wavelength / igm.LYMAN_ALPHA - 1.0) < 1e-4
         below = np.count_nonzero(by_wavelength < igm.LYMAN_ALPHA)
-        out[:, order[:below]] = seen[:, :below]
-        out[:, at_it] = 0.5 * (1.0 + seen[:, -1:])
+        out[:, order[:below]] = transmission[:, :below]
+        out[:, is_lya] = 0.5 * (1.0 + transmission[:, -1:])
     return out
 
 
@@ -239,8 +239,8 @@ def _add_lines(  # type: ignore[no-untyped-def]
                 far = REACH * at * max(np.sqrt(widest[part] ** 2 + velocity**2), 1e-9)
                 if at + far < low[begin] or at - far > high[end - 1]:
                     continue
-                of_lsf = np.interp(at, centre[begin:end], sigma[begin:end])
-                width = at * max(np.sqrt(of_lsf**2 + velocity**2), 1e-9)
+                sigma_lsf = np.interp(at, centre[begin:end], sigma[begin:end])
+                width = at * max(np.sqrt(sigma_lsf**2 + velocity**2), 1e-9)
                 scale = 1.0 / (np.sqrt(2.0) * width)
                 k = begin + np.searchsorted(high[begin:end], at - REACH * width)
                 below = erf((low[min(k, end - 1)] - at) * scale)
@@ -260,19 +260,19 @@ def densities(flux: Array, instrument: Instrument, unit: str) -> Array:
 
 def about(observed: Mapping[str, Any], instrument: Instrument, engine: Engine | ReferenceEngine,
           redshift: ArrayLike) -> dict[str, Any]:  # fmt: skip
-    """Return what a file of observed spectra says of them, and warn where the SSPs do not resolve what they should.
+    """Return the metadata of observed spectra, and warn where the SSPs do not resolve the bins of the instrument.
 
     Returns
     -------
     dict
         ``observed`` (the config's key), ``wavelength``, ``bin_width`` and ``fwhm`` (lists, of each bin [A]), and
-        ``share_unresolved``: of bins that are finer than the SSPs, as a fraction of all, at worst.
+        ``share_unresolved`` (the fraction of bins that are finer than the SSPs resolve, at the worst redshift).
 
     """
     share = instrument.share_unresolved(engine.wavelength, np.unique(np.asarray(redshift, np.float64)))
     if share > 0.0:
         log.warning(
-            "%s: %.0f %% of its bins are finer than the SSPs resolve; spectra are smoother there than it sees them.",
+            "%s: %.0f %% of its bins are finer than the SSPs resolve; its spectra are too smooth there.",
             instrument.name, 100.0 * share,
         )  # fmt: skip
     return {
@@ -285,12 +285,12 @@ def about(observed: Mapping[str, Any], instrument: Instrument, engine: Engine | 
 
 
 def of_columns(
-    columns: Mapping[str, NDArray], made: spectra.Setup, observed: Mapping[str, Any], instrument: Instrument,
+    columns: Mapping[str, NDArray], setup: spectra.Setup, observed: Mapping[str, Any], instrument: Instrument,
     progress: Progress | None = None,
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:  # fmt: skip
     """Yield observed spectra of a catalogue in blocks of rows, in the unit that ``observed`` asks for."""
     blocks = fluxes(
-        columns, instrument, engine=made.engine, cosmo=Cosmology(**made.about["cosmology"]), igm_model=made.igm,
+        columns, instrument, engine=setup.engine, cosmo=Cosmology(**setup.about["cosmology"]), igm_model=setup.igm,
         line_width=observed["line_width"], progress=progress,
     )  # fmt: skip
     for block, flux in blocks:
@@ -300,7 +300,7 @@ def of_columns(
 def write(
     path: Path | str,
     columns: Mapping[str, NDArray],
-    made: spectra.Setup,
+    setup: spectra.Setup,
     observed: Mapping[str, Any],
     instrument: Instrument,
     metadata: Mapping[str, object],
@@ -315,19 +315,19 @@ def write(
         fixed size; its metadata hold ``wavelength``, a JSON list [A, vacuum].
     columns : mapping of str to ndarray of shape (n, )
         `NEEDED`, and ``realisation`` where there is one.
-    made : Setup
+    setup : Setup
         How spectra of the catalogue are made.
     observed : mapping
         The config's ``spectra.observed``.
     instrument : Instrument
-        Of that config.
+        The instrument of that config.
     metadata : mapping
         Of the file: `about` and where the numbers come from.
     progress : Progress, optional
-        Told of the galaxies that are done.
+        Counts the galaxies that are done.
 
     """
-    blocks = of_columns(columns, made, observed, instrument, progress)
+    blocks = of_columns(columns, setup, observed, instrument, progress)
     spectra.write_blocks(path, columns, observed["unit"], len(instrument.wavelength), blocks, metadata)
 
 
@@ -361,11 +361,11 @@ def of_run(
         As `mocksed.spectra.of_run`, and if the grid is invalid or reaches beyond the spectra.
 
     """
-    columns, made = spectra.selected(run, galaxy_id, results, ssp_table, realisation, NEEDED)
+    columns, setup = spectra.selected(run, galaxy_id, results, ssp_table, realisation, NEEDED)
     observed = complete(observed)
     instrument = instruments.from_config(observed)
-    values = [block for _, block in of_columns(columns, made, observed, instrument)]
-    about(observed, instrument, made.engine, columns["redshift"])
+    values = [block for _, block in of_columns(columns, setup, observed, instrument)]
+    about(observed, instrument, setup.engine, columns["redshift"])
     empty = np.empty((0, len(instrument.wavelength)), np.float32)
     return instrument.wavelength, np.concatenate([empty, *values])
 
@@ -384,20 +384,20 @@ def write_of_run(
 
     Arguments as in `of_run`.
     """
-    columns, made = spectra.selected(run, galaxy_id, results, ssp_table, realisation, NEEDED)
+    columns, setup = spectra.selected(run, galaxy_id, results, ssp_table, realisation, NEEDED)
     observed = complete(observed)
     instrument = instruments.from_config(observed)
-    metadata = made.about | about(observed, instrument, made.engine, columns["redshift"])
+    metadata = setup.about | about(observed, instrument, setup.engine, columns["redshift"])
     if Path(path).suffix.lower() in (".fits", ".fit"):
-        write_fits(path, columns, made, observed, instrument, metadata, progress)
+        write_fits(path, columns, setup, observed, instrument, metadata, progress)
     else:
-        write(path, columns, made, observed, instrument, metadata, progress)
+        write(path, columns, setup, observed, instrument, metadata, progress)
 
 
 def write_fits(
     path: Path | str,
     columns: Mapping[str, NDArray],
-    made: spectra.Setup,
+    setup: spectra.Setup,
     observed: Mapping[str, Any],
     instrument: Instrument,
     metadata: Mapping[str, object],
@@ -416,7 +416,7 @@ def write_fits(
     primary.header["UNRESOLV"] = metadata["share_unresolved"], "share of bins finer than the SSPs resolve"
     primary.header["PROVENAN"] = jsontext.dumps(provenance.stamped(metadata), sort_keys=True), "where it comes from"
     hdus: list[Any] = [primary]
-    for rows, values in of_columns(columns, made, observed, instrument, progress):
+    for rows, values in of_columns(columns, setup, observed, instrument, progress):
         for row, flux in zip(range(rows.start, rows.stop), values, strict=True):
             table = fits.BinTableHDU.from_columns(
                 [
@@ -424,8 +424,8 @@ def write_fits(
                     fits.Column("flux", "E", unit=flux_unit, array=flux),
                 ]
             )
-            for key, values_of in realisations.keys(columns).items():
-                table.header[{"galaxy_id": "GALAXYID"}.get(key, key.upper()[:8])] = int(values_of[row])
+            for key, identifiers in realisations.keys(columns).items():
+                table.header[{"galaxy_id": "GALAXYID"}.get(key, key.upper()[:8])] = int(identifiers[row])
             table.header["REDSHIFT"] = float(columns["redshift"][row])
             table.header["EXTNAME"] = str(columns["galaxy_id"][row])
             hdus.append(table)
