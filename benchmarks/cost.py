@@ -58,7 +58,7 @@ RUNS: dict[str, dict[str, Any]] = {
     ),
     "2e5": source(200_000, 1_000_000, 4),
     "2e6": source(2_000_000, 10_000_000, 2, spectra={"write": False}),
-    "2e6trees": source(2_000_000, 10_000_000, 2, spectra={"write": False}, neighbours={"max_memory_gb": 1.4}),
+    "2e6trees": source(2_000_000, 10_000_000, 2, spectra={"write": False}, neighbours={"max_memory_gb": 1.42}),
     "2e5table": source(200_000, 100_000, 4),
     "2e6table": source(2_000_000, 100_000, 4),
     "1e7table": source(10_000_000, 100_000, 4),
@@ -108,7 +108,7 @@ def targets(name: str) -> list[str]:
         return [f"{results}/catalog/0000.parquet"]
     if name == "2e6":  # all spectra would fill a disk
         return ["all", f"{results}/spectra/0000.parquet"]
-    return {"warm": ["comparison"], "2e4": ["all", "comparison"]}.get(name, [])
+    return ["all", "comparison"]
 
 
 def search_trees(folder: Path, name: str, config: Mapping[str, Any]) -> None:
