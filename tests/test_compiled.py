@@ -137,7 +137,7 @@ def test_the_users_choice_of_folder_then_the_package_then_home_then_none(
 def test_no_number_of_threads_is_said_and_passed_over(run: Run, threads: str) -> None:
     numbers = run(NUMBA_NUM_THREADS=threads)
     assert numbers[:2] == ["1.0", "9.0"]
-    assert numbers[3] == f"NUMBA_NUM_THREADS={threads} is no number of threads: all cores are used."
+    assert numbers[3] == f"NUMBA_NUM_THREADS={threads} is not a number of threads: all cores are used."
     assert run(NUMBA_NUM_THREADS="1")[3:] == []
 
 

@@ -826,9 +826,12 @@ def test_the_relations_of_2026_are_a_preset_and_stay_in_variants(project):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"assignment": {"proposals": "joint"}}, "assignment.proposals: this key is no more; leave it out"),
-        ({"quiescent": {"max_tries": 10}}, "quiescent.max_tries: this key is no more; leave it out; parent.quiescent"),
-        ({"diagnostics": {"max_searched": 50}}, "diagnostics.max_searched: this key is no more"),
+        ({"assignment": {"proposals": "joint"}}, "assignment.proposals: this key no longer exists; leave it out"),
+        (
+            {"quiescent": {"max_tries": 10}},
+            "quiescent.max_tries: this key no longer exists; leave it out; parent.quiescent",
+        ),
+        ({"diagnostics": {"max_searched": 50}}, "diagnostics.max_searched: this key no longer exists"),
         ({"neighbours": {"metric": "drakos2021a"}}, "assignment.method: choose is not allowed with neighbours.metric"),
         (
             {"assignment": {"prior": {"quiescent": {"age_fraction": [0.5, 0.0]}}}},

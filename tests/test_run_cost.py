@@ -168,7 +168,7 @@ def test_the_disk_is_that_of_what_is_kept_and_of_the_shards_at_work():
     assert kept + 20 * of_a_shard == pytest.approx(sum(need.disk_gb for need in needs.values()))
     assert 20 * of_a_shard == pytest.approx(passing)
     ranked = config | {"mpi": config["mpi"] | {"tasks": 2}}  # one job makes all neighbours, which are kept
-    assert cost.disk(ranked, cost.plan(ranked)).of_a_shard == pytest.approx(needs["assign"].disk_gb / 20)
+    assert cost.disk(ranked, cost.plan(ranked)).per_shard == pytest.approx(needs["assign"].disk_gb / 20)
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -36,7 +36,7 @@ def test_a_balance_of_another_run_is_named(stored, name):
 @pytest.mark.parametrize("content", [[], {}, {"of": OF}, {"coefficients": [], "residual": []}])
 def test_a_file_that_is_no_balance_is_named(tmp_path, content):
     storage.write_json(tmp_path / "balance.json", content)
-    with pytest.raises(UserError, match=r"balance\.json is no balance of weights\. Remove it and run again"):
+    with pytest.raises(UserError, match=r"balance\.json is not a balance of weights\. Remove it and run again"):
         search.read_balance(str(tmp_path / "balance.json"), OF)
     with pytest.raises(UserError, match=r"nothing\.json"):
         search.read_balance(str(tmp_path / "nothing.json"), OF)
@@ -47,7 +47,7 @@ def test_classes_are_taken_apart_and_put_together_in_order(share):
     rng = np.random.default_rng(1)
     quiescent = rng.random(50) < share
     columns = {"quiescent": quiescent, "a": rng.random(50), "b": rng.integers(0, 9, (50, 3))}
-    classes = search._of_classes(columns)
+    classes = search._split_by_class(columns)
     assert_array_equal(classes["quiescent"]["a"], columns["a"][quiescent])
     again = search._together(quiescent, classes)
     for name, values in columns.items():

@@ -39,18 +39,18 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="mocksed", description="A spectrum for every galaxy of a simulated catalogue.")
     top.add_argument("--version", action="version", version=f"mocksed {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    of_check = add_command(
+    check_command = add_command(
         commands,
         "check",
         check,
         "check a config and the files that it names, print how each column of a table will be read, then 'ok'",
     )
-    of_check.add_argument("--all-rows", action="store_true", help="read the whole table, not only its first rows")
+    check_command.add_argument("--all-rows", action="store_true", help="read the whole table, not only its first rows")
     add_command(commands, "report-path", report_path, "print where the HTML report of a config goes")
     add_plan(commands)
     add_command(commands, "filters", list_filters, "print the filters that are known by name", configfile=False)
-    of_lines = add_command(commands, "lines", list_lines, "print the emission lines by name", configfile=False)
-    of_lines.add_argument(
+    lines_command = add_command(commands, "lines", list_lines, "print the emission lines by name", configfile=False)
+    lines_command.add_argument(
         "--configfile", type=Path, metavar="F", help="a config with another SSP table than the default"
     )
     add_command(commands, "surveys", list_surveys, "print the surveys that are known by name", configfile=False)
@@ -169,8 +169,8 @@ def check(args: argparse.Namespace) -> None:
         if spec is not None:
             from mocksed.galaxies.preview import preview  # it takes seconds to import
 
-            said, problems = preview(spec, loaded["seed"], args.all_rows)
-            lines.extend(said)
+            notes, problems = preview(spec, loaded["seed"], args.all_rows)
+            lines.extend(notes)
             yield from problems
 
     def launcher(loaded: dict[str, Any]) -> Iterator[str]:
@@ -344,27 +344,28 @@ def _plot_spectra(args: argparse.Namespace) -> None:
         raise UserError(f"--plot: {args.plot} is not allowed; expected a name that ends in .png.")
     chosen, made = spectra.selected(args.run, args.ids, args.results, args.ssp_table, args.realisation, plot.COLUMNS)
     shard = spectra.catalogue_of(args.run, args.results)[0]
-    said = storage.metadata(shard)
+    metadata = storage.metadata(shard)
     with storage.open_table(shard) as file:
         names = [name.removeprefix("mag_") for name in file.schema_arrow.names if name.startswith("mag_")]
     bands = [filters.load(name) for name in names if name in filters.available()]  # curves of one's own are elsewhere
     cosmo = Cosmology(**made.about["cosmology"])
-    drawn = plot.of_galaxies(chosen, made.engine, cosmo, made.igm, bands, lines=said.get("lines_in_magnitudes", True))
-    style.save(drawn, args.plot, about=provenance.stamped(made.about))
+    with_lines = metadata.get("lines_in_magnitudes", True)
+    figure = plot.of_galaxies(chosen, made.engine, cosmo, made.igm, bands, lines=with_lines)
+    style.save(figure, args.plot, about=provenance.stamped(made.about))
     print(args.plot)
 
 
 def _instrument(text: str) -> dict[str, Any]:
     """Return the value of ``--observed`` in the form of the config."""
     try:
-        wanted = yaml.safe_load(text)
+        instrument = yaml.safe_load(text)
     except yaml.YAMLError:
-        wanted = None
-    if isinstance(wanted, str):
-        return {"preset": wanted}
-    if not isinstance(wanted, dict):
+        instrument = None
+    if isinstance(instrument, str):
+        return {"preset": instrument}
+    if not isinstance(instrument, dict):
         raise UserError(f"--observed: {text!r} is not allowed; expected a preset, or {{range: [4000, 9000], step: 2}}.")
-    return wanted
+    return instrument
 
 
 def config_docs(args: argparse.Namespace) -> None:

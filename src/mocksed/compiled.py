@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 notes: list[str] = []
-"""What users should know of how functions are compiled here; jobs log it."""
+"""What users should know about the compilation of functions here; jobs log it."""
 
 _THREADS = os.environ.get("NUMBA_NUM_THREADS", "1")
 if not re.fullmatch(r"\s*\+?0*[1-9][0-9]*\s*", _THREADS):  # numba's import would fail, or warn
     del os.environ["NUMBA_NUM_THREADS"]
-    notes.append(f"NUMBA_NUM_THREADS={_THREADS} is no number of threads: all cores are used.")
+    notes.append(f"NUMBA_NUM_THREADS={_THREADS} is not a number of threads: all cores are used.")
 
 import numba  # noqa: E402
 from numba import get_num_threads, prange, set_num_threads  # noqa: E402
@@ -60,14 +60,14 @@ def sources(path: Path, package: Path) -> set[Path]:
         Folder of the package; what is imported by relative names is not seen.
 
     """
-    found: set[Path] = set()
+    files: set[Path] = set()
     ahead = [path]
     while ahead:
         file = ahead.pop()
-        if file not in found:
-            found.add(file)
+        if file not in files:
+            files.add(file)
             ahead.extend(_imported(file, package))
-    return found
+    return files
 
 
 def _checksum(package: Path, files: Iterable[Path]) -> str:
@@ -99,7 +99,7 @@ def folder(module: Path, package: Path, parents: Iterable[Path]) -> Path | None:
     module, package : path
         File of the module, folder of the package that it belongs to.
     parents : iterable of path
-        Where the folder may be; the first that can be written is taken.
+        Where the folder may be; the first that can be written is used.
 
     Returns
     -------
@@ -117,10 +117,10 @@ def folder(module: Path, package: Path, parents: Iterable[Path]) -> Path | None:
         except OSError:
             continue
         long_ago = time.time() - _KEPT
-        for other in parent.glob("mocksed-*"):
+        for old in parent.glob("mocksed-*"):
             with suppress(FileNotFoundError):  # another process was quicker
-                if re.fullmatch(r"mocksed-[0-9a-f]{16}", other.name) and other.stat().st_mtime < long_ago:
-                    shutil.rmtree(other, ignore_errors=True)
+                if re.fullmatch(r"mocksed-[0-9a-f]{16}", old.name) and old.stat().st_mtime < long_ago:
+                    shutil.rmtree(old, ignore_errors=True)
         return parent / name
     return None
 
@@ -145,10 +145,10 @@ if _folder_of(__file__) is None:
 def _cache_of(function: Callable) -> Iterator[bool]:
     """Have numba use our folder for the function that is decorated now, and for no other."""
     config: Any = numba.config
-    kept = _folder_of(function.__code__.co_filename)
-    before, config.CACHE_DIR = config.CACHE_DIR, str(kept or "")
+    cache_folder = _folder_of(function.__code__.co_filename)
+    before, config.CACHE_DIR = config.CACHE_DIR, str(cache_folder or "")
     try:
-        yield kept is not None
+        yield cache_folder is not None
     finally:
         config.CACHE_DIR = before
 
@@ -157,8 +157,8 @@ def njit(**options: Any) -> Callable[[Callable], Any]:
     """Return the decorator `numba.njit` with these options and our cache."""
 
     def decorated(function: Callable) -> Any:
-        with _cache_of(function) as kept:
-            return numba.njit(cache=kept, **options)(function)
+        with _cache_of(function) as cached:
+            return numba.njit(cache=cached, **options)(function)
 
     return decorated
 
@@ -167,7 +167,7 @@ def vectorize(signatures: list[str]) -> Callable[[Callable], Any]:
     """Return the decorator `numba.vectorize` for these signatures with our cache."""
 
     def decorated(function: Callable) -> Any:
-        with _cache_of(function) as kept:
-            return numba.vectorize(signatures, cache=kept)(function)
+        with _cache_of(function) as cached:
+            return numba.vectorize(signatures, cache=cached)(function)
 
     return decorated

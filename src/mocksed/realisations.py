@@ -27,5 +27,5 @@ def column_needed(realisations: Sequence[int]) -> bool:
 
 
 def keys(columns: Mapping[str, NDArray]) -> dict[str, NDArray]:
-    """Return the columns that say of which galaxy and, where there is one, of which realisation each row is."""
+    """Return the columns that identify the galaxy of each row and, where there are several, its realisation."""
     return {name: columns[name] for name in ("galaxy_id", COLUMN) if name in columns}

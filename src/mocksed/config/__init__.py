@@ -27,9 +27,9 @@ def load(
     source : mapping or Path
         The config as Snakemake gives it, or a YAML file. Paths in it are relative to the current folder.
     to_plan : bool
-        Whether nothing is going to run, and the user's table need not be there yet.
+        Whether the run is only planned, so that the user's table need not exist yet.
     further : iterable of callable
-        Checks beside those that cost next to nothing: each takes the config and yields problems.
+        Checks besides the quick ones: each takes the config and yields problems.
 
     Raises
     ------
@@ -41,11 +41,11 @@ def load(
     raw = schema.plain(yamlfile.read(source) if isinstance(source, Path) else source)
     never, errors = list(messages.never_allowed(raw)), list(Draft202012Validator(root).iter_errors(raw))
     problems = [*never, *messages.schema_problems(errors, root)]
-    if not never and isinstance(raw, dict):  # what is not of the right form counts as left out
+    if not never and isinstance(raw, dict):  # values of the wrong form count as left out
         config: dict[str, Any] = schema.filled(schema.with_preset(messages.without(raw, errors), root), root)
         config["sps"]["table"] = shipped.found(config["sps"]["table"])
-        wanted = checks.CHECKS if to_plan else (*checks.CHECKS, checks.check_table_file, *further)
-        problems = list(dict.fromkeys([*problems, *(problem for check in wanted for problem in check(config))]))
+        applied = checks.CHECKS if to_plan else (*checks.CHECKS, checks.check_table_file, *further)
+        problems = list(dict.fromkeys([*problems, *(problem for check in applied for problem in check(config))]))
     if problems:
         raise UserError(messages.message(source, problems))
     return config
@@ -64,7 +64,7 @@ def variant(config: Mapping[str, Any], preset: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        To be given to `load`; its run is called ``<run>-<preset>``.
+        For `load`; its run is called ``<run>-<preset>``.
 
     """
     changed = schema.plain(config)

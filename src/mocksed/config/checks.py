@@ -26,7 +26,7 @@ Check = Callable[[dict[str, Any]], Iterator[str]]
 """A check of a complete config, which yields problems."""
 
 MAX_RUN, MAX_NAME, MAX_PATH = 100, 200, 3000
-"""Bytes of the name of a run, of another name and of a path: systems take 255 and 4096, with what is put after them."""
+"""Bytes of the name of a run, of another name and of a path: systems take 255 and 4096, with what mocksed appends."""
 
 LIGHTCONE_MAX_REDSHIFT = 20.0
 
@@ -38,7 +38,7 @@ PARAMETER_LIMITS: dict[str, tuple[float, float]] = {
     "age": (AGE_MARGIN, math.inf),
     "tau": TAU_RANGE,
 }
-"""What the stellar population model can do (FSPS does not complain when asked for more)."""
+"""Ranges that the stellar population model covers (FSPS gives no error beyond them)."""
 
 ONLY_FOR: dict[str, tuple[str, ...]] = {
     "relation": ("log_zmet", "log_us"),
@@ -121,18 +121,18 @@ def _check_filters(config: dict[str, Any]) -> Iterator[str]:
 
 
 def _check_observed(config: dict[str, Any]) -> Iterator[str]:
-    wanted = get(config, "spectra.observed")
-    if wanted is None:
+    instrument = get(config, "spectra.observed")
+    if instrument is None:
         return
-    from mocksed.survey import observed  # few configs ask for it
+    from mocksed.survey import observed  # few configs have one
 
     yield from observed.problems(
-        wanted, _wavelength(config), get(config, f"galaxies.{config['galaxies']['source']}.redshift")
+        instrument, _wavelength(config), get(config, f"galaxies.{config['galaxies']['source']}.redshift")
     )
 
 
 def _wavelength(config: dict[str, Any]) -> Any:
-    """Return the wavelengths of the spectra [A], None as long as they are not known."""
+    """Return the wavelengths of the spectra [A], None if they are not known yet."""
     from mocksed.sps.table import read_wavelength
 
     table = get(config, "sps.table")
@@ -141,7 +141,7 @@ def _wavelength(config: dict[str, Any]) -> Any:
     try:
         return read_wavelength(table)
     except UserError:
-        return None  # _check_ssp_table says so
+        return None  # _check_ssp_table reports it
 
 
 def _check_survey(config: dict[str, Any]) -> Iterator[str]:
@@ -171,7 +171,7 @@ def _check_lines(config: dict[str, Any]) -> Iterator[str]:
     try:
         known, _ = read_lines(table)
     except UserError:
-        return  # _check_ssp_table says so
+        return  # _check_ssp_table reports it
     for problem in lines.problems(names, known):
         yield f"spectra.lines: {problem}; expected names that `mocksed lines` lists"
 
@@ -337,12 +337,12 @@ def _check_search(config: dict[str, Any]) -> Iterator[str]:
 
 
 def _check_relations(config: dict[str, Any]) -> Iterator[str]:
-    own, sps, method = config["relations"], config["sps"], config["assignment"]["method"]
-    yield from relations.problems(own)
+    settings, sps, method = config["relations"], config["sps"], config["assignment"]["method"]
+    yield from relations.problems(settings)
     for name in ("a_uv", "a_v", "dust_index"):
-        if own[name] is not None and method != "choose":
+        if settings[name] is not None and method != "choose":
             yield f"relations.{name}: not used with assignment.method {method}; expected null, or the method choose"
-    if own["dust_index"] is not None and (sps["dust_type"] != "kriek_conroy" or sps["dust_index"] is not None):
+    if settings["dust_index"] is not None and (sps["dust_type"] != "kriek_conroy" or sps["dust_index"] is not None):
         yield (
             f"relations.dust_index: not used with sps.dust_type {sps['dust_type']} and sps.dust_index "
             f"{shown(sps['dust_index'])}; expected null, or kriek_conroy with a slope that is free (null)"
@@ -398,4 +398,4 @@ CHECKS: tuple[Check, ...] = (
     _check_line_dust,
     _check_triangle,
 )
-"""What a schema cannot say, of all configurations."""
+"""The checks of every configuration."""

@@ -31,9 +31,9 @@ _PATTERN_WORDS = {
     r"^(?!~)(?!.*://)[^{}<>$\n]+\.h5(?!\n)$": f"the path of a file that ends in .h5, {_PLAIN_WORDS}",
 }
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
-"""What no file, column or argument of a command can be called: NUL, and surrogates, which UTF-8 does not have."""
+"""Characters that names of files, columns and arguments cannot have: NUL, and surrogates, which UTF-8 lacks."""
 _NO_MARKUP = re.compile("</|<!--")
-"""What would end the script of Snakemake's HTML report, which has parameters of jobs in it as they are."""
+"""Text that would end the script of Snakemake's HTML report, which contains the parameters of jobs unescaped."""
 _SINGULAR = {
     "integer": "an integer",
     "number": "a number",
@@ -62,7 +62,7 @@ def without(config: dict[str, Any], errors: Sequence[ValidationError]) -> dict[s
         path = [str(part) for part in takewhile(lambda part: isinstance(part, str), error.absolute_path)]
         node: dict[str, Any] = reduce(lambda node, key: node.get(key, {}), path[:-1], config)
         for key in path[-1:]:
-            if error.validator != "additionalProperties":  # which leaves what is known as it is
+            if error.validator != "additionalProperties":  # which leaves the known keys as they are
                 node.pop(key, None)
     return {"run": "run"} | config
 
@@ -95,7 +95,7 @@ def _translate(error: ValidationError, removed: Mapping[str, str]) -> Iterator[s
             for name in value.keys() - node["properties"].keys():
                 allowed = list(node["properties"])
                 if advice := removed.get(_dotted((*path, name))):
-                    yield f"{_dotted((*path, name))}: this key is no more; {advice}"
+                    yield f"{_dotted((*path, name))}: this key no longer exists; {advice}"
                     continue
                 below = [_dotted((*path, *inner)) for inner in _paths(node) if inner[-1] == name]
                 hint = f", did you mean {' or '.join(below)}?" if 0 < len(below) < 3 else suggestion(name, allowed)

@@ -58,7 +58,7 @@ within 0.1 mag up to 10^11 Msun. `garn_best2010` is followed within 0.02 mag.
 
 """
 
-_OF_MASS_FUNCTIONS = """\
+_MASS_FUNCTIONS_HEAD = """\
 ## Mass functions of star-forming and quiescent galaxies
 
 `galaxies.mass_functions`: a light cone is drawn from them, and with `galaxies.table.quiescent.from: mass_function`
@@ -73,16 +73,16 @@ def markdown() -> str:
     """Return the reference as Markdown."""
     from mocksed.relations.table import QUANTITIES
 
-    default = Relations()
+    defaults = Relations()
     sections = [_HEAD.format(tables=", ".join(f"`{name}`" for name in QUANTITIES))]
     for quantity, known in RELATIONS.items():
         heads = ("name", "paper", "z", "log M", "IMF", "scatter", "notes")
         rows = [heads, tuple("---" for _ in heads)]
-        own = getattr(default, quantity)
-        rows += [_row(relation, own is relation) for _, relation in sorted(known.items())]
+        default = getattr(defaults, quantity)
+        rows += [_row(relation, default is relation) for _, relation in sorted(known.items())]
         table = "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
         sections.append(
-            f"## {_title(quantity)}\n\n`relations.{quantity}`{'' if own else ', by default none'}\n\n{table}"
+            f"## {_title(quantity)}\n\n`relations.{quantity}`{'' if default else ', by default none'}\n\n{table}"
         )
     sections.append(_mass_functions())
     return "\n".join(section.rstrip("\n") + "\n" for section in sections)
@@ -98,10 +98,11 @@ def _title(key: str) -> str:
 
 def _mass_functions() -> str:
     rows = "".join(
-        f"| `{name}`{' (default)' if name == DEFAULT else ''} | [{of.paper}](https://doi.org/{of.doi}) | {of.note} |\n"
-        for name, of in sorted(MASS_FUNCTIONS.items())
+        f"| `{name}`{' (default)' if name == DEFAULT else ''} | [{function.paper}](https://doi.org/{function.doi}) | "
+        f"{function.note} |\n"
+        for name, function in sorted(MASS_FUNCTIONS.items())
     )
-    return f"{_OF_MASS_FUNCTIONS}| name | paper | notes |\n| --- | --- | --- |\n{rows}"
+    return f"{_MASS_FUNCTIONS_HEAD}| name | paper | notes |\n| --- | --- | --- |\n{rows}"
 
 
 def _row(relation: Relation, default: bool) -> tuple[str, ...]:

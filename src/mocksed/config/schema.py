@@ -18,7 +18,7 @@ SCHEMA = Path(__file__).with_name("schema.yaml")
 
 @cache
 def read() -> Node:
-    """Return the schema with every ``$ref`` replaced by what it refers to; its own keywords win. Not to be changed."""
+    """Return the schema with every ``$ref`` replaced by its target; keywords beside it win. Not to be changed."""
     root = yamlfile.read(SCHEMA)
 
     def inline(node: Any) -> Any:
@@ -45,8 +45,8 @@ def plain(value: Any) -> Any:
 
 def presets(root: Node) -> dict[str, dict[str, Any]]:
     """Return what each preset but the default one sets: key, with dots for nesting, to value."""
-    of_schema: dict[str, dict[str, Any]] = root["properties"]["preset"]["x-presets"]
-    return of_schema
+    values: dict[str, dict[str, Any]] = root["properties"]["preset"]["x-presets"]
+    return values
 
 
 def with_preset(config: dict[str, Any], root: Node) -> dict[str, Any]:
@@ -80,5 +80,5 @@ def filled(value: Any, node: Node) -> Any:
 def types_of(node: Node) -> list[str]:
     """Return the types that a value may have."""
     kind = node.get("type", [])
-    own = kind if isinstance(kind, list) else [kind]
-    return [*own, *(kind for option in node.get("oneOf", ()) for kind in types_of(option))]
+    kinds = kind if isinstance(kind, list) else [kind]
+    return [*kinds, *(kind for option in node.get("oneOf", ()) for kind in types_of(option))]

@@ -44,15 +44,15 @@ def given_error_column(quantity: str) -> str:
 _f8, _f4, _i8, _i4, _i2, _b = pa.float64(), pa.float32(), pa.int64(), pa.int32(), pa.int16(), pa.bool_()
 
 
-def _of(quantity: str, detail: str = "", ucd: str = "") -> Column:
-    """Return a column of a quantity, with what is to be said of it in this column."""
+def _column(quantity: str, detail: str = "", ucd: str = "") -> Column:
+    """Return a column of a quantity, with what its description adds in this column."""
     known = QUANTITIES[quantity]
     return Column(_f8, known.unit, known.description + detail, ucd)
 
 
 def _given(quantity: str) -> Iterator[tuple[str, Column]]:
     """Yield the columns of what a user's table gives of a quantity, and of its standard error."""
-    yield given_column(quantity), _of(quantity, " that the table gives")
+    yield given_column(quantity), _column(quantity, " that the table gives")
     yield given_error_column(quantity), Column(_f8, QUANTITIES[quantity].difference, "its standard error")
 
 
@@ -60,8 +60,8 @@ COLUMNS: dict[str, Column] = {
     # galaxies: the input
     "galaxy_id": Column(_i8, "", "identifier of the galaxy, unique in the run", "meta.id;meta.main"),
     "realisation": Column(_i2, "", "index of the realisation, if the run has realisations other than 0"),
-    "redshift": _of("redshift", ucd="src.redshift"),
-    "log_mstar": _of("log_mstar", ", remnants included", "phys.mass"),
+    "redshift": _column("redshift", ucd="src.redshift"),
+    "log_mstar": _column("log_mstar", ", remnants included", "phys.mass"),
     "quiescent": Column(_b, "", "quiescent (true) or star-forming (false)"),
     "ra": Column(_f8, "deg", "right ascension (ICRS)", "pos.eq.ra;meta.main"),
     "dec": Column(_f8, "deg", "declination (ICRS)", "pos.eq.dec;meta.main"),
@@ -71,25 +71,28 @@ COLUMNS: dict[str, Column] = {
     # what the user's table gives
     **{name: column for quantity in GIVEN for name, column in _given(quantity)},
     # drawn from the relations
-    **{f"prop_{quantity}": _of(quantity, " drawn from its relation") for quantity in ("log_sfr", "log_zmet", "log_us")},
-    "prop_muv": _of("muv", " drawn from its relation; null if it is used to choose the model"),
-    "prop_beta": _of("beta", " drawn from its relation"),
-    **{f"prop_{quantity}": _of(quantity, " requested by the user's table") for quantity in ("dust2", "age")},
+    **{
+        f"prop_{quantity}": _column(quantity, " drawn from its relation")
+        for quantity in ("log_sfr", "log_zmet", "log_us")
+    },
+    "prop_muv": _column("muv", " drawn from its relation; null if it is used to choose the model"),
+    "prop_beta": _column("beta", " drawn from its relation"),
+    **{f"prop_{quantity}": _column(quantity, " requested by the user's table") for quantity in ("dust2", "age")},
     # FSPS parameters
-    "age": _of("age", " (FSPS tage)", "time.age"),
+    "age": _column("age", " (FSPS tage)", "time.age"),
     "tau": Column(_f8, "Gyr", "e-folding time of the delayed-tau star-formation history"),
-    "dust2": _of("dust2"),
-    "dust_index": _of("dust_index", " (FSPS dust_index); 0 for a curve without one"),
-    "log_zmet": _of("log_zmet", " (FSPS logzsol and gas_logz)", "phys.abund.Z"),
-    "log_us": _of("log_us", " (FSPS gas_logu)"),
+    "dust2": _column("dust2"),
+    "dust_index": _column("dust_index", " (FSPS dust_index); 0 for a curve without one"),
+    "log_zmet": _column("log_zmet", " (FSPS logzsol and gas_logz)", "phys.abund.Z"),
+    "log_us": _column("log_us", " (FSPS gas_logu)"),
     "lya_escape": Column(_f8, "", "fraction of Lyman alpha that leaves the galaxy; null without gas"),
     # resulting
-    "log_sfr": _of("log_sfr", " at the age of the galaxy", "phys.SFR"),
-    "muv": _of("muv", ", mean f_nu over rest-frame 1450-1550 A, with dust", "phys.magAbs;em.UV"),
+    "log_sfr": _column("log_sfr", " at the age of the galaxy", "phys.SFR"),
+    "muv": _column("muv", ", mean f_nu over rest-frame 1450-1550 A, with dust", "phys.magAbs;em.UV"),
     "muv_intrinsic": Column(_f8, "mag(AB)", "muv without dust", "phys.magAbs;em.UV"),
-    "beta": _of("beta", ", 4.43 (F125W - F160W) - 2 of the galaxy placed at z = 7"),
-    "uv": _of("uv"),
-    "vj": _of("vj"),
+    "beta": _column("beta", ", 4.43 (F125W - F160W) - 2 of the galaxy placed at z = 7"),
+    "uv": _column("uv"),
+    "vj": _column("vj"),
     "log_sfr_10": Column(_f4, "dex(Msun/yr)", "star-formation rate averaged over the last 10 Myr"),
     "log_sfr_100": Column(_f4, "dex(Msun/yr)", "star-formation rate averaged over the last 100 Myr"),
     "log_q_ion": Column(_f4, "dex(1/s)", "rate of ionising photons (below 912 A) of all stars, without dust"),
@@ -117,7 +120,7 @@ COLUMNS: dict[str, Column] = {
 
 GALAXY = ("galaxy_id", "redshift", "log_mstar", "quiescent")
 GALAXY_OPTIONAL = (
-    "realisation", *(of_what(quantity) for quantity in GIVEN for of_what in (given_column, given_error_column)),
+    "realisation", *(name_of(quantity) for quantity in GIVEN for name_of in (given_column, given_error_column)),
 )  # fmt: skip
 """Columns of a shard of galaxies that the search and the catalogue read: those it has, and those it may have."""
 
@@ -365,7 +368,7 @@ def markdown() -> str:
         if listed:
             lines.append(_line(name, known))
     lines += _table_head("Magnitudes and emission lines")
-    lines += [_line(name, of_each) for name in _MADE if (of_each := column(name))]
+    lines += [_line(name, described) for name in _MADE if (described := column(name))]
     lines += ["", "## Bits of `flags`", "", "| bit | meaning |", "|---|---|"]
     lines += [f"| {bit} | {text} |" for bit, text in FLAG_DESCRIPTIONS.items()]
     return "\n".join(lines) + "\n"

@@ -27,7 +27,7 @@ from mocksed.files.columns import column
 
 SUFFIX = ".h5"
 
-_OF_HEADER = "crc32"  # attribute of the file, as that of each column
+_HEADER_CHECKSUM = "crc32"  # attribute of the file, as that of each column
 
 
 Append = Callable[[Mapping[str, NDArray]], None]
@@ -78,10 +78,10 @@ def writing(
             if known := column(name):
                 dataset.attrs["unit"], dataset.attrs["description"] = known.unit, known.description
             dataset.attrs["crc32"] = checksums[name]
-        said = {"mocksed_version": __version__, **(metadata or {})}
-        about = {key: jsontext.dumps(value) for key, value in said.items()}
+        stored = {"mocksed_version": __version__, **(metadata or {})}
+        about = {key: jsontext.dumps(value) for key, value in stored.items()}
         file.attrs.update(about)
-        file.attrs[_OF_HEADER] = digest.checksum([n_rows, checksums, about])
+        file.attrs[_HEADER_CHECKSUM] = digest.checksum([n_rows, checksums, about])
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class MappedTable:
         Raises
         ------
         UserError
-            If there is none of that name.
+            If the table has no such column.
 
         """
         self._check_has(name)
@@ -159,7 +159,7 @@ def read(path: Path | str) -> MappedTable:
             ((n,),) = n_rows
             crc32 = {name: int(dataset.attrs["crc32"]) for name, dataset in file.items()}
             about = dict(file.attrs)
-            if int(about.pop(_OF_HEADER)) != digest.checksum([int(n), crc32, about]):
+            if int(about.pop(_HEADER_CHECKSUM)) != digest.checksum([int(n), crc32, about]):
                 raise ValueError("it is damaged: its header has another checksum")
             return MappedTable(
                 path=Path(path),

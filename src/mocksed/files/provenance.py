@@ -31,10 +31,10 @@ KEYS = (
     *("run", "seed", "cosmology", "realisations", "galaxies", "relations", "search"),
     *("engine", "sps_model", "ssp_table", "fsps"),
 )
-"""What a file says and hands on, as far as it depends on it, beside the version of mocksed."""
+"""Keys of the record that later stages take over, as far as a file depends on them."""
 
 SHARD = "shard"
-"""Key of which shard of galaxies a file is, of how many: rows alone do not tell 1 of 2 from 1 of 4. Not handed on."""
+"""Key of a file's shard, its number and how many there are: rows do not tell 1 of 2 from 1 of 4. Not taken over."""
 
 _OF_RUN = ("run", "seed", "cosmology")
 _OF_GALAXIES = ("seed", "cosmology", "realisations", "galaxies")
@@ -98,30 +98,30 @@ def expected_of_search(about: Mapping[str, Any], sps: Mapping[str, Any], shard: 
         Number of the shard, and how many there are.
 
     """
-    own = {key: about.get(key) for key in ("relations", "search")} | {"sps_model": asdict(Model.from_config(sps))}
+    record = {key: about.get(key) for key in ("relations", "search")} | {"sps_model": asdict(Model.from_config(sps))}
     if os.path.isfile(sps["table"]):  # else the stage that reads it stops
-        own["ssp_table.sha256"] = digest.sha256(sps["table"])
-    return expected_of_galaxies(about, shard) | own
+        record["ssp_table.sha256"] = digest.sha256(sps["table"])
+    return expected_of_galaxies(about, shard) | record
 
 
 def expected_of_catalogue(about: Mapping[str, Any], sps: Mapping[str, Any], shard: Sequence[int]) -> dict[str, Any]:
     """Return the expected record of a shard of the catalogue of a run, for `check`; parameters as before."""
-    own = {"engine": sps["engine"]} | ({"fsps.imf_type": sps["imf_type"]} if sps["engine"] == "fsps" else {})
-    return expected_of_search(about, sps, shard) | own
+    record = {"engine": sps["engine"]} | ({"fsps.imf_type": sps["imf_type"]} if sps["engine"] == "fsps" else {})
+    return expected_of_search(about, sps, shard) | record
 
 
 def check(path: Path | str, expected: Mapping[str, Any]) -> None:
     """Stop unless a file has the expected record.
 
-    The name of the run, and all that is not in ``expected``, may be anything. Another version of mocksed is said in the
-    log.
+    The name of the run, and all that is not in ``expected``, may be anything. Another version of mocksed is noted in
+    the log.
 
     Parameters
     ----------
     path : path
         Parquet or JSON that the pipeline wrote.
     expected : mapping of str to value
-        Keys of the file's metadata; a point leads into what a key holds ("ssp_table.sha256").
+        Keys of the file's metadata; a dot leads to a key within ("ssp_table.sha256").
 
     Raises
     ------
@@ -129,32 +129,34 @@ def check(path: Path | str, expected: Mapping[str, Any]) -> None:
         If the file cannot be read, or says something else: the message names what differs, and both values.
 
     """
-    agree(path, _said_by(path), expected)
+    agree(path, _metadata(path), expected)
 
 
-def agree(path: Path | str, said: Mapping[str, Any], expected: Mapping[str, Any], within: str | None = None) -> None:
+def agree(
+    path: Path | str, metadata: Mapping[str, Any], expected: Mapping[str, Any], within: str | None = None
+) -> None:
     """Stop as `check` does, of metadata that are read already, all or what is ``within`` one of their keys."""
-    if (version := said.get("mocksed_version", __version__)) != __version__:
+    if (version := metadata.get("mocksed_version", __version__)) != __version__:
         log.info("%s was made by mocksed %s; this is %s.", path, version, __version__)
-    for key, wanted in storage.plain(expected).items():
-        value: Any = said if within is None else said[within]
+    for key, expected_value in storage.plain(expected).items():
+        value: Any = metadata if within is None else metadata[within]
         for part in key.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
-        if differs := _difference(key, value, wanted):
-            where, is_, should_be = differs
+        if difference := _difference(key, value, expected_value):
+            where, stored, wanted = difference
             raise UserError(
-                f"{path} was made with another configuration: {where} is {jsontext.shown(is_)}, expected "
-                f"{jsontext.shown(should_be)}. Remove it and run again: it will be made again."
+                f"{path} was made with another configuration: {where} is {jsontext.shown(stored)}, expected "
+                f"{jsontext.shown(wanted)}. Remove it and run again: it will be made again."
             )
 
 
-def _difference(key: str, found: Any, expected: Any) -> tuple[str, Any, Any] | None:
+def _difference(key: str, stored: Any, expected: Any) -> tuple[str, Any, Any] | None:
     """Return the name and both values of the first thing that differs."""
-    if isinstance(found, Mapping) and isinstance(expected, Mapping):
-        names = dict.fromkeys([*expected, *found])
-        inside = (_difference(f"{key}.{name}", found.get(name), expected.get(name)) for name in names)
+    if isinstance(stored, Mapping) and isinstance(expected, Mapping):
+        names = dict.fromkeys([*expected, *stored])
+        inside = (_difference(f"{key}.{name}", stored.get(name), expected.get(name)) for name in names)
         return next(filter(None, inside), None)
-    return None if found == expected else (key, found, expected)
+    return None if stored == expected else (key, stored, expected)
 
 
 def of_engine(engine: Engine | ReferenceEngine, sps: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,15 +197,15 @@ def of_file(path: Path | str) -> dict[str, Any]:
         If it cannot be read.
 
     """
-    stored = _said_by(path)
-    return {key: stored[key] for key in KEYS if key in stored}
+    metadata = _metadata(path)
+    return {key: metadata[key] for key in KEYS if key in metadata}
 
 
-def _said_by(path: Path | str) -> Mapping[str, Any]:
+def _metadata(path: Path | str) -> Mapping[str, Any]:
     stored: Mapping[str, Any] = storage.read_json(path) if Path(path).suffix == ".json" else storage.metadata(path)
     return stored
 
 
 def stamped(about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return it with the version of mocksed, for files that are not Parquet (`mocksed.files.storage` stamps those)."""
+    """Return a record with the version of mocksed, for files that `mocksed.files.storage` does not stamp itself."""
     return {"mocksed_version": __version__, **about}

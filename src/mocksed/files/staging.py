@@ -29,7 +29,7 @@ _KEPT = 86_400.0  # seconds after its last use
 def scratch_of(config: Mapping[str, Any]) -> str | None:
     """Return ``neighbours.scratch`` of a config as the user gave it.
 
-    Jobs take it from there: as a parameter of theirs, another scratch would have finished work done again.
+    Jobs read it there: if it were one of their parameters, Snakemake would repeat finished work when it changes.
     """
     scratch: str | None = config.get("neighbours", {}).get("scratch")
     return scratch
@@ -62,10 +62,10 @@ def local(path: Path | str, scratch: str | None) -> Path:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}. Run again: it will be made again.") from error
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
-    of_version = f"{name}-{size}-{mtime}"
+    version = f"{name}-{size}-{mtime}"
     with _lock(folder / f"{name}.lock"):
-        for copy in folder.glob(f"{of_version}-*{path.suffix}"):
-            if copy.name == f"{of_version}-{digest.crc32(copy):08x}{path.suffix}":
+        for copy in folder.glob(f"{version}-*{path.suffix}"):
+            if copy.name == f"{version}-{digest.crc32(copy):08x}{path.suffix}":
                 os.utime(copy)
                 return copy
             log.warning("%s is damaged and is copied again.", copy)
@@ -78,7 +78,7 @@ def local(path: Path | str, scratch: str | None) -> Path:
             return path
         start = time.perf_counter()
         crc = digest.crc32(path)
-        copy = folder / f"{of_version}-{crc:08x}{path.suffix}"
+        copy = folder / f"{version}-{crc:08x}{path.suffix}"
         try:
             with replacing(copy) as temporary:
                 shutil.copyfile(path, temporary)

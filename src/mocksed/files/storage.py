@@ -60,10 +60,10 @@ def to_table(
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=about_file))
 
 
-def told(table: pa.Table, metadata: Mapping[str, object]) -> pa.Table:
+def with_metadata(table: pa.Table, metadata: Mapping[str, object]) -> pa.Table:
     """Return a table with further metadata."""
-    more = {key.encode(): jsontext.dumps(value).encode() for key, value in metadata.items()}
-    return table.replace_schema_metadata({**(table.schema.metadata or {}), **more})
+    encoded = {key.encode(): jsontext.dumps(value).encode() for key, value in metadata.items()}
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), **encoded})
 
 
 def _to_arrow(values: object, type_: pa.DataType | None) -> pa.Array:
@@ -80,9 +80,9 @@ def _to_arrow(values: object, type_: pa.DataType | None) -> pa.Array:
 
 
 def _flat_to_arrow(array: NDArray, type_: pa.DataType | None, missing: NDArray[np.bool_] | None) -> pa.Array:
-    """Return what `pyarrow.array` does.
+    """Return what `pyarrow.array` would, which imports pandas.
 
-    Which imports pandas; a job starts most of a second sooner and with 26 MB less without it (benchmarks/start.txt).
+    Without pandas a job starts most of a second sooner and with 26 MB less (benchmarks/start.txt).
     """
     as_it_is = array.dtype.kind in "biuf" and array.dtype.isnative
     if not as_it_is or (type_ is not None and array.dtype != type_.to_pandas_dtype()):
@@ -188,17 +188,17 @@ def read_table(path: Path | str, columns: Sequence[str] | None = None, optional:
 
     """
     with open_table(path) as file:
-        wanted = None
+        names = None
         if columns is not None:
             check_columns(path, file, columns)
-            wanted = [*columns, *(name for name in optional if name in file.schema_arrow.names)]
-        return file.read(wanted)
+            names = [*columns, *(name for name in optional if name in file.schema_arrow.names)]
+        return file.read(names)
 
 
-def find_rows(path: Path | str, key: str, wanted: NDArray, columns: Sequence[str]) -> pa.Table:
+def find_rows(path: Path | str, key: str, values: NDArray, columns: Sequence[str]) -> pa.Table:
     """Return the rows of a Parquet file whose key is among some values, in the order of the file.
 
-    Of a row group whose statistics rule them out nothing is read, and of one that has none of them the keys alone.
+    A row group whose statistics rule them out is not read; of one that has none of them the keys alone are read.
 
     Parameters
     ----------
@@ -206,8 +206,8 @@ def find_rows(path: Path | str, key: str, wanted: NDArray, columns: Sequence[str
         A file that the pipeline wrote.
     key : str
         Column of integers.
-    wanted : ndarray of shape (n, )
-        Sorted values.
+    values : ndarray of shape (n, )
+        The values, sorted.
     columns : sequence of str
         What to read.
 
@@ -220,17 +220,17 @@ def find_rows(path: Path | str, key: str, wanted: NDArray, columns: Sequence[str
     with open_table(path) as file:
         check_columns(path, file, [key, *columns])
         leaf = file.schema.names.index(key)
-        found = [file.schema_arrow.empty_table().select(columns)]
+        tables = [file.schema_arrow.empty_table().select(columns)]
         for group in range(file.num_row_groups):
             limits = file.metadata.row_group(group).column(leaf).statistics
             if limits is not None and limits.has_min_max:
-                first, last = np.searchsorted(wanted, limits.min), np.searchsorted(wanted, limits.max, side="right")
+                first, last = np.searchsorted(values, limits.min), np.searchsorted(values, limits.max, side="right")
                 if first == last:
                     continue
-            rows = np.flatnonzero(np.isin(to_arrays(file.read_row_group(group, [key]))[key], wanted))
+            rows = np.flatnonzero(np.isin(to_arrays(file.read_row_group(group, [key]))[key], values))
             if len(rows):
-                found.append(file.read_row_group(group, columns).select(columns).take(rows))
-        return pa.concat_tables(found)
+                tables.append(file.read_row_group(group, columns).select(columns).take(rows))
+        return pa.concat_tables(tables)
 
 
 def check_columns(path: Path | str, file: pq.ParquetFile, columns: Sequence[str]) -> None:
@@ -296,14 +296,14 @@ def read_json(path: Path | str) -> Any:
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        if isinstance(content, dict) and content.pop(_OF_CONTENT, None) != digest.checksum(content):
+        if isinstance(content, dict) and content.pop(_CHECKSUM, None) != digest.checksum(content):
             raise ValueError("it is damaged: its content has another checksum")
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     return content
 
 
-_OF_CONTENT = "checksum"
+_CHECKSUM = "checksum"
 
 
 def _unreadable(path: Path | str, error: Exception) -> UserError:
@@ -317,7 +317,7 @@ def write_json(path: Path | str, content: object) -> None:
     """
     content = plain(content)
     if isinstance(content, dict):
-        content[_OF_CONTENT] = digest.checksum(content)
+        content[_CHECKSUM] = digest.checksum(content)
     with atomic.replacing(path) as temporary:
         temporary.write_text(jsontext.dumps(content, indent=2, sort_keys=True) + "\n")
 

@@ -34,7 +34,7 @@ _VO_TYPES = {
 }
 
 
-def is_of_format(key: bytes) -> bool:
+def is_for_readers(key: bytes) -> bool:
     """Return whether a key of a file's metadata is for astropy or TOPCAT, and not the pipeline's own JSON."""
     return key in (ASTROPY, VOTABLE, VOTABLE_VERSION) or key.startswith(LENGTH)
 
@@ -42,7 +42,7 @@ def is_of_format(key: bytes) -> bool:
 def own_metadata(schema: pa.Schema) -> dict[str, Any]:
     """Return the pipeline's own metadata of a file."""
     stored = schema.metadata or {}
-    return {key.decode(): json.loads(value) for key, value in stored.items() if not is_of_format(key)}
+    return {key.decode(): json.loads(value) for key, value in stored.items() if not is_for_readers(key)}
 
 
 def described(schema: pa.Schema) -> pa.Schema:
@@ -54,12 +54,12 @@ def described(schema: pa.Schema) -> pa.Schema:
         Columns, with ``unit`` and ``description`` in the metadata of their fields, and the file's metadata as JSON.
 
     """
-    for_others = {
+    headers = {
         ASTROPY: astropy_header(schema).encode(),
         VOTABLE_VERSION: b"1.0",
         VOTABLE: votable(schema).encode(),
     }
-    return schema.with_metadata({**(schema.metadata or {}), **for_others})
+    return schema.with_metadata({**(schema.metadata or {}), **headers})
 
 
 def with_lengths(table: pa.Table) -> pa.Schema:
@@ -79,8 +79,8 @@ def astropy_header(schema: pa.Schema) -> str:
     columns = []
     for field in schema:
         about = {"unit": said(field, b"unit"), "description": said(field, b"description")}
-        told = {key: text for key, text in about.items() if text}
-        columns.append({"name": field.name, "datatype": _numpy_name(field.type), **told})
+        stated = {key: text for key, text in about.items() if text}
+        columns.append({"name": field.name, "datatype": _numpy_name(field.type), **stated})
     header = {"datatype": columns, "meta": own_metadata(schema)}
     return yaml.dump(header, Dumper=yaml.CSafeDumper, sort_keys=False, width=1_000_000, allow_unicode=True)
 
@@ -93,7 +93,7 @@ def votable(schema: pa.Schema, lengths: Mapping[str, int] | None = None) -> str:
     schema : pyarrow.Schema
         As for `described`.
     lengths : mapping of str to int, optional
-        Of columns with texts of one length in ASCII, which others are not.
+        Lengths of columns whose texts are all ASCII and of one length.
 
     """
     top = ET.Element("VOTABLE", version="1.4", xmlns=_NAMESPACE)
@@ -114,7 +114,7 @@ def votable(schema: pa.Schema, lengths: Mapping[str, int] | None = None) -> str:
 
 
 def vo_type(type_: pa.DataType) -> dict[str, str]:
-    """Return the attributes of a FIELD for a type of Arrow; what VOTable does not know is said to be text."""
+    """Return the attributes of a FIELD for a type of Arrow; one that VOTable lacks is declared as text."""
     element = _element(type_)
     if element not in _VO_TYPES:
         return {"datatype": "unicodeChar", "arraysize": "*"}

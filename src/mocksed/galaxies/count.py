@@ -66,5 +66,5 @@ def _of_lightcone(key: str) -> int:
     from mocksed.cosmology import Cosmology
     from mocksed.galaxies.lightcone import LightCone
 
-    lightcone, of_cosmology, seed, mass_functions = json.loads(key)
-    return LightCone.from_config(lightcone, Cosmology(**of_cosmology), seed, mass_functions).n_galaxies
+    lightcone, cosmology, seed, mass_functions = json.loads(key)
+    return LightCone.from_config(lightcone, Cosmology(**cosmology), seed, mass_functions).n_galaxies

@@ -52,14 +52,14 @@ def _natural(path: Path) -> list[str | int]:
 
 
 def made_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the galaxies of a configuration follow from, beside seed, cosmology and realisations.
+    """Return what the galaxies of a configuration follow from, besides seed, cosmology and realisations.
 
     Returns
     -------
     dict
-        ``source`` and what the config says of it. Of a table, instead of its path, which may change with the machine,
+        ``source`` and its settings in the config. Of a table, instead of its path, which may change with the machine,
         ``file``, its name, how many ``files`` it has, their ``bytes`` and a checksum of both ends of each, ``crc32``:
-        what tells one table from another without reading it.
+        enough to tell one table from another without reading it.
 
     Raises
     ------
@@ -68,15 +68,15 @@ def made_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
     """
     source = config["galaxies"]["source"]
-    said = dict(config["galaxies"][source])
-    if source == "lightcone" or said["quiescent"]["from"] == "mass_function":
-        said["mass_functions"] = config["galaxies"]["mass_functions"]
+    settings = dict(config["galaxies"][source])
+    if source == "lightcone" or settings["quiescent"]["from"] == "mass_function":
+        settings["mass_functions"] = config["galaxies"]["mass_functions"]
     if source == "table":
-        del said["given"]  # it concerns the search
-        said = _identity(files_of(table_path(said.pop("path")))) | said
-        if said["quiescent"]["from"] == "uvj":
-            said["uvj_box"] = config["quiescent"]["uvj_box"]
-    return {"source": source, source: said}
+        del settings["given"]  # it concerns the search
+        settings = _identity(files_of(table_path(settings.pop("path")))) | settings
+        if settings["quiescent"]["from"] == "uvj":
+            settings["uvj_box"] = config["quiescent"]["uvj_box"]
+    return {"source": source, source: settings}
 
 
 def _identity(files: Sequence[Path]) -> dict[str, Any]:

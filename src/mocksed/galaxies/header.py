@@ -55,8 +55,8 @@ class Header:
             return None
         faulty = self.faulty | {role + ERROR for role in self.faulty}
         spec = replace(self.spec, columns={role: n for role, n in self.spec.columns.items() if role not in faulty})
-        of_class = {"ssfr": ("ssfr", "sfr", "log_sfr")}.get(spec.quiescent_from, CLASS_COLUMNS[spec.quiescent_from])
-        if not faulty.intersection(of_class):
+        class_roles = {"ssfr": ("ssfr", "sfr", "log_sfr")}.get(spec.quiescent_from, CLASS_COLUMNS[spec.quiescent_from])
+        if not faulty.intersection(class_roles):
             return spec
         return replace(spec, quiescent_from="mass_function", quiescent_values=())
 
@@ -78,18 +78,18 @@ def header_of(spec: TableSpec, table: Table) -> Header:
         if problem := _absent(spec, table, name, f"galaxies.table.columns.{role}"):
             problems.append(problem)
             faulty.add(role)
-    for (one, name), (other, of_other) in combinations(roles.items(), 2):
-        if name == of_other:
+    for (first, name), (second, second_name) in combinations(roles.items(), 2):
+        if name == second_name:
             problems.append(
-                f"galaxies.table.columns.{one} and galaxies.table.columns.{other} both name the column '{name}'. Each "
-                "must have one of its own."
+                f"galaxies.table.columns.{first} and galaxies.table.columns.{second} both name the column '{name}'. "
+                "Each must have one of its own."
             )
-            faulty |= {one, other}
+            faulty |= {first, second}
     conversions, notes, contradictions = units.conversions(spec, {name: table.unit(name) for name in roles.values()})
     problems += contradictions.values()
     faulty |= contradictions.keys()
-    kept, of_names = _passing_through(spec, roles, table)
-    return Header(replace(spec, conversions=conversions), kept, notes, problems + of_names, faulty)
+    kept, name_problems = _passing_through(spec, roles, table)
+    return Header(replace(spec, conversions=conversions), kept, notes, problems + name_problems, faulty)
 
 
 def _passing_through(spec: TableSpec, roles: Mapping[str, str], table: Table) -> tuple[list[str], list[str]]:
@@ -121,7 +121,7 @@ def _absent(spec: TableSpec, table: Table, name: str, key: str) -> str:
     if why := table.why_not(name):
         return f"{spec.path}: '{name}' ({key}) {why}"
     close = difflib.get_close_matches(name, table.columns, n=1, cutoff=0.5) or [
-        other for other in table.columns if other.lower() == name.lower()
+        column for column in table.columns if column.lower() == name.lower()
     ]
     hint = f" Did you mean '{close[0]}'?" if close else ""
     return f"{spec.path} has no column '{name}' ({key}).{hint} It has: {', '.join(table.columns) or 'no columns'}."

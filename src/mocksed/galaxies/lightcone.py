@@ -163,7 +163,7 @@ class LightCone:
         Returns
         -------
         dict of str to ndarray of shape (len(realisations) * (stop - start), )
-            ``galaxy_id`` (the row), ``realisation`` where there are others than 0, ``redshift``, ``log_mstar``
+            ``galaxy_id`` (the row), ``realisation`` unless it is 0 alone, ``redshift``, ``log_mstar``
             [log10 Msun], ``quiescent``, ``ra`` and ``dec`` [deg].
 
         """
@@ -187,8 +187,8 @@ class LightCone:
         fraction = densities[:, 1] / np.maximum(densities.sum(axis=1), 1e-300)
         classes = [draw_quiescent(fraction, ids, self.seed, index) if index else quiescent for index in realisations]
         repeated = {name: np.tile(values, len(classes)) for name, values in galaxies.items()}
-        of_row = {COLUMN: np.repeat(realisations, len(ids)), "quiescent": np.concatenate(classes)}
-        return {"galaxy_id": repeated["galaxy_id"], COLUMN: of_row[COLUMN]} | repeated | of_row
+        new_columns = {COLUMN: np.repeat(realisations, len(ids)), "quiescent": np.concatenate(classes)}
+        return {"galaxy_id": repeated["galaxy_id"], COLUMN: new_columns[COLUMN]} | repeated | new_columns
 
     def _draw_redshift(self, node: NDArray[np.int64], uniform: Array) -> Array:
         """Return redshifts from the hat functions of the nodes; those at the limits have only one half."""

@@ -164,11 +164,11 @@ class Binned:
 
     def _in_bin(self, log_mstar: Array, i: int) -> Array:
         log_knee, *components = self.parameters[i]
-        of_components = [
+        log_phis = [
             _log_schechter(log_mstar, log_knee, alpha, np.log10(1e-3 * phi))
             for alpha, phi in zip(components[::2], components[1::2], strict=True)
         ]
-        return of_components[0] if len(of_components) == 1 else _log_sum(*of_components)
+        return log_phis[0] if len(log_phis) == 1 else _log_sum(*log_phis)
 
 
 DECLINE = -0.30

@@ -85,7 +85,7 @@ def normalise(chunk: pa.Table, first_row: int, spec: TableSpec, seed: int) -> Ga
     Raises
     ------
     UserError
-        If an id is none.
+        If an identifier is missing or not valid.
 
     """
     roles = spec.roles()
@@ -97,9 +97,9 @@ def normalise(chunk: pa.Table, first_row: int, spec: TableSpec, seed: int) -> Ga
     else:
         galaxy_id = np.arange(first_row, first_row + len(chunk), dtype=np.int64)
     redshift, problems = _redshifts(chunk, roles, spec)
-    log_mstar, of_mass = _log_masses(chunk, roles["mass"], spec)
-    given, no_star_formation, of_given = _given(chunk, roles, spec)
-    problems += of_mass + of_given
+    log_mstar, mass_problems = _log_masses(chunk, roles["mass"], spec)
+    given, no_star_formation, given_problems = _given(chunk, roles, spec)
+    problems += mass_problems + given_problems
     quiescent = np.zeros(len(chunk), bool)
     if spec.quiescent_from == "column":
         quiescent, unclear = _classes(chunk, roles["quiescent"], spec)
@@ -115,7 +115,7 @@ def normalise(chunk: pa.Table, first_row: int, spec: TableSpec, seed: int) -> Ga
     elif spec.quiescent_from == "ssfr":
         name, log_sfr = roles[spec.given()["log_sfr"]], given[given_column("log_sfr")]
         quiescent = log_sfr - log_mstar < spec.log_ssfr_max
-        unknown = np.isnan(log_sfr) & ~no_star_formation & ~_any(of_given, len(chunk))
+        unknown = np.isnan(log_sfr) & ~no_star_formation & ~_any(given_problems, len(chunk))
         expected = "an SFR, as galaxies.table.quiescent.from ssfr divides the galaxies by it"
         problems.append(Problem(name, "missing", expected, unknown))
     if spec.quiescent_from == "mass_function":
@@ -147,7 +147,7 @@ def _redshifts(chunk: pa.Table, roles: Mapping[str, str], spec: TableSpec) -> tu
     name = roles["redshift"]
     z, missing = numbers(chunk, name, spec)
     negative = ~missing.rows & (z < 0.0)
-    above = f"{between}; if it means that there is none, add it to galaxies.table.missing_values"
+    above = f"{between}; if it stands for a missing value, add it to galaxies.table.missing_values"
     outside = ~missing.rows & ~negative & ((z < low) | (z > high))
     return z, [missing, Problem(name, "negative", above, negative), Problem(name, "out of range", between, outside)]
 

@@ -170,11 +170,11 @@ def problems(table: Mapping[str, Any]) -> Iterator[str]:
                 f"{key}.{role}: null is not allowed with galaxies.table.quiescent.from {origin}; expected the name of "
                 f"that column in the table{instead}"
             )
-    for one, other in combinations(given, 2):
-        if given[one] == given[other]:
+    for first, second in combinations(given, 2):
+        if given[first] == given[second]:
             yield (
-                f"{key}.{one} and {key}.{other}: both are named ('{columns[one]}', '{columns[other]}') and give the "
-                "same quantity; expected one of them, set the other one to null"
+                f"{key}.{first} and {key}.{second}: both are named ('{columns[first]}', '{columns[second]}') and give "
+                "the same quantity; expected one of them, set the other one to null"
             )
     for role in columns:
         value = role.removesuffix(ERROR)

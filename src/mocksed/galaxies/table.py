@@ -101,10 +101,10 @@ def write_shards(
                 dealt = stack.enter_context(_dealt(rows, len(outputs), Path(outputs[0]).parent))
             with progress(validation.n_used * len(realisations), "rows", "write") as bar:
                 for shard, (temporary, path) in enumerate(zip(temporaries, dealt, strict=True)):
-                    galaxies = storage.told(_collect(path), provenance.of_shard(shard, len(outputs)))
-                    first, *others = _in_realisations(galaxies, realisations, spec, seed)
+                    galaxies = storage.with_metadata(_collect(path), provenance.of_shard(shard, len(outputs)))
+                    first, *rest = _in_realisations(galaxies, realisations, spec, seed)
                     with storage.parquet_writer(temporary, first.schema) as writer:
-                        for rows in (first, *others):
+                        for rows in (first, *rest):
                             writer.write_table(rows, storage.ROW_GROUP)
                             bar.update(len(rows))
                     path.unlink()
@@ -123,11 +123,11 @@ def _used_rows(
     for chunk in chunks:
         galaxies = normalise(chunk, first_row, spec, seed)
         columns: dict[str, object] = {name: getattr(galaxies, name) for name in STANDARD}
-        of_id = None
+        id_column = None
         if galaxies.original_id is not None:
-            columns["original_id"], of_id = plain(galaxies.original_id), spec.columns["galaxy_id"]
+            columns["original_id"], id_column = plain(galaxies.original_id), spec.columns["galaxy_id"]
         columns |= galaxies.given
-        columns |= {name: plain(chunk[name]) for name in kept if name != of_id}
+        columns |= {name: plain(chunk[name]) for name in kept if name != id_column}
         if _classes_are_drawn(spec):
             columns[_NO_STAR_FORMATION] = galaxies.no_star_formation
         yield storage.to_table(columns, about).filter(pa.array(galaxies.used))
@@ -141,14 +141,14 @@ def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
     Categories are written out, and numbers and texts of rare types have the next wider type. Decimals become float64,
     dates and times texts as in ISO 8601. uint64 stays, which has no wider type.
     """
-    of = values.type
-    if pa.types.is_dictionary(of):
-        return plain(values.cast(of.value_type))
-    if pa.types.is_decimal(of) or pa.types.is_null(of):
+    type_ = values.type
+    if pa.types.is_dictionary(type_):
+        return plain(values.cast(type_.value_type))
+    if pa.types.is_decimal(type_) or pa.types.is_null(type_):
         return values.cast(pa.float64())
-    if pa.types.is_temporal(of):
+    if pa.types.is_temporal(type_):
         return values.cast(pa.string())
-    return values.cast(_PLAIN.get(of, of))
+    return values.cast(_PLAIN.get(type_, type_))
 
 
 def _classes_are_drawn(spec: TableSpec) -> bool:
@@ -158,9 +158,9 @@ def _classes_are_drawn(spec: TableSpec) -> bool:
 
 def _in_realisations(galaxies: pa.Table, realisations: Sequence[int], spec: TableSpec, seed: int) -> Iterator[pa.Table]:
     """Yield the rows of a shard in each of the realisations."""
-    none: NDArray[np.bool_] | bool = False
+    no_star_formation: NDArray[np.bool_] | bool = False
     if _classes_are_drawn(spec):
-        none = galaxies[_NO_STAR_FORMATION].to_numpy()
+        no_star_formation = galaxies[_NO_STAR_FORMATION].to_numpy()
         galaxies = galaxies.drop_columns(_NO_STAR_FORMATION)
     if not column_needed(realisations):
         yield galaxies
@@ -170,10 +170,10 @@ def _in_realisations(galaxies: pa.Table, realisations: Sequence[int], spec: Tabl
     if spec.quiescent_from == "mass_function":
         fraction = quiescent_fraction(log_mstar, redshift, spec.mass_functions)
     for index in realisations:
-        own = {COLUMN: np.full(len(galaxies), index), "quiescent": quiescent}
+        columns = {COLUMN: np.full(len(galaxies), index), "quiescent": quiescent}
         if fraction is not None:
-            own["quiescent"] = draw_quiescent(fraction, galaxy_id, seed, index) | none
-        drawn = storage.to_table(own)
+            columns["quiescent"] = draw_quiescent(fraction, galaxy_id, seed, index) | no_star_formation
+        drawn = storage.to_table(columns)
         rows = galaxies.set_column(STANDARD.index("quiescent"), drawn.field("quiescent"), drawn["quiescent"])
         yield rows.add_column(1, drawn.field(COLUMN), drawn[COLUMN])
 

@@ -98,18 +98,18 @@ def conversions(spec: TableSpec, units: Mapping[str, str]) -> tuple[dict[str, Co
     Returns
     -------
     conversions : dict of str to Conversion
-        Of the columns of which there is one.
+        Conversions of the columns that need one.
     notes : list of str
         Each names the column, the unit of the file, and what is done with it.
     problems : dict of str to str
         Key of ``galaxies.table.columns`` to what is expected and what to do.
 
     """
-    found: dict[str, Conversion] = {}
+    converted: dict[str, Conversion] = {}
     notes: list[str] = []
     problems: dict[str, str] = {}
     if spec.units == "ignore":
-        return found, notes, problems
+        return converted, notes, problems
     for role, name in spec.roles().items():
         value = role.removesuffix(ERROR)
         if name not in units or value not in {"mass", *_UNITS}:
@@ -123,9 +123,9 @@ def conversions(spec: TableSpec, units: Mapping[str, str]) -> tuple[dict[str, Co
         if unit is None:
             continue
         if role != value:
-            conversion = _of_error(value, unit, units.get(spec.roles()[value], ""))
+            conversion = _error_conversion(value, unit, units.get(spec.roles()[value], ""))
         else:
-            conversion = _of_mass(unit, spec) if role == "mass" else _of_value(role, unit)
+            conversion = _mass_conversion(unit, spec) if role == "mass" else _value_conversion(role, unit)
         if isinstance(conversion, str):
             problems[role] = (
                 f"{spec.path}: column '{name}' (galaxies.table.columns.{role}) has the unit '{text}' in the file, but "
@@ -134,11 +134,11 @@ def conversions(spec: TableSpec, units: Mapping[str, str]) -> tuple[dict[str, Co
         elif conversion != Conversion():
             target = "Msun" if value == "mass" else _UNITS[value][0]
             notes.append(f"column '{name}' is converted from {text} to {conversion.words(target)}")
-            found[name] = conversion
-    return found, notes, problems
+            converted[name] = conversion
+    return converted, notes, problems
 
 
-def _of_mass(unit: Unit, spec: TableSpec) -> Conversion | str:
+def _mass_conversion(unit: Unit, spec: TableSpec) -> Conversion | str:
     """Return how masses are converted, or what contradicts the config and what to do."""
     key = "galaxies.table"
     if unit.magnitudes or not unit.unit.is_equivalent(u.Msun):
@@ -157,7 +157,7 @@ def _of_mass(unit: Unit, spec: TableSpec) -> Conversion | str:
     return Conversion(factor, log=unit.log)
 
 
-def _of_value(role: str, unit: Unit) -> Conversion | str:
+def _value_conversion(role: str, unit: Unit) -> Conversion | str:
     """Return how another column is converted, or what is expected of it and what to do."""
     text, log = _UNITS[role]
     what = SPELLINGS[role].what if role in SPELLINGS else _words(role, text, log)
@@ -186,7 +186,7 @@ def _words(role: str, text: str, log: bool) -> str:
     return f"{'log10 of ' if log else ''}{role}{f' in {text}' if text else ', without a unit,'}"
 
 
-def _of_error(value: str, unit: Unit, of_value: str) -> Conversion | str:
+def _error_conversion(value: str, unit: Unit, value_unit: str) -> Conversion | str:
     """Return how standard errors are converted, or what is expected of them."""
     text, log = _UNITS[value]
     if log or text in ("", "mag"):
@@ -195,8 +195,8 @@ def _of_error(value: str, unit: Unit, of_value: str) -> Conversion | str:
         return (
             Conversion() if fits else f"the standard error of columns.{value} is expected in {'dex' if log else text}"
         )
-    of_log = of_value and (parsed := parse(of_value)) is not None and parsed.log
-    if of_log or unit.log or unit.magnitudes or not unit.unit.is_equivalent(u.Unit(text)):
+    value_is_log = value_unit and (parsed := parse(value_unit)) is not None and parsed.log
+    if value_is_log or unit.log or unit.magnitudes or not unit.unit.is_equivalent(u.Unit(text)):
         return f"the standard error of columns.{value} is expected in a unit as {text}: convert both, or leave it out"
     factor = unit.unit.to(u.Unit(text))
     return Conversion() if math.isclose(factor, 1.0, rel_tol=1e-6) else Conversion(factor)

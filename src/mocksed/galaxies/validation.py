@@ -52,14 +52,14 @@ class Validation:
         Rows that were read; of these that can be used; of these that are quiescent, and that have an SFR of 0.
     n_given : dict of str to int
         Those that can be used and have a value: quantity of `mocksed.quantities.GIVEN` to number.
-    of_ids : list of str
+    id_problems : list of str
         What is wrong with the identifiers as a whole.
 
     """
 
     def __init__(self, header: Header, columns: Sequence[str]) -> None:
         self.spec, self.roles, self.columns = header.spec, header.spec.roles(), columns
-        self.n_rows = self.n_used = self.n_quiescent = self.n_no_star_formation = self._n_of_them_star_forming = 0
+        self.n_rows = self.n_used = self.n_quiescent = self.n_no_star_formation = self._n_forming_without_sfr = 0
         self.n_given = dict.fromkeys(self.spec.given(), 0)
         self.reasons: dict[tuple[str, str], Reason] = {}
         self.ids_increase = True
@@ -67,7 +67,7 @@ class Validation:
         self._last_id: int | None = None
         self._kinds: set[object] = set()
         self._samples: dict[str, list[Array]] = {role: [] for role in ("mass", *self.spec.given().values())}
-        self.of_ids: list[str] = []
+        self.id_problems: list[str] = []
 
     def add(self, chunk: pa.Table, galaxies: Galaxies) -> None:
         """Take in the next chunk."""
@@ -97,7 +97,7 @@ class Validation:
             self.n_given[quantity] += int((used & ~np.isnan(galaxies.given[given_column(quantity)])).sum())
         none = used & galaxies.no_star_formation
         self.n_no_star_formation += int(none.sum())
-        self._n_of_them_star_forming += int((none & ~galaxies.quiescent).sum())
+        self._n_forming_without_sfr += int((none & ~galaxies.quiescent).sum())
 
     def problems(self) -> list[str]:
         """Return why the table cannot be used."""
@@ -105,7 +105,7 @@ class Validation:
         if self.n_rows == 0:
             return [f"{path} is empty: it has columns but no rows."]
         unlikely = dict(self._unlikely())
-        problems = [*unlikely.values(), *self.of_ids]
+        problems = [*unlikely.values(), *self.id_problems]
         reasons = [reason for reason in self.reasons.values() if reason.problem.column not in unlikely]
         listed = "\n".join(str(reason) for reason in reasons)
         if reasons and self.spec.invalid_rows == "stop":
@@ -131,7 +131,7 @@ class Validation:
         """Return notes on the columns and on the valid rows."""
         notes = list(self._header_notes)
         if self.n_no_star_formation:
-            name, n, none = self.roles[self.spec.given()["log_sfr"]], self._n_of_them_star_forming, "below 1e-8 Msun/yr"
+            name, n, none = self.roles[self.spec.given()["log_sfr"]], self._n_forming_without_sfr, "below 1e-8 Msun/yr"
             classes = f"{n} are star-forming by column '{self.roles['quiescent']}'" if n else "they are quiescent"
             notes.append(
                 f"column '{name}': {self.n_no_star_formation} galaxies have no star formation (an SFR {none}), which "
@@ -228,7 +228,7 @@ def examine(header: Header, table: Table, seed: int, chunk_rows: int = CHUNK_ROW
         name = validation.roles["galaxy_id"]
         chunks = _first(table.read([name], chunk_rows), n_rows)
         ids = np.concatenate([galaxy_ids(chunk[name], 0, header.spec) for chunk in chunks])
-        validation.of_ids = _repeated(header.spec, table, ids)
+        validation.id_problems = _repeated(header.spec, table, ids)
     return validation
 
 

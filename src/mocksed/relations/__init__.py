@@ -81,19 +81,19 @@ class Relations:
         default = cls()
         scales = relations.get("scatter", {})
         imfs = (relations.get("mass_imf", AS_PUBLISHED), relations.get("sfr_imf", AS_PUBLISHED))
-        own = {}
-        for of in fields(cls):
-            name = relations.get(of.name)
-            relation = getattr(default, of.name) if name is None else find(of.name, name)
+        by_quantity = {}
+        for field in fields(cls):
+            name = relations.get(field.name)
+            relation = getattr(default, field.name) if name is None else find(field.name, name)
             if relation is not None:
                 relation = relation.converted(*imfs)
-                scale = scales.get(of.name)
-                own[of.name] = relation if scale is None else relation.scattered(scale)
-        return cls(**own)
+                scale = scales.get(field.name)
+                by_quantity[field.name] = relation if scale is None else relation.scattered(scale)
+        return cls(**by_quantity)
 
     def __iter__(self) -> Iterator[Relation]:
-        """Yield the relations that there are."""
-        return (own for of in fields(self) if (own := getattr(self, of.name)) is not None)
+        """Yield the relations that the run has."""
+        return (relation for field in fields(self) if (relation := getattr(self, field.name)) is not None)
 
     def of(self, quantity: str, quiescent: bool = False) -> Relation:
         """Return the relation of a quantity of `mocksed.quantities.QUANTITIES`; SFRs have one for each class.
@@ -101,7 +101,7 @@ class Relations:
         Raises
         ------
         UserError
-            If there is none for this quantity.
+            If the run has no relation of this quantity.
 
         """
         kind = "quiescent" if quiescent else "star_forming"
@@ -146,13 +146,13 @@ class Relations:
         """The scatter of M_UV around its mean, with a relation of A_UV or A_V that of SFR and attenuation together."""
         if self.of_dust is None:
             return self.muv.scatter
-        of_dust = self.of_dust.scatter.scale * (1.0 if self.a_uv else _A_UV_PER_A_V)
-        return Gaussian(float(np.hypot(2.5 * self.log_sfr_star_forming.scatter.scale, of_dust)))
+        scatter_a_uv = self.of_dust.scatter.scale * (1.0 if self.a_uv else _A_UV_PER_A_V)
+        return Gaussian(float(np.hypot(2.5 * self.log_sfr_star_forming.scatter.scale, scatter_a_uv)))
 
     def extrapolated(self, redshift: Iterable[float], log_mstar: Iterable[float]) -> list[str]:
         """Return which relations galaxies between limits of redshift and mass extrapolate, each with its range."""
         limits = {"z": ("redshift", tuple(redshift)), "log M": ("log_mstar", tuple(log_mstar))}
-        found = []
+        extrapolated = []
         for relation in self:
             if relation is self.muv and self.of_dust is not None:  # it is not used
                 continue
@@ -163,8 +163,8 @@ class Relations:
                 if (first < low or last > high) and (low, high) != ALL
             ]
             if beyond:
-                found.append(f"{relation.quantity} {relation.name} ({', '.join(beyond)})")
-        return found
+                extrapolated.append(f"{relation.quantity} {relation.name} ({', '.join(beyond)})")
+        return extrapolated
 
 
 def _muv_of_sfr(log_sfr: Array) -> Array:
@@ -182,7 +182,7 @@ def find(quantity: str, name: str) -> Relation:
     Raises
     ------
     UserError
-        If there is none, or the table cannot be read.
+        If no relation has that name, or the table cannot be read.
 
     """
     known = RELATIONS[quantity]
@@ -220,8 +220,8 @@ def used(relations: Mapping[str, Any], quantities: Iterable[str]) -> dict[str, A
     default = Relations()
     names = {}
     for quantity in quantities:
-        of_default = getattr(default, quantity)
-        name = relations.get(quantity, of_default and of_default.name)
+        relation = getattr(default, quantity)
+        name = relations.get(quantity, relation and relation.name)
         if name is not None:
             names[quantity] = name
     scales = relations.get("scatter", {})

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 LAWS = ("dust", "hayes2011", "oyarzun2016")
-"""What dust lets through, as of any line; an escape fraction that grows with redshift; drawn equivalent widths."""
+"""Dust alone decides, as for any line; an escape fraction that grows with redshift; drawn equivalent widths."""
 
 _REDSHIFT_OF_ALL = 11.1  # at which the escape fraction of Hayes et al. reaches unity
 _LOG_MSTAR = (7.6, 10.6)  # of the galaxies of Oyarzun et al.; shares and widths are held beyond

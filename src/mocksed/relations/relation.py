@@ -50,7 +50,7 @@ class Relation:
     mean : callable
         The mean, a function of the `ARGUMENTS` of the quantity, which are arrays that broadcast.
     scatter : Gaussian or StudentT
-        Around the mean.
+        Scatter around the mean.
     paper, doi : str
         Where it comes from, with the number of the equation.
     redshift, log_mstar : tuple of float
@@ -82,7 +82,7 @@ class Relation:
 
     @property
     def label(self) -> str:
-        """How plots call it: the authors and the year, or the name of a user's own."""
+        """The name in plots: the authors and the year, or the file name of a user's table."""
         return re.sub(r"^(.*?) \((\d{4})\).*$", r"\1 \2", self.paper) or self.name
 
     def law(self, *given: ArrayLike) -> Scatter:
@@ -115,4 +115,4 @@ class Relation:
 
 
 def _shifted(mean: Mean, offsets: tuple[float, ...], value: float, *given: ArrayLike) -> Array:
-    return mean(*(np.add(of, offset) for of, offset in zip(given, offsets, strict=True))) + value
+    return mean(*(np.add(argument, offset) for argument, offset in zip(given, offsets, strict=True))) + value

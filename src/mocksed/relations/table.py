@@ -38,7 +38,7 @@ class Grid:
     redshift, log_mstar : ndarrays of shapes (n_redshift, ), (n_mass, )
         The nodes, increasing.
     values : ndarray of shape (n_redshift, n_mass)
-        At the nodes.
+        Values at the nodes.
 
     """
 
@@ -120,7 +120,7 @@ def _columns(path: Path | str) -> dict[str, Array]:
         raise UserError(f"cannot read {path}: {error.strerror}. Check the path, seen from {Path.cwd()}.") from error
     except Exception as error:
         raise UserError(f"{path} is not a table in {ENDS[0]} or {ENDS[1]}: {error}") from error
-    found: dict[str, Array] = {}
+    columns: dict[str, Array] = {}
     for name in COLUMNS:
         if name not in table.colnames:
             hint = suggestion(name, table.colnames).replace("did you mean", "is it called")
@@ -129,12 +129,12 @@ def _columns(path: Path | str) -> dict[str, Array]:
                 f"{', '.join(table.colnames)}."
             )
         try:
-            found[name] = np.array(np.ma.filled(np.ma.asarray(table[name], float), np.nan))
+            columns[name] = np.array(np.ma.filled(np.ma.asarray(table[name], float), np.nan))
         except ValueError as error:
             raise UserError(f"{path}: column '{name}' is not of numbers: {error}") from error
-        bad = np.flatnonzero(~np.isfinite(found[name]))
+        bad = np.flatnonzero(~np.isfinite(columns[name]))
         if len(bad):
-            raise UserError(f"{path}: column '{name}' is {found[name][bad[0]]} in row {bad[0] + 1}; expected numbers")
+            raise UserError(f"{path}: column '{name}' is {columns[name][bad[0]]} in row {bad[0] + 1}; expected numbers")
     if not len(table):
         raise UserError(f"{path} has no rows")
-    return found
+    return columns

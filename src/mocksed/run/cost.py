@@ -1,6 +1,6 @@
 """What a run is expected to cost: the resource requests of the rules, and the plan of `mocksed plan`.
 
-`mocksed.run.laws` has what it follows from.
+`mocksed.run.laws` has the laws behind it.
 """
 
 import math
@@ -50,7 +50,7 @@ class Disk(NamedTuple):
     """The disk that a run takes [GB]: once it is done, and while it runs for each shard of galaxies at work."""
 
     kept: float
-    of_a_shard: float
+    per_shard: float
 
 
 _READ_US = 0.2  # of each row of the catalogue and of the parent, of which plots take samples
@@ -86,8 +86,8 @@ def _before_rows_s(rule: str, config: Config) -> float:
 
 def on_ranks(rule: str, config: Config) -> Request:
     """Return what is requested for the job that makes all shards of a rule with MPI: memory of a rank, time of all."""
-    one, whole = job(rule, config), plan(config)[rule]
-    return one._replace(minutes=max(one.minutes, _MINUTES + math.ceil(_SAFETY * whole.seconds / 60.0)))
+    single, whole = job(rule, config), plan(config)[rule]
+    return single._replace(minutes=max(single.minutes, _MINUTES + math.ceil(_SAFETY * whole.seconds / 60.0)))
 
 
 def plan(config: Config, n_wavelengths: int = 1936) -> dict[str, Need]:
@@ -98,10 +98,10 @@ def plan(config: Config, n_wavelengths: int = 1936) -> dict[str, Need]:
     config : mapping
         The complete configuration of the run.
     n_wavelengths : int
-        That spectra are stored at.
+        Wavelengths at which spectra are stored.
 
     """
-    return {rule: need(rule, n, config, n_wavelengths) for rule, of in RULES.items() if (n := of.jobs(config))}
+    return {rule: need(rule, n, config, n_wavelengths) for rule, entry in RULES.items() if (n := entry.jobs(config))}
 
 
 def need(rule: str, n: int, config: Config, n_wavelengths: int = 1936) -> Need:

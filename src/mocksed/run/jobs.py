@@ -16,7 +16,7 @@ from mocksed.progress import log
 
 
 @contextmanager
-def job(log_path: str | Path | None = None, threads: int | None = None, who: str = "") -> Iterator[None]:
+def job(log_path: str | Path | None = None, threads: int | None = None, label: str = "") -> Iterator[None]:
     """Log to a file and to standard error; end with one message, not a traceback, on a `UserError`.
 
     Parameters
@@ -25,8 +25,8 @@ def job(log_path: str | Path | None = None, threads: int | None = None, who: str
         The log file of the job; it also receives the traceback of an unexpected error.
     threads : int, optional
         Threads that numba, OpenMP and BLAS may use; all cores by default.
-    who : str
-        Named in each message, e.g. "rank 1: " of a job of several processes.
+    label : str
+        Begins each message, e.g. "rank 1: " in a job of several processes.
 
     """
     handlers: list[logging.Handler] = [logging.StreamHandler()]
@@ -34,7 +34,7 @@ def job(log_path: str | Path | None = None, threads: int | None = None, who: str
         Path(log_path).parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(log_path, mode="w"))
     for handler in handlers:
-        handler.setFormatter(logging.Formatter(f"%(asctime)s {who}%(message)s", "%Y-%m-%d %H:%M:%S"))
+        handler.setFormatter(logging.Formatter(f"%(asctime)s {label}%(message)s", "%Y-%m-%d %H:%M:%S"))
     log.handlers = handlers
     log.setLevel(logging.INFO)
     for note in compiled.notes:

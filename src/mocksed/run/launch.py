@@ -81,7 +81,7 @@ def run(work: Work, log_path: Path | str, threads: int, resources: Mapping[str, 
         launcher = resources.get("mpi") or launcher_here()
         threads = resources.get("cpus_per_task", max(threads // ranks, 1))
         sys.exit(_on_ranks(work, Path(log_path), threads, ranks, launcher))
-    from mocksed.run import jobs, stages  # with all of the library, for which a process that waits for ranks has no use
+    from mocksed.run import jobs, stages  # all of the library, which a process that waits for ranks does not need
 
     with jobs.job(log_path, threads):
         stages.make_all(work)
@@ -102,7 +102,7 @@ def environment(threads: int, ranks: int) -> Mapping[str, str]:
         # srun: cores of a rank, and the end of all of them with the first that fails
         "SRUN_CPUS_PER_TASK": str(threads),
         "SLURM_KILL_BAD_EXIT": "1",
-        # Open MPI: not each rank on one core, which several jobs on a node would share; as many ranks as were asked for
+        # Open MPI: not each rank on one core, which several jobs on a node would share; as many ranks as requested
         "OMPI_MCA_hwloc_base_binding_policy": "none",
         "OMPI_MCA_rmaps_base_oversubscribe": "1",
         "PRTE_MCA_hwloc_default_binding_policy": "none",
@@ -113,7 +113,7 @@ def environment(threads: int, ranks: int) -> Mapping[str, str]:
 def _on_ranks(work: Work, log_path: Path, threads: int, ranks: int, launcher: str) -> int:
     """Return the exit status of ranks that make the shards; if they fail, remove what they left.
 
-    What they say goes to standard error and to the log, which therefore has one writer.
+    Their output goes to standard error and to the log, which therefore has one writer.
     """
     file = log_path.with_suffix(".json")
     file.write_text(jsontext.dumps(asdict(work) | {"threads": threads}))

@@ -129,7 +129,7 @@ def _points_searched(config: Config) -> int:
     return _points(config) if max(tree_shards(config, kind) for kind in KINDS) == 1 else _largest_tree(config)
 
 
-def _of_a_shard(law: Law, is_made: Callable[[Config], object] = lambda config: True, **others: Any) -> Rule:
+def _shard_rule(law: Law, is_made: Callable[[Config], object] = lambda config: True, **options: Any) -> Rule:
     """Return a rule that has, if the run has it, a job for each shard of galaxies."""
     return Rule(
         law,
@@ -137,11 +137,11 @@ def _of_a_shard(law: Law, is_made: Callable[[Config], object] = lambda config: T
         _rows_of_shard,
         catalogue_rows,
         cuts=True,
-        **others,
+        **options,
     )
 
 
-def _of_a_sample(law: Law, jobs: int = 0, with_parent: bool = False) -> Rule:
+def _sample_rule(law: Law, jobs: int = 0, with_parent: bool = False) -> Rule:
     """Return a rule whose jobs show a sample of the catalogue, and of a shard of the parent."""
     return Rule(
         law,
@@ -155,7 +155,7 @@ def _of_a_sample(law: Law, jobs: int = 0, with_parent: bool = False) -> Rule:
     )
 
 
-def _of_search(config: Config) -> Law:
+def _search_law(config: Config) -> Law:
     """Return the cost of queries in trees that are searched one after the other.
 
     It is that of one tree as long as the number of shards of galaxies, on which that of trees depends, is to be chosen.
@@ -165,7 +165,7 @@ def _of_search(config: Config) -> Law:
     return Law(0, 0, row_bytes=0, row_us=trees * search_us(n / trees), row_disk=0)
 
 
-def _of_columns(config: Config) -> Law:
+def _columns_law(config: Config) -> Law:
     """Return the cost of the magnitudes, lines and shapes of a catalogue."""
     lines, photometry = config["spectra"]["lines"], config["photometry"]
     n_lines = _ALL_LINES if lines == "all" else len(lines)
@@ -178,15 +178,15 @@ def _of_columns(config: Config) -> Law:
     )
 
 
-def _of_bins(config: Config) -> Law:
+def _bins_law(config: Config) -> Law:
     """Return the cost of the bins of observed spectra."""
-    wanted = config["spectra"]["observed"]
-    if not wanted:  # of what a run without them would take
+    instrument = config["spectra"]["observed"]
+    if not instrument:
         return _sum()
     from mocksed.survey import instruments  # few runs have it
 
-    n = len(instruments.from_config(wanted).wavelength)
-    return _sum((_PER_BIN, n), (_OWN_WIDTH, wanted["line_width"] is not None))
+    n = len(instruments.from_config(instrument).wavelength)
+    return _sum((_PER_BIN, n), (_OWN_WIDTH, instrument["line_width"] is not None))
 
 
 def _sum(*laws: tuple[Law, int]) -> Law:
@@ -195,7 +195,7 @@ def _sum(*laws: tuple[Law, int]) -> Law:
 
 
 RULES: dict[str, Rule] = {
-    "lightcone": _of_a_shard(
+    "lightcone": _shard_rule(
         Law(335, 3.4, row_bytes=70, row_us=1.9, row_disk=40), lambda config: config["galaxies"]["source"] == "lightcone"
     ),
     "input_table": Rule(
@@ -226,44 +226,44 @@ RULES: dict[str, Rule] = {
         points=lambda config: math.ceil(config["parent"]["star_forming"]["n"] / tree_shards(config, "star_forming")),
         threaded=True,
     ),
-    "neighbours": _of_a_shard(
+    "neighbours": _shard_rule(
         Law(390, 2.9, row_bytes=300, row_us=17.5, row_disk=44, point_bytes=24),
         points=_points_searched,
-        more=_of_search,
+        more=_search_law,
         threaded=True,
         ranked=True,
         passing=True,
     ),
-    "assign": _of_a_shard(
+    "assign": _shard_rule(
         Law(295, 3.1, row_bytes=200, row_us=2.9, row_disk=70, point_bytes=20),
         points=lambda config: max(int(config["parent"][kind]["n"]) for kind in KINDS),
         more=lambda config: _sum((_MOVED, bool(given.of_config(config["galaxies"])))),
         passing=True,
     ),
-    "catalog": _of_a_shard(Law(440, 5.8, row_bytes=590, row_us=36.0, row_disk=212), more=_of_columns),
-    "spectra": _of_a_shard(
+    "catalog": _shard_rule(Law(440, 5.8, row_bytes=590, row_us=36.0, row_disk=212), more=_columns_law),
+    "spectra": _shard_rule(
         Law(445, 3.4, row_bytes=150, row_us=107.0, row_disk=0), lambda config: config["spectra"]["write"], ranked=True
     ),
-    "survey": _of_a_shard(
+    "survey": _shard_rule(
         Law(245, 2.5, row_bytes=90, row_us=0.2, row_disk=4),
         bands.is_asked_for,
         more=lambda config: _sum((_PER_BAND, len(bands.of_config(config)))),
     ),
-    "observed": _of_a_shard(
+    "observed": _shard_rule(
         Law(450, 4.5, row_bytes=110, row_us=56.0, row_disk=8),
         lambda config: config["spectra"]["observed"],
-        more=_of_bins,
+        more=_bins_law,
         ranked=True,
     ),
     "export": Rule(
         Law(600, 6.5, row_bytes=0, row_us=11.0, row_disk=0), lambda config: 0, catalogue_rows, catalogue_rows
     ),
-    "plot": _of_a_sample(
+    "plot": _sample_rule(
         Law(450, 10.5, row_bytes=290, row_us=3.0, row_disk=0, point_bytes=45), len(PLOTS), with_parent=True
     ),
-    "summary": _of_a_sample(Law(345, 5.5, row_bytes=680, row_us=8.0, row_disk=0, point_bytes=45), 1, with_parent=True),
-    "compare": _of_a_sample(Law(820, 20.0, row_bytes=560, row_us=22.0, row_disk=0)),
-    "sky": _of_a_sample(Law(400, 26.0, row_bytes=630, row_us=70.0, row_disk=0)),
+    "summary": _sample_rule(Law(345, 5.5, row_bytes=680, row_us=8.0, row_disk=0, point_bytes=45), 1, with_parent=True),
+    "compare": _sample_rule(Law(820, 20.0, row_bytes=560, row_us=22.0, row_disk=0)),
+    "sky": _sample_rule(Law(400, 26.0, row_bytes=630, row_us=70.0, row_disk=0)),
     "ssp_table": Rule(
         Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0), lambda config: 0, lambda config: 0, lambda config: 0
     ),

@@ -67,8 +67,8 @@ class NodeMemory:
         window.Fence()
         del raw, buffers
         gc.collect()  # the first rank's own copy
-        kept = [view.toreadonly() if readonly else view for view, (_, readonly) in zip(views, sizes, strict=True)]
-        return pickle.loads(content, buffers=kept)  # type: ignore[no-any-return]
+        arrays = [view.toreadonly() if readonly else view for view, (_, readonly) in zip(views, sizes, strict=True)]
+        return pickle.loads(content, buffers=arrays)  # type: ignore[no-any-return]
 
 
 class Counter:
@@ -101,9 +101,9 @@ class Counter:
 
     def take(self, stop: int) -> Iterator[int]:
         """Yield numbers below ``stop``; all ranks together get each of them once."""
-        one, number = np.ones(1, np.int64), np.empty(1, np.int64)
+        increment, number = np.ones(1, np.int64), np.empty(1, np.int64)
         while True:
-            self._window.Fetch_and_op(one, number, 0)
+            self._window.Fetch_and_op(increment, number, 0)
             self._window.Flush(0)
             if number[0] >= stop:
                 return
@@ -160,7 +160,7 @@ def main(arguments: Sequence[str]) -> None:
     comm = MPI.COMM_WORLD
     content: dict[str, Any] = json.loads(Path(arguments[0]).read_text())
     try:
-        with job(threads=content.pop("threads"), who=f"rank {comm.rank}: "):
+        with job(threads=content.pop("threads"), label=f"rank {comm.rank}: "):
             _check_size(comm, os.environ)
             run(Work(**content), comm)
     except BaseException:  # has been logged

@@ -42,12 +42,12 @@ def table(config: Mapping[str, Any], reference_s: float | None = None) -> str:
         times = f"{slower * seconds / 60.0:9.1f}{slower * core_hours:12.2f}"
         cells = f"{memory_mb / 1e3:6.1f} GB{times}{disk_gb:6.1f} GB"
         lines.append(f"{rule:12s}{n:7d}{cells}")
-    taken = cost.disk(config, needs)
+    space = cost.disk(config, needs)
     lines.append(
-        f"Disk: {taken.kept:.1f} GB once it is done, while it runs {taken.of_a_shard:.2f} GB more for each job at a "
+        f"Disk: {space.kept:.1f} GB once it is done, while it runs {space.per_shard:.2f} GB more for each job at a "
         "time; all with --notemp."
     )
-    return "\n".join([*lines, _of_time(reference_s, hours), *_assumptions(config, jobs, slower)]) + "\n"
+    return "\n".join([*lines, _time_note(reference_s, hours), *_assumptions(config, jobs, slower)]) + "\n"
 
 
 def _size(config: Mapping[str, Any]) -> str:
@@ -64,7 +64,7 @@ def _size(config: Mapping[str, Any]) -> str:
     )  # fmt: skip
 
 
-def _of_time(reference_s: float | None, hours: float) -> str:
+def _time_note(reference_s: float | None, hours: float) -> str:
     """Return on which machine times are those of the plan, and how long all takes on the one that was measured."""
     measured = f"the machine that the laws were measured on (reference kernel: {laws.REFERENCE_S:.2f} s)"
     if reference_s is None:
@@ -103,26 +103,26 @@ def comparison(config: Mapping[str, Any], jobs: Mapping[str, Sequence[Usage]]) -
     """
     planned = cost.plan(config)
     if made := len(jobs.get("export", ())):  # on demand
-        one = cost.need("export", 1, config)
-        planned["export"] = one._replace(jobs=made, core_hours=made * one.core_hours)
+        export = cost.need("export", 1, config)
+        planned["export"] = export._replace(jobs=made, core_hours=made * export.core_hours)
     lines = [
         f"{'rule':12s}{'jobs':>11s}{'memory [MB]':>21s}{'':8s}{'time of a job [s]':>20s}",
         f"{'':12s}{'of planned':>11s}{'requested':>11s}{'measured':>10s}{'ratio':>8s}"
         f"{'expected':>10s}{'measured':>10s}{'ratio':>8s}",
     ]
     for rule, need in planned.items():
-        found = jobs.get(rule, ())
-        if not found:
+        finished = jobs.get(rule, ())
+        if not finished:
             lines.append(f"{rule:12s}{f'0/{need.jobs}':>11s}  has no benchmark files")
             continue
-        memory = max(job.memory_mb for job in found) + laws.SNAKEMAKE_MB
-        spent = sum(job.cpu_seconds for job in found) / len(found)
+        memory = max(job.memory_mb for job in finished) + laws.SNAKEMAKE_MB
+        spent = sum(job.cpu_seconds for job in finished) / len(finished)
         expected = 3600.0 * need.core_hours / need.jobs
         ratios = need.memory_mb / memory, expected / max(spent, 1e-3)
         limits = {"memory": (ratios[0], MEMORY_RATIO), "time": (ratios[1], TIME_RATIO)}
         outside = [name for name, (ratio, (low, high)) in limits.items() if not low <= ratio <= high]
         lines.append(
-            f"{rule:12s}{f'{len(found)}/{need.jobs}':>11s}{need.memory_mb:11d}{memory:10.0f}{ratios[0]:8.2f}"
+            f"{rule:12s}{f'{len(finished)}/{need.jobs}':>11s}{need.memory_mb:11d}{memory:10.0f}{ratios[0]:8.2f}"
             f"{expected:10.1f}{spent:10.1f}{ratios[1]:8.2f}" + (f"  <- {' and '.join(outside)}" if outside else "")
         )
     return "\n".join(lines) + (
@@ -144,17 +144,17 @@ def config_of(run: str, folder: Path = Path("config")) -> Path:
     """
     from mocksed import yamlfile
 
-    found = []
+    paths = []
     for path in sorted(folder.glob("**/*.yaml")):
         content = yamlfile.read(path)
         if isinstance(content, dict) and content.get("run") == run:
-            found.append(path)
-    if len(found) != 1:
+            paths.append(path)
+    if len(paths) != 1:
         several = (
-            f"{' and '.join(map(str, found))} have that name" if found else f"no config in {folder}/ has that name"
+            f"{' and '.join(map(str, paths))} have that name" if paths else f"no config in {folder}/ has that name"
         )
         raise UserError(f"which config describes the run '{run}'? {several}. Name it with --configfile.")
-    return found[0]
+    return paths[0]
 
 
 def _n_wavelengths(config: Mapping[str, Any]) -> int:

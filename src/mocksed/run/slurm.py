@@ -1,6 +1,6 @@
 """Additions to Snakemake's SLURM executor: job names that identify the run.
 
-The executor gives the jobs of each Snakemake process a name of their own and asks for their states by it. A Snakemake
+The executor gives the jobs of each Snakemake process a name of their own and queries their states by it. A Snakemake
 that was killed leaves jobs behind that no process waits for; the next one has to find them, since it will submit the
 same work again. Only squeue and scancel are used, which need no accounting database.
 """
@@ -46,9 +46,9 @@ def parse(queue: str) -> list[Job]:
     return [Job(*line.strip().split("|", 1)) for line in queue.splitlines() if "|" in line]
 
 
-def left_over(jobs: Sequence[Job], of: str) -> list[str]:
-    """Return the identifiers of the jobs whose names begin with ``of``."""
-    return [job.id for job in jobs if job.name.startswith(of)]
+def left_over(jobs: Sequence[Job], name_prefix: str) -> list[str]:
+    """Return the identifiers of the jobs whose names begin with ``name_prefix``."""
+    return [job.id for job in jobs if job.name.startswith(name_prefix)]
 
 
 def queue() -> str:
@@ -69,15 +69,15 @@ def cancel(jobs: Sequence[str]) -> None:
     subprocess.run(["scancel", *jobs], capture_output=True, text=True, check=False, timeout=60)
 
 
-def cancel_left_over(of: str, tell: Callable[[str], None], patience_s: float = _PATIENCE_S) -> list[str]:
+def cancel_left_over(name_prefix: str, tell: Callable[[str], None], patience_s: float = _PATIENCE_S) -> list[str]:
     """Cancel the jobs that an earlier Snakemake left in the queue, and wait until they are gone.
 
     Parameters
     ----------
-    of : str
-        What their names begin with, see `prefix`.
+    name_prefix : str
+        Beginning of their names, see `prefix`.
     tell : callable
-        Told in one line what is done.
+        Called with one line that says what is done.
     patience_s : float
         How long to wait, also for SLURM to answer [s].
 
@@ -92,18 +92,18 @@ def cancel_left_over(of: str, tell: Callable[[str], None], patience_s: float = _
         If they do not end, or SLURM does not answer.
 
     """
-    deadline, asked, found = time.monotonic() + patience_s, -float("inf"), dict[str, None]()
+    deadline, cancelled_at, cancelled = time.monotonic() + patience_s, -float("inf"), dict[str, None]()
     while True:
         try:
-            jobs, trouble = left_over(parse(queue()), of), ""
+            jobs, trouble = left_over(parse(queue()), name_prefix), ""
             if not jobs:
-                return list(found)
-            if time.monotonic() - asked > _BETWEEN_CANCELS_S:
-                if not found:
+                return list(cancelled)
+            if time.monotonic() - cancelled_at > _BETWEEN_CANCELS_S:
+                if not cancelled:
                     tell(f"jobs of an earlier run are in the queue and are cancelled: {', '.join(jobs)}")
                 cancel(jobs)
-                asked = time.monotonic()
-            found |= dict.fromkeys(jobs)
+                cancelled_at = time.monotonic()
+            cancelled |= dict.fromkeys(jobs)
         except (OSError, subprocess.SubprocessError) as error:
             jobs, trouble = [], str(getattr(error, "stderr", "") or error).strip()
         if time.monotonic() > deadline:
@@ -119,7 +119,7 @@ def cancel_left_over(of: str, tell: Callable[[str], None], patience_s: float = _
 def keep_unanswered(executor: Any) -> None:
     """Keep jobs active when SLURM gives no status for them.
 
-    Its ``check_active_jobs`` should report each job as ended or yield it as active. When SLURM cannot be asked for a
+    Its ``check_active_jobs`` should report each job as ended or yield it as active. When SLURM does not answer for a
     minute, as while its controller is restarted, the executor does neither: it forgets its jobs, and the run waits for
     ever (also with version 2.8 of it).
 

@@ -1,6 +1,6 @@
 """Time and memory of the jobs of a run: Snakemake's benchmark files, and the last line of each log.
 
-Snakemake looks at a job every 0.5 s for its first 15 s and then every 30 s, and so misses what is between two looks;
+Snakemake looks at a job every 0.5 s for its first 15 s and then every 30 s, and so misses peaks in between;
 the log has what the system counted for the process (`mocksed.run.jobs.used`). Of the two the larger is taken.
 """
 
@@ -46,7 +46,7 @@ def of_run(run: str, folder: Path | str = ".") -> dict[str, list[Usage]]:
     for path in sorted(benchmarks.glob("*/*.tsv")):
         jobs.setdefault(path.parent.name, []).append(_read(path, logs / path.parent.name / f"{path.stem}.log"))
     if not jobs:
-        known = sorted(other.name for other in benchmarks.parent.glob("*") if any(other.glob("*/*.tsv")))
+        known = sorted(path.name for path in benchmarks.parent.glob("*") if any(path.glob("*/*.tsv")))
         raise UserError(
             f"there are no benchmark files of a run '{run}' ({benchmarks}/<rule>/*.tsv, which Snakemake writes when a "
             f"job ends); there are those of {', '.join(known) or 'no run'}. Check the name and the current folder."
@@ -63,9 +63,9 @@ def _read(benchmark: Path, log: Path) -> Usage:
         raise UserError(
             f"cannot read the benchmark file {benchmark}: {error}. Delete it or run its job again."
         ) from error
-    said = _said(log)
+    logged = _logged(log)
     return job._replace(
-        cpu_seconds=max(job.cpu_seconds, said.cpu_seconds), memory_mb=max(job.memory_mb, said.memory_mb)
+        cpu_seconds=max(job.cpu_seconds, logged.cpu_seconds), memory_mb=max(job.memory_mb, logged.memory_mb)
     )
 
 
@@ -74,8 +74,8 @@ def _number(text: str) -> float:
     return 0.0 if text in ("NA", "-", "") else float(text)
 
 
-def _said(log: Path) -> Usage:
-    """Return what a log says of the CPU time and the peak memory of its process, or of its ranks of MPI together."""
+def _logged(log: Path) -> Usage:
+    """Return CPU time and peak memory as a log states them, of its process or of its ranks of MPI together."""
     text = log.read_text(errors="replace") if log.is_file() else ""
-    said = [(float(cpu_seconds), float(memory_mb)) for cpu_seconds, memory_mb in _USED.findall(text)]
-    return Usage(0.0, sum(cpu_seconds for cpu_seconds, _ in said), sum(memory_mb for _, memory_mb in said))
+    usages = [(float(cpu_seconds), float(memory_mb)) for cpu_seconds, memory_mb in _USED.findall(text)]
+    return Usage(0.0, sum(cpu_seconds for cpu_seconds, _ in usages), sum(memory_mb for _, memory_mb in usages))

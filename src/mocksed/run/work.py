@@ -16,7 +16,7 @@ Report = Callable[[int, str, str], Progress]
 
 
 class Share(Protocol):
-    """What is the same for all processes of a node: made by one, and held once where they can share memory."""
+    """Data for all processes of a node: made by one, and held once where they can share memory."""
 
     def __call__(self, make: Callable[[], T]) -> T:
         """Return what ``make`` returns. All processes of a node call this together."""
@@ -48,7 +48,7 @@ class Work:
     params : mapping
         What holds for all shards.
     shards : sequence of mapping
-        Of each, what the stage wants to know, and the file to make, ``output``.
+        For each, what the stage needs to know, and the file to make, ``output``.
 
     """
 

@@ -1,4 +1,4 @@
-"""One observable of one paper: a table, and what has to be known of it."""
+"""One observable of one paper: a table with its metadata."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OBSERVABLES = {
     "oiii_hbeta_mass": "log [O III]/Hbeta, against mass",
     "equivalent_width": "Rest-frame equivalent widths",
 }
-"""What is observed, and how a reader would call it."""
+"""The observables, each with its title."""
 
 _KINDS = ("points", "lognormal", *LAWS)
 _REQUIRED = ("observable", "kind", "paper", "doi", "imf", "cosmology", "redshift", "range", "verified")
@@ -56,7 +56,7 @@ class Observed:
     Attributes
     ----------
     name : str
-        Of the file: the observable and the paper.
+        Name of the file: the observable and the paper.
     observable : str
         One of `OBSERVABLES`.
     kind : str
@@ -67,7 +67,7 @@ class Observed:
     imf : str, optional
         Initial mass function of masses and SFRs, of `mocksed.imf.SALPETER_TO`; None where there are none.
     cosmology : Cosmology, optional
-        Of distances and volumes; None where there are none.
+        Cosmology of distances and volumes; None where there are none.
     redshift : tuple of float
         Limits of the sample.
     range : tuple of float
@@ -75,11 +75,11 @@ class Observed:
     verified : str
         Where the numbers were compared.
     assumed : tuple of str
-        Of the above, what the place where the numbers were compared does not say.
+        Those of the above that are not stated where the numbers were compared.
     note : str
         What else a user has to know.
     mass_offset : float
-        What was added to log10 of masses that a function is of, and that none of its parameters scales.
+        What was added to log10 of the masses in a function, where none of its parameters scales them.
     table : astropy.table.Table
         Each row with ``redshift``, ``redshift_min`` and ``redshift_max``, the same three times where the paper gives
         one. Units are those of the columns.
@@ -103,7 +103,7 @@ class Observed:
 
     @property
     def label(self) -> str:
-        """How plots call it: the authors and the year."""
+        """The name in plots: the authors and the year."""
         return re.sub(r"^(.*?) \((\d{4})\).*$", r"\1 \2", self.paper)
 
     @property
@@ -183,7 +183,7 @@ def read(path: str | Path) -> Observed:
     Raises
     ------
     UserError
-        If something of what has to be known is not said, or not so as it must be.
+        If the file cannot be read, or its header or columns are incomplete or not allowed.
 
     """
     path = Path(path)
@@ -191,31 +191,31 @@ def read(path: str | Path) -> Observed:
         table = Table.read(path, format="ascii.ecsv")
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as a table of observed data (ECSV): {error}") from error
-    said = dict(table.meta)
-    missing = [key for key in _REQUIRED if key not in said]
+    header = dict(table.meta)
+    missing = [key for key in _REQUIRED if key not in header]
     if missing:
         raise UserError(f"{path}: the header lacks {', '.join(missing)}. See the other files in {FOLDER}.")
-    for key, known in (("observable", OBSERVABLES), ("kind", _KINDS), ("imf", (None, *imf.SALPETER_TO))):
-        if said[key] not in known:
+    for key, allowed in (("observable", OBSERVABLES), ("kind", _KINDS), ("imf", (None, *imf.SALPETER_TO))):
+        if header[key] not in allowed:
             raise UserError(
-                f"{path}: {key} is {said[key]!r} in the header{suggestion(str(said[key]), map(str, known))}. "
-                f"It must be one of {', '.join(map(str, known))}."
+                f"{path}: {key} is {header[key]!r} in the header{suggestion(str(header[key]), map(str, allowed))}. "
+                f"It must be one of {', '.join(map(str, allowed))}."
             )
     columns = {"redshift", "redshift_min", "redshift_max"} | set(
-        LAWS[said["kind"]].parameters if said["kind"] in LAWS else
-        ("median", "scatter") if said["kind"] == "lognormal" else ("err_up", "err_down")
+        LAWS[header["kind"]].parameters if header["kind"] in LAWS else
+        ("median", "scatter") if header["kind"] == "lognormal" else ("err_up", "err_down")
     )  # fmt: skip
     if lacking := sorted(columns - set(table.colnames)):
-        raise UserError(f"{path}: a table of the kind {said['kind']} needs the columns {', '.join(lacking)}.")
+        raise UserError(f"{path}: a table of the kind {header['kind']} needs the columns {', '.join(lacking)}.")
     return Observed(
         name=path.stem,
         table=table,
-        cosmology=Cosmology(**said["cosmology"]) if said["cosmology"] else None,
-        redshift=tuple(said["redshift"]),
-        range=tuple(said["range"]),
-        assumed=tuple(said.get("assumed", ())),
-        note=said.get("note", ""),
-        **{key: said[key] for key in ("observable", "kind", "paper", "doi", "imf", "verified")},
+        cosmology=Cosmology(**header["cosmology"]) if header["cosmology"] else None,
+        redshift=tuple(header["redshift"]),
+        range=tuple(header["range"]),
+        assumed=tuple(header.get("assumed", ())),
+        note=header.get("note", ""),
+        **{key: header[key] for key in ("observable", "kind", "paper", "doi", "imf", "verified")},
     )
 
 
@@ -232,7 +232,7 @@ def by_observable(folder: str | Path = FOLDER) -> dict[str, list[Observed]]:
     if not paths:
         raise UserError(f"{folder} has no tables of observed data (*.ecsv).")
     tables = [read(path) for path in paths]
-    return {name: [one for one in tables if one.observable == name] for name in OBSERVABLES}
+    return {name: [table for table in tables if table.observable == name] for name in OBSERVABLES}
 
 
 def quiescent_share(observed: Observed) -> Table:
@@ -245,28 +245,29 @@ def quiescent_share(observed: Observed) -> Table:
         those of the two classes, taken as independent.
 
     """
-    found = []
+    rows = []
     for low, high in observed.bins:
-        of_bin = observed.table[(observed.table["redshift_min"] == low) & (observed.table["redshift_max"] == high)]
-        quiescent, forming = (of_bin[of_bin["population"] == name] for name in ("quiescent", "star_forming"))
-        for one in quiescent:
-            for other in forming[np.isclose(forming["log_mstar"], one["log_mstar"])]:
-                share = 1.0 / (1.0 + 10.0 ** (other["log_phi"] - one["log_phi"]))
+        in_bin = observed.table[(observed.table["redshift_min"] == low) & (observed.table["redshift_max"] == high)]
+        quiescent, forming = (in_bin[in_bin["population"] == name] for name in ("quiescent", "star_forming"))
+        for quiescent_row in quiescent:
+            for forming_row in forming[np.isclose(forming["log_mstar"], quiescent_row["log_mstar"])]:
+                share = 1.0 / (1.0 + 10.0 ** (forming_row["log_phi"] - quiescent_row["log_phi"]))
                 spread = np.log(10.0) * share * (1.0 - share)
                 up, down = (
-                    spread * np.hypot(one[f"err_{end}"], other[f"err_{against}"])
+                    spread * np.hypot(quiescent_row[f"err_{end}"], forming_row[f"err_{against}"])
                     for end, against in (("up", "down"), ("down", "up"))
                 )
-                found.append((one["redshift"], low, high, one["log_mstar"], share, up, down))
+                mass = quiescent_row["log_mstar"]
+                rows.append((quiescent_row["redshift"], low, high, mass, share, up, down))
     names = ("redshift", "redshift_min", "redshift_max", "log_mstar", "share", "err_up", "err_down")
-    return Table(rows=found, names=names)
+    return Table(rows=rows, names=names)
 
 
 def _through_anchors(table: Table, name: str, redshift: float) -> float:
     """Return a parameter on the parabola through its values, or log10 of densities, at the redshifts of a table."""
-    through = np.log10(table[name]) if name in _DENSITIES else table[name]
-    found = float(np.polyval(np.polyfit(table["redshift"], through, 2), redshift))
-    return float(10.0**found) if name in _DENSITIES else found
+    values = np.log10(table[name]) if name in _DENSITIES else table[name]
+    value = float(np.polyval(np.polyfit(table["redshift"], values, 2), redshift))
+    return float(10.0**value) if name in _DENSITIES else value
 
 
 def _add(table: Table, names: tuple[str, ...], offset: ArrayLike) -> None:

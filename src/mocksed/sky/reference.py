@@ -1,4 +1,4 @@
-"""The list of all observed data (docs/sky.md), from what the tables say of themselves."""
+"""The list of all observed data (docs/sky.md), made from the headers of the tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from mocksed.sky.observed import FOLDER, OBSERVABLES, Observed, by_observable
 _HEAD = """\
 # Observed data
 
-What a mock can be held against: the tables of `resources/sky`, each an observable of a paper, read with `mocksed.sky`.
+Observations that a mock can be compared with: the tables of `resources/sky`, each an observable of a paper, read with
+`mocksed.sky`.
 
     from mocksed import sky
     from mocksed.cosmology import Cosmology
@@ -21,11 +22,11 @@ Some are points with errors; the others name the function of `mocksed.sky.laws` 
 classes, `mocksed.sky.laws.counts_above` makes counts of line emitters of a luminosity function, and
 `mocksed.sky.variance` tells how far a field may be off by chance.
 
-Every file says in its header where its numbers were compared (`verified`). A star: `assumed` in the header has what was
-not stated there. Columns have units; where a paper gives one redshift for a bin, it is also both limits. Ranges are
-those of the masses, magnitudes, fluxes or luminosities. Densities are comoving. Tables are kept as published, and
-converted when they are used: masses and SFRs from one initial mass function to another (Madau & Dickinson 2014, section
-3.1), luminosities and volumes from one cosmology to another.
+The header of every file says where its numbers were compared (`verified`). A star marks what was not stated there
+(`assumed` in the header). Columns have units; where a paper gives one redshift for a bin, it is also both limits.
+Ranges are those of the masses, magnitudes, fluxes or luminosities. Densities are comoving. Tables are kept as
+published, and converted when they are used: masses and SFRs from one initial mass function to another (Madau &
+Dickinson 2014, section 3.1), luminosities and volumes from one cosmology to another.
 
 """
 
@@ -42,8 +43,8 @@ def markdown(folder: str | Path = FOLDER) -> str:
 
 
 def _row(data: Observed) -> tuple[str, ...]:
-    def star(key: str, said: str) -> str:
-        return said + "*" * any(one.split(":")[0] == key for one in data.assumed)
+    def star(key: str, text: str) -> str:
+        return text + "*" * any(assumption.split(":")[0] == key for assumption in data.assumed)
 
     cosmology = f"{data.cosmology.H0:g}, {data.cosmology.Om0:g}" if data.cosmology else "-"
     what = f"points: {len(data.table)}" if data.kind == "points" else data.kind

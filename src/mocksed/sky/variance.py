@@ -89,13 +89,13 @@ def of_field(cosmo: Cosmology, area: float, low: ArrayLike, high: ArrayLike, fie
     Parameters
     ----------
     cosmo : Cosmology
-        Of distances.
+        Cosmology of the distances.
     area : float
-        Of one field [deg^2].
+        Area of one field [deg^2].
     low, high : array_like
         Limits of redshift.
     fields : int
-        How many fields there are, far from each other.
+        Number of fields, far from each other.
 
     """
     to_h70 = cosmo.H0 / 70.0

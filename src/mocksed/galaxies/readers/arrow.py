@@ -87,18 +87,18 @@ def _value_type(type_: pa.DataType) -> pa.DataType:
 
 def _units(schema: pa.Schema) -> dict[str, str]:
     """Return the units in the metadata of fields, as mocksed writes them, or of the table, as others do."""
-    of_table = schema.metadata or {}
+    metadata = schema.metadata or {}
     units: dict[str, str] = {}
-    if described := of_table.get(_PARQUET_VOTABLE):
+    if described := metadata.get(_PARQUET_VOTABLE):
         units |= votable.units_of(votable.parse(BytesIO(described)).get_first_table().fields)
-    units |= astropy_units(of_table.get(_PARQUET_META, b"").decode().splitlines())
+    units |= astropy_units(metadata.get(_PARQUET_META, b"").decode().splitlines())
     units |= stated({field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in schema})
     return units
 
 
 def _without_views(rows: pa.Table) -> pa.Table:
     """Return a table whose texts are of the type that all of Arrow's functions know, not views as Polars writes."""
-    for i, of_column in enumerate(rows.schema):
-        if pa.types.is_string_view(of_column.type):
-            rows = rows.set_column(i, of_column.with_type(pa.large_string()), rows[i].cast(pa.large_string()))
+    for i, field in enumerate(rows.schema):
+        if pa.types.is_string_view(field.type):
+            rows = rows.set_column(i, field.with_type(pa.large_string()), rows[i].cast(pa.large_string()))
     return rows

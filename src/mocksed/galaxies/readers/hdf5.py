@@ -20,7 +20,7 @@ _ASTROPY_META = ".__table_column_meta__"  # how the name of what astropy writes 
 
 @contextmanager
 def open_hdf5(path: Path, dataset: str | int | None) -> Iterator[Table]:
-    """Open a group of columns or a table; where there is but one thing, at any depth, it is that."""
+    """Open a group of columns or a table; of a group with a single member that member, at any depth."""
     with hdf5.opened(path) as file:
         if dataset is not None and str(dataset) not in file:
             raise UserError(f"{path} has no '{dataset}': it has {', '.join(file)}. Set galaxies.table.dataset.")
@@ -78,8 +78,8 @@ def _group(path: Path, group: h5py.Group) -> Table:
 
 def _units(datasets: Mapping[str, h5py.Dataset]) -> dict[str, str]:
     """Return the units in the attributes of datasets."""
-    found = {name: item.attrs.get("unit", item.attrs.get("units")) for name, item in datasets.items()}
-    return stated({name: _decoded(unit) for name, unit in found.items() if isinstance(unit, str | bytes)})
+    attributes = {name: item.attrs.get("unit", item.attrs.get("units")) for name, item in datasets.items()}
+    return stated({name: _decoded(unit) for name, unit in attributes.items() if isinstance(unit, str | bytes)})
 
 
 def _decoded(value: str | bytes) -> str:

@@ -112,8 +112,8 @@ def with_elements(table: Table) -> ReadChunks:
         if not terms:
             yield from table.read(columns, chunk_rows)
             return
-        of_terms = [column for name in terms for column, _ in terms[name]]
-        stored = dict.fromkeys([*(name for name in columns if name not in terms), *of_terms])
+        summed = [column for name in terms for column, _ in terms[name]]
+        stored = dict.fromkeys([*(name for name in columns if name not in terms), *summed])
         for chunk in table.read(list(stored), chunk_rows):
             yield pa.table({name: _sum(chunk, terms[name]) if name in terms else chunk[name] for name in columns})
 

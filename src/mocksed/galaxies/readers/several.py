@@ -20,8 +20,8 @@ def several(files: Sequence[Path], opened: Callable[[Path], AbstractContextManag
                 tables[file] = dataclasses.replace(table, read=_closed)  # which would keep what h5py has opened alive
     if not tables:
         raise UserError(f"{files[0]} and {len(files) - 1} more hold no columns (galaxies.table.path).")
-    (first_file, first), *others = tables.items()
-    for file, table in others:
+    (first_file, first), *rest = tables.items()
+    for file, table in rest:
         _check_same_columns(first_file, first, file, table)
 
     def read(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
@@ -45,18 +45,19 @@ def _closed(columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
 
 
 def _check_same_columns(first_file: Path, first: Table, file: Path, table: Table) -> None:
-    of_first, of_other = _kinds(first), _kinds(table)
-    for name in {**of_first, **of_other}:
-        one, other = (kinds.get(name, t.unusable.get(name)) for kinds, t in ((of_first, first), (of_other, table)))
-        if one is None or other is None:
-            without, having = (first_file, file) if one is None else (file, first_file)
+    first_kinds, table_kinds = _kinds(first), _kinds(table)
+    for name in {**first_kinds, **table_kinds}:
+        first_kind = first_kinds.get(name, first.unusable.get(name))
+        kind = table_kinds.get(name, table.unusable.get(name))
+        if first_kind is None or kind is None:
+            without, having = (first_file, file) if first_kind is None else (file, first_file)
             raise UserError(
                 f"{without} has no column '{name}', which {having} has. Files of one table (galaxies.table.path) must "
                 "have the same columns."
             )
-        if one != other:
+        if first_kind != kind:
             raise UserError(
-                f"column '{name}' is of {other} in {file}, but of {one} in {first_file}. Files of one table "
+                f"column '{name}' is of {kind} in {file}, but of {first_kind} in {first_file}. Files of one table "
                 "(galaxies.table.path) must agree."
             )
 
@@ -83,13 +84,13 @@ def _common_schema(schemas: Mapping[Path, pa.Schema | None]) -> pa.Schema | None
         if common is None or schema is None:
             common, first_file = (common, first_file) if schema is None else (schema, file)
             continue
-        for i, (one, other) in enumerate(zip(common, schema, strict=True)):
+        for i, (common_field, field) in enumerate(zip(common, schema, strict=True)):
             try:
-                both = [pa.schema([one.remove_metadata()]), pa.schema([other.remove_metadata()])]
+                both = [pa.schema([common_field.remove_metadata()]), pa.schema([field.remove_metadata()])]
                 common = common.set(i, pa.unify_schemas(both, promote_options="permissive").field(0))
             except pa.ArrowException:
                 raise UserError(
-                    f"column '{one.name}' is of type {other.type} in {file}, but {one.type} in {first_file}. Files of "
-                    "one table (galaxies.table.path) must agree."
+                    f"column '{field.name}' is of type {field.type} in {file}, but {common_field.type} in "
+                    f"{first_file}. Files of one table (galaxies.table.path) must agree."
                 ) from None
     return common

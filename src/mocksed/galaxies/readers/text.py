@@ -105,22 +105,22 @@ def unpacked(path: Path) -> pa.NativeFile:
 
 
 def _head(path: Path) -> tuple[list[str], list[tuple[int, str]]]:
-    """Return the comments at the beginning, and the next four lines with something in them and how many are before."""
+    """Return the comments at the beginning, and the next four lines that are not empty, each with its index."""
     comments: list[str] = []
-    others: list[tuple[int, str]] = []
+    lines: list[tuple[int, str]] = []
     with TextIOWrapper(unpacked(path), "utf-8-sig", errors="replace") as file:
         for i, line in enumerate(iter(lambda: file.readline(_CSV_BLOCK), "")):
             if "\0" in line:
                 raise ValueError("it is not text")
             if line.lstrip().startswith("#"):
-                comments += [] if others else [line.strip()]
+                comments += [] if lines else [line.strip()]
             elif line.strip():
-                others.append((i, line.rstrip("\r\n")))
-            if len(others) == 4:
+                lines.append((i, line.rstrip("\r\n")))
+            if len(lines) == 4:
                 break
-    if not comments and not others:
+    if not comments and not lines:
         raise ValueError("it is empty")
-    return comments, others
+    return comments, lines
 
 
 def _layout(path: Path, delimiter: str) -> _Layout:
@@ -148,12 +148,12 @@ def _layout(path: Path, delimiter: str) -> _Layout:
         if len(lines) > 2 and set(lines[2][1]) <= {"-", delimiter, " "}:  # VizieR has a line of units, and one below
             units, n_plain = dict(zip(names, _fields(lines[1][1], delimiter), strict=False)), 3
     else:
-        found = [_fields(comment.lstrip("#"), delimiter) for comment in comments]
+        comment_fields = [_fields(comment.lstrip("#"), delimiter) for comment in comments]
         names = next(
-            (fields for fields in reversed(found) if fields and len(fields) == (len(first) or len(fields))), []
+            (fields for fields in reversed(comment_fields) if fields and len(fields) == (len(first) or len(fields))), []
         )
         if not names:
-            last = f" (the last one has {len(found[-1])})" if found else ""
+            last = f" (the last one has {len(comment_fields[-1])})" if comment_fields else ""
             raise UserError(
                 f"{path}: its columns have no names; expected a line of {len(first)} names before the rows, with or "
                 f"without # before it{last}. Write one."
@@ -189,10 +189,10 @@ def _ecsv_layout(path: Path) -> _Layout:
         raise ValueError(f"its columns are {names}, but its header describes {[column['name'] for column in columns]}")
     types, vectors, unusable = {}, {}, {}
     for column in columns:
-        name, of_elements = column["name"], re.fullmatch(r"(\w+)\[(\d+|null)\]", column.get("subtype", ""))
-        if of_elements:
-            n = -1 if of_elements[2] == "null" else int(of_elements[2])
-            types[name], vectors[name] = pa.string(), pa.list_(_ecsv_type(of_elements[1]), n)
+        name, vector = column["name"], re.fullmatch(r"(\w+)\[(\d+|null)\]", column.get("subtype", ""))
+        if vector:
+            n = -1 if vector[2] == "null" else int(vector[2])
+            types[name], vectors[name] = pa.string(), pa.list_(_ecsv_type(vector[1]), n)
         elif "subtype" in column or column["datatype"].startswith("complex"):
             types[name], unusable[name] = pa.string(), f"type {column.get('subtype', column['datatype'])}"
         else:

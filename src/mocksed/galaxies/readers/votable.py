@@ -49,9 +49,9 @@ def count_rows(path: Path, dataset: str | int | None) -> tuple[int, bool]:
     """Return the rows that the head of a VOTable states, else an estimate from its size, and which of these it is."""
     with text.unpacked(path) as file:
         head = bytes(file.read(text.HEAD))
-    found = re.search(rb"<(?:\w+:)?TABLE\b[^>]*\bnrows\s*=\s*[\"'](\d+)", head) if dataset in (None, 0) else None
-    if found:
-        return int(found[1]), True
+    attribute = re.search(rb"<(?:\w+:)?TABLE\b[^>]*\bnrows\s*=\s*[\"'](\d+)", head) if dataset in (None, 0) else None
+    if attribute:
+        return int(attribute[1]), True
     if n_rows := head.count(b"<TR>"):
         row = (len(head) - head.index(b"<TR>")) / n_rows
     else:

@@ -13,7 +13,7 @@ from mocksed.sps import from_config
 
 
 class Parent:
-    """Shards of the parent catalogues: points, and what they look like.
+    """Shards of the parent catalogues: points and their observable quantities.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Parent:
 
     def __init__(self, params: Params, shards: Sequence[Shard], share: Share = alone) -> None:
         arguments = params["recipes"]
-        self._recipes = {kind: parent.recipe(**of_kind) for kind, of_kind in arguments.items()}
+        self._recipes = {kind: parent.recipe(**recipe) for kind, recipe in arguments.items()}
         sps = arguments[shards[0]["kind"]]["sps"]
         self._engine = share(lambda: from_config.over_table(sps).prepared())
         self._about = params["about"] | provenance.of_engine(self._engine, sps)

@@ -114,16 +114,16 @@ def export(params: Params, catalog: Sequence[str], survey: Sequence[str], output
     params : mapping
         ``format``: its name in `mocksed.export.registry.EXPORTERS`; ``run``: the name of the run; ``rows``: the
         config's ``export``; ``shards``: of each shard its number, and how many there are; ``about`` and ``sps`` of
-        `mocksed.files.provenance.expected_of_catalogue`; ``survey``: what the files of the survey say beside.
+        `mocksed.files.provenance.expected_of_catalogue`; ``survey``: what the files of the survey say besides.
     catalog, survey : sequence of path
         The shards of the catalogue, and of what a survey sees of them, which may be none.
     output : path
         The file to write, RESULTS/RUN/export/NAME.
 
     """
-    for paths, own in ((catalog, {}), (survey, params["survey"])):
+    for paths, further in ((catalog, {}), (survey, params["survey"])):
         for path, shard in zip(paths, params["shards"], strict=bool(paths)):
-            provenance.check(path, provenance.expected_of_catalogue(params["about"], params["sps"], shard) | own)
+            provenance.check(path, provenance.expected_of_catalogue(params["about"], params["sps"], shard) | further)
     rows = dict(params["rows"])
     if EXPORTERS[params["format"]].layout is not None:  # a program has its own columns
         rows.pop("columns", None)

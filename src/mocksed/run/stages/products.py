@@ -47,7 +47,7 @@ def make_catalog(params: Params, galaxies: str, assigned: str, output: str) -> N
     apparent, rest_frame = (filters.select(photometry[key], *curves) for key in ("filters", "rest_frame"))
 
     columns = _columns(table, (*GALAXY, *GALAXY_OPTIONAL))
-    columns = realisations.keys(columns) | columns  # what a row is of comes first
+    columns = realisations.keys(columns) | columns  # the identifiers come first
     columns |= catalog.build(
         columns,
         storage.to_arrays(storage.read_table(assigned)),
@@ -76,14 +76,16 @@ def make_catalog(params: Params, galaxies: str, assigned: str, output: str) -> N
         columns |= morphology.shapes(columns, _columns(table, MORPHOLOGY), seed=about["seed"], cosmo=cosmo)
     passed_through = {name: table[name] for name in table.column_names if name not in columns}
 
-    said = provenance.of_file(assigned) | provenance.of_engine(engine, sps)
-    said |= spectra.in_catalogue(sps, params["wavelength"])
-    said["lines"] = {name: engine.line_name[i] for name, i in lines.indices(params["lines"], engine.line_name).items()}
-    said["filters"] = {band.name: round(band.pivot, 2) for band in (*apparent, *rest_frame)}  # pivot wavelengths [A]
-    said |= {"morphology": params["morphology"]} if params["morphology"]["write"] else {}
-    said["lines_in_magnitudes"] = photometry["lines"]
-    said |= {"uvj_box": params["uvj_box"]} | provenance.of_shard(*params["shard"])
-    storage.write_table(output, columns | passed_through, said | about)
+    metadata = provenance.of_file(assigned) | provenance.of_engine(engine, sps)
+    metadata |= spectra.in_catalogue(sps, params["wavelength"])
+    indices = lines.indices(params["lines"], engine.line_name)
+    metadata["lines"] = {name: engine.line_name[i] for name, i in indices.items()}
+    # pivot wavelengths [A]
+    metadata["filters"] = {band.name: round(band.pivot, 2) for band in (*apparent, *rest_frame)}
+    metadata |= {"morphology": params["morphology"]} if params["morphology"]["write"] else {}
+    metadata["lines_in_magnitudes"] = photometry["lines"]
+    metadata |= {"uvj_box": params["uvj_box"]} | provenance.of_shard(*params["shard"])
+    storage.write_table(output, columns | passed_through, metadata | about)
 
 
 def _columns(table: pa.Table, names: Iterable[str]) -> dict[str, NDArray]:
@@ -106,7 +108,7 @@ class Spectra:
     """
 
     what = "spectra"
-    """What the progress report calls them."""
+    """Their name in the progress report."""
 
     def __init__(self, params: Params, shards: Sequence[Shard], share: Share = alone) -> None:
         self._engine: Engine | ReferenceEngine | None = None
@@ -117,7 +119,7 @@ class Spectra:
         spectra.setup_of(shards[0]["catalog"], engine_of=self._engine_of)
 
     def _engine_of(self, sps: Mapping[str, Any]) -> Engine | ReferenceEngine:
-        """Return the engine: shared if the first shard wanted it too, as all shards of a run do."""
+        """Return the engine: shared if the first shard uses it too, as all shards of a run do."""
         if self._engine is None:
             self._sps = sps
             # FSPS has its state in its own process

@@ -66,9 +66,9 @@ class Trees:
         self.recipes = {kind: parent.recipe(**params["recipes"][kind]) for kind in files}
         self.metrics = {kind: metric_of(kind, **params["metric"]) for kind in files}
         self.clouds: dict[str, Cloud] = {}
-        for kind, of_kind in files.items():
+        for kind, shard_files in files.items():
             metric, recipe = self.metrics[kind], self.recipes[kind]
-            bounds = storage.shard_bounds(recipe["n"], len(of_kind["leaves"]))
+            bounds = storage.shard_bounds(recipe["n"], len(shard_files["leaves"]))
 
             def read(
                 leaves: str, about: str, rows: tuple[int, int],
@@ -76,7 +76,7 @@ class Trees:
             ) -> tree.KDTree:  # fmt: skip
                 return tree.read(staging.local(leaves, scratch), about, metric, *rows, recipe)
 
-            shards = zip(of_kind["leaves"], of_kind["about"], bounds, strict=True)
+            shards = zip(shard_files["leaves"], shard_files["about"], bounds, strict=True)
             self.clouds[kind] = Cloud(kind, [share(partial(read, *shard)) for shard in shards], metric)
 
     def behind(self, search: Params) -> dict[str, Any]:
@@ -107,15 +107,15 @@ def make_balance(params: Params, files: Mapping[str, Mapping[str, Sequence[str]]
     n_nodes = np.prod([len(nodes) for nodes in grid(limits["redshift"], limits["log_mstar"])])
     n_nodes *= 1 + len(SFR_OFFSETS) * sfr_is_given
     with progress(int(n_nodes), "nodes", "balance") as bar:
-        found = balance.of_run(
+        run_balance = balance.of_run(
             trees.clouds["star_forming"], search_of(params), limits["redshift"], limits["log_mstar"], bar,
             sfr_is_given=sfr_is_given,
         )  # fmt: skip
     about = params["about"] | provenance.of_file(files["star_forming"]["about"][0])
-    storage.write_json(output, provenance.stamped(about) | {"of": trees.behind(params)} | found.as_json())
+    storage.write_json(output, provenance.stamped(about) | {"of": trees.behind(params)} | run_balance.as_json())
 
 
-def read_balance(path: str, of: Mapping[str, Any]) -> Balance:
+def read_balance(path: str, behind: Mapping[str, Any]) -> Balance:
     """Return a balance.
 
     Raises
@@ -126,8 +126,8 @@ def read_balance(path: str, of: Mapping[str, Any]) -> Balance:
     """
     stored = storage.read_json(path)
     if not isinstance(stored, Mapping) or not {"of", "coefficients", "residual"} <= stored.keys():
-        raise UserError(f"{path} is no balance of weights. Remove it and run again: it will be made again.")
-    provenance.agree(path, stored, of, within="of")
+        raise UserError(f"{path} is not a balance of weights. Remove it and run again: it will be made again.")
+    provenance.agree(path, stored, behind, within="of")
     return Balance.from_json(dict(stored))
 
 
@@ -149,8 +149,8 @@ class Neighbours:
     def __init__(self, params: Params, shards: Sequence[Shard], share: Share = alone) -> None:
         self._params, self._search = params, search_of(params)
         self._trees = Trees(params, params["trees"], share)
-        of = self._trees.behind(params)
-        self._balance = read_balance(params["balance"], of) if params["balance"] else None
+        behind = self._trees.behind(params)
+        self._balance = read_balance(params["balance"], behind) if params["balance"] else None
         self._sources: dict[str, Any] = {}
         for kind in KINDS:
             self._sources |= provenance.of_file(params["trees"][kind]["about"][0])
@@ -161,30 +161,30 @@ class Neighbours:
 
     def make(self, shard: Shard, report: Report = progress) -> None:
         """Search."""
-        about, of_shard = self._params["about"], provenance.of_shard(*shard["shard"])
+        about, shard_record = self._params["about"], provenance.of_shard(*shard["shard"])
         provenance.check(shard["galaxies"], provenance.expected_of_galaxies(about, shard["shard"]))
         galaxies = storage.read_arrays(shard["galaxies"], GALAXY, GALAXY_OPTIONAL)
         with report(len(galaxies["galaxy_id"]), "galaxies", f"neighbours {Path(shard['output']).stem}") as bar:
-            found = {
-                kind: neighbours.of_class(own, self._trees.clouds[kind], self._search, self._balance, bar)
-                for kind, own in _of_classes(galaxies).items()
+            by_class = {
+                kind: neighbours.of_class(members, self._trees.clouds[kind], self._search, self._balance, bar)
+                for kind, members in _split_by_class(galaxies).items()
             }
-        columns = realisations.keys(galaxies) | _together(galaxies["quiescent"], found)
-        storage.write_table(shard["output"], columns, self._sources | about | of_shard)
+        columns = realisations.keys(galaxies) | _together(galaxies["quiescent"], by_class)
+        storage.write_table(shard["output"], columns, self._sources | about | shard_record)
 
 
-def _of_classes(columns: Mapping[str, NDArray]) -> dict[str, dict[str, NDArray]]:
+def _split_by_class(columns: Mapping[str, NDArray]) -> dict[str, dict[str, NDArray]]:
     """Return the rows of each class, told apart by the column ``quiescent``."""
     rows = {kind: np.flatnonzero(columns["quiescent"] == (kind == "quiescent")) for kind in KINDS}
-    return {kind: {name: values[own] for name, values in columns.items()} for kind, own in rows.items()}
+    return {kind: {name: values[members] for name, values in columns.items()} for kind, members in rows.items()}
 
 
 def _together(quiescent: NDArray[np.bool_], classes: Mapping[str, Mapping[str, NDArray]]) -> dict[str, NDArray]:
     """Return the columns of both classes in the order of the galaxies, NaN where a class has none."""
     columns: dict[str, NDArray] = {}
-    for kind, own in classes.items():
+    for kind, members in classes.items():
         rows = np.flatnonzero(quiescent == (kind == "quiescent"))
-        for name, values in own.items():
+        for name, values in members.items():
             if name not in columns:
                 missing = np.nan if values.dtype.kind == "f" else 0
                 columns[name] = np.full((len(quiescent), *values.shape[1:]), missing, values.dtype)
@@ -213,23 +213,23 @@ def assign_shard(params: Params, files: Mapping[str, Any], shard: Sequence[int],
     provenance.check(files["galaxies"], provenance.expected_of_galaxies(about, shard))
     provenance.check(files["neighbours"], provenance.expected_of_search(about, params["sps"], shard))
     galaxies = storage.read_arrays(files["galaxies"], GALAXY, GALAXY_OPTIONAL)
-    found = storage.to_arrays(storage.read_table(files["neighbours"]))
-    if any(not np.array_equal(found.get(name, []), values) for name, values in realisations.keys(galaxies).items()):
+    searched = storage.to_arrays(storage.read_table(files["neighbours"]))
+    if any(not np.array_equal(searched.get(name, []), values) for name, values in realisations.keys(galaxies).items()):
         raise UserError(f"{files['neighbours']} is of other galaxies. Remove it and run again: it will be made again.")
     limit = age_max(Cosmology(**params["cosmology"]), galaxies["redshift"])
     engine = from_config.over_table(params["sps"]).prepared() if given.columns(galaxies) else None
     classes = {}
-    for kind, own in _of_classes(galaxies | found | {"limit": limit}).items():
+    for kind, members in _split_by_class(galaxies | searched | {"limit": limit}).items():
         paths = [staging.local(path, scratch) for path in files["parents"][kind]]
         parents = parent.open_all(paths, parent.recipe(**params["recipes"][kind]))
         parents.check(parent.FSPS)
         classes[kind] = assign.assign(
-            own, own["limit"], parents.take,
+            members, members["limit"], parents.take,
             metric=metric_of(kind, **params["metric"]), method=params["assignment"]["method"], seed=params["seed"],
             engine=engine, nebular=kind == "star_forming",
         )  # fmt: skip
     del classes["quiescent"]["log_us"]  # they have no gas
-    kept = {name: values for name, values in found.items() if name.startswith("prop_")}
-    columns = realisations.keys(galaxies) | kept | _together(galaxies["quiescent"], classes)
+    drawn = {name: values for name, values in searched.items() if name.startswith("prop_")}
+    columns = realisations.keys(galaxies) | drawn | _together(galaxies["quiescent"], classes)
     behind = provenance.of_file(files["neighbours"])
     storage.write_table(output, columns, behind | about | provenance.of_shard(*shard))
