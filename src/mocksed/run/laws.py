@@ -262,7 +262,7 @@ RULES: dict[str, Rule] = {
         Law(450, 10.5, row_bytes=290, row_us=3.0, row_disk=0, point_bytes=45), len(PLOTS), with_parent=True
     ),
     "summary": _sample_rule(Law(345, 5.5, row_bytes=680, row_us=8.0, row_disk=0, point_bytes=45), 1, with_parent=True),
-    "compare": _sample_rule(Law(820, 20.0, row_bytes=560, row_us=22.0, row_disk=0)),
+    "compare": _sample_rule(Law(820, 20.0, row_bytes=560, row_us=28.0, row_disk=0)),
     "sky": _sample_rule(Law(400, 26.0, row_bytes=630, row_us=70.0, row_disk=0)),
     "ssp_table": Rule(
         Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0), lambda config: 0, lambda config: 0, lambda config: 0
