@@ -181,8 +181,8 @@ def _unlikely_as(role: str, sample: Array, spec: TableSpec) -> str:
         elif low <= median <= high:
             return ""
         return (
-            f"{what}, but galaxies.table.columns.{role} is {spelling.what}: {spelling.cause}, and add values that mean "
-            "that there is none to galaxies.table.missing_values."
+            f"{what}, but galaxies.table.columns.{role} is {spelling.what}: {spelling.cause}, and add values that "
+            "stand for missing ones to galaxies.table.missing_values."
         )
     if spec.mass_scale == "log" and median > _LOG_OR_LINEAR:
         return (
