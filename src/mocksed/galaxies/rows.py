@@ -190,10 +190,9 @@ def _given(chunk: pa.Table, roles: Mapping[str, str], spec: TableSpec) -> tuple[
             none = no_star_formation = ~absent & (values < low) & ((values >= 0.0) | (role == "log_sfr"))
         impossible = ~absent & ~none & ~unreadable & ~((values >= low) & (values <= high))
         problems.append(Problem(name, "not a number", f"{spelling.what}, or null", unreadable))
-        expected = (
-            f"{spelling.what}, from {low:g} to {high:g}; {spelling.cause}, and add values that stand for missing "
-        )
-        problems.append(Problem(name, "out of range", expected + "ones to missing_values", impossible))
+        remedy = f"{spelling.cause}, and add values that stand for missing ones to missing_values"
+        expected = f"{spelling.what}, from {low:g} to {high:g}; {remedy}"
+        problems.append(Problem(name, "out of range", expected, impossible))
         there = ~absent & ~none & ~unreadable & ~impossible
         converted = to_quantity(role, np.where(there, values, np.nan), spec.oh12_solar, spec.sfr_offset)
         columns[given_column(quantity)] = np.where(there, converted, np.nan)
