@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 from benchmarks.report import Row, Section, Spread, render
+from benchmarks.runs import processor
 
 RESULTS = Path(__file__).parent / "results.txt"
 PACKAGES = ("mocksed", "numpy", "numba", "fsps", "dsps", "jax")
@@ -84,10 +85,8 @@ def crowd(before: tuple[float, float]) -> Row:
 
 def provenance(cores: int) -> str:
     """Return on what machine and with which versions this was measured."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
     found = [f"{name} {installed(name)}" for name in PACKAGES]
-    return f"{cpu}, {cores} cores; python {platform.python_version()}, {', '.join(found)}\n"
+    return f"{processor()}, {cores} cores; python {platform.python_version()}, {', '.join(found)}\n"
 
 
 def installed(package: str) -> str:

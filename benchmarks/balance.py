@@ -23,11 +23,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from benchmarks.scale import ROOT, execute, measured
+from benchmarks.runs import TABLE, execute
 from mocksed.cosmology import Cosmology
 from mocksed.galaxies.lightcone import LightCone
 from mocksed.galaxies.table import deal
-from mocksed.run import configuration
+from mocksed.run import configuration, usage
 
 RESULTS = Path(__file__).parent / "balance.txt"
 STAGES = ("lightcone", "neighbours", "assign", "catalog", "spectra")
@@ -48,7 +48,7 @@ def complete(args: argparse.Namespace, table: Path | None = None) -> dict[str, A
         "parent": {"shards": 2, "star_forming": {"n": int(args.parents)}},
         "photometry": {"filters": ["jwst_f200w", "jwst_f444w"]},
         "spectra": {"wavelength": [1400, 1600]},
-        "sps": {"table": str(ROOT / "resources/ssp_padova_kurucz_chabrier.h5")},
+        "sps": {"table": str(TABLE)},
     }
     return configuration.load(source)
 
@@ -91,8 +91,9 @@ def line(rule: str, *measures: Sequence[float]) -> str:
 
 def lines(folder: Path) -> list[str]:
     """Return a line for each stage with a job for each shard."""
-    seconds = {rule: [job["s"] for job in measured(folder, rule)] for rule in STAGES}
-    return [line(rule, found, worked(folder, rule), written(folder, rule)) for rule, found in seconds.items() if found]
+    jobs = usage.of_run("balance", folder)
+    seconds = {rule: [job.seconds for job in jobs[rule]] for rule in STAGES if rule in jobs}
+    return [line(rule, wall, worked(folder, rule), written(folder, rule)) for rule, wall in seconds.items()]
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ hand; tests/test_run_cost.py holds them against the measurements. After each run
 
 import argparse
 import json
-import platform
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from benchmarks.scale import ROOT, execute
+from benchmarks.runs import TABLE, execute, processor
 from mocksed import __version__
 from mocksed.run import configuration, cost, kernel, laws, usage
 
 RESULTS = Path(__file__).parent / "cost.json"
-TABLE = "resources/ssp_padova_kurucz_chabrier.h5"
 FEW_FILTERS = [
     *(f"roman_wfi_f{name}" for name in ("062", "087", "106", "129", "158", "184", "213")),
     *(f"jwst_f{name}" for name in ("277w", "356w", "444w")),
@@ -88,7 +86,7 @@ FOLDERS = {
 
 def complete(name: str, folder: Path) -> dict[str, Any]:
     """Return the complete configuration of a run."""
-    config = configuration.load({"run": name, "sps": {"table": str(ROOT / TABLE)}, **RUNS[name]})
+    config = configuration.load({"run": name, "sps": {"table": str(TABLE)}, **RUNS[name]})
     if name.endswith("table"):
         path = folder.absolute() / f"{name}.parquet"
         write_table(path, config["galaxies"]["lightcone"]["n_galaxies"])
@@ -227,15 +225,9 @@ def write(new: list[dict[str, Any]]) -> None:
     found = sorted(others + new, key=lambda m: (order.index(m["run"]), m["rule"]))
     configs = {name: RUNS[name] for name in order if name != "warm"}
     times = stored.get("reference_s", {}) | {m["run"]: round(kernel.seconds(), 3) for m in new[:1]}
-    about = {"mocksed": __version__, "machine": machine(), "reference_s": times, "configs": configs}
+    about = {"mocksed": __version__, "machine": processor(), "reference_s": times, "configs": configs}
     lines = ",\n".join(f"  {json.dumps(m)}" for m in found)
     RESULTS.write_text(f'{json.dumps(about, indent=1)[:-2]},\n "measurements": [\n{lines}\n ]\n}}\n')
-
-
-def machine() -> str:
-    """Return on what these were measured."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

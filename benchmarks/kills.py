@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import psutil
 import yaml
 
-from benchmarks.scale import ROOT
+from benchmarks.runs import ROOT, TABLE
 from tests import slurm_cluster
 
 RESULTS = Path(__file__).parent / "kills.txt"
@@ -34,7 +34,7 @@ CONFIG: dict[str, Any] = {
     "galaxies": {"shards": SHARDS, "lightcone": {"n_galaxies": 100 * SHARDS}},
     "parent": {"shards": 2, "star_forming": {"n": 5000}, "quiescent": {"n": 1000}},
     "photometry": {"filters": ["jwst_f115w", "jwst_f277w"]},
-    "sps": {"table": str(ROOT / "resources/ssp_padova_kurucz_chabrier.h5")},
+    "sps": {"table": str(TABLE)},
 }
 STAGES = ("galaxies", "neighbours", "assign", "catalog", "spectra")
 TARGETS = [f"results/kills/spectra/{shard:04d}.parquet" for shard in range(SHARDS)]

@@ -4,7 +4,8 @@ import pickle
 import sys
 from pathlib import Path
 
-from benchmarks.sample import TABLE, WORK, galaxies
+from benchmarks.runs import TABLE
+from benchmarks.sample import WORK, galaxies
 from mocksed.sps import table
 from mocksed.sps.engine import Engine
 

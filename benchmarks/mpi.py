@@ -16,9 +16,9 @@ from typing import NamedTuple
 import psutil
 import yaml
 
+from benchmarks.runs import ROOT, TABLE
 from mocksed.run import launch
 
-ROOT = Path(__file__).parents[1]
 RUNS = {10_000_000: ("parent", "neighbours", "spectra"), 100_000_000: ("neighbours",)}
 """Points of the star-forming parent, and the rules that are measured with them: the tree grows with the points."""
 SHARDS = 4
@@ -70,7 +70,7 @@ def run(folder: Path, points: int) -> Path:
     config = {
         "run": "memory",
         "mpi": {"tasks": 2},
-        "sps": {"table": str(ROOT / "resources/ssp_padova_kurucz_chabrier.h5")},
+        "sps": {"table": str(TABLE)},
         "galaxies": {"lightcone": {"n_galaxies": GALAXIES}, "shards": SHARDS},
         "parent": {"shards": SHARDS, "star_forming": {"n": points}},
         "photometry": {"filters": [], "rest_frame": []},

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,6 @@ from mocksed.search.parent import FSPS
 from mocksed.sps import filters
 from mocksed.sps.engine import Engine
 
-ROOT = Path(__file__).parents[1]
-TABLE = ROOT / "resources/ssp_padova_kurucz_chabrier.h5"
 NIRCAM = [f"jwst_f{band}" for band in ("070w", "090w", "115w", "150w", "200w", "277w", "356w", "410m", "444w", "480m")]
 
 Columns = dict[str, NDArray]

@@ -1,110 +1,126 @@
-"""Run the workflow from the parent to the assigned parameters and print what its jobs took.
+"""Run a config to its end, as its user would, and record what it took: benchmarks/scale_<run>.txt.
 
-    python -m benchmarks.scale --parents 1e8 --galaxies 1e6 --cores 2 --threads 2 --max-memory-gb 12
+    python -m benchmarks.scale config/sim2048.yaml --folder /data/scale --cores 2
+    python -m benchmarks.scale config/sim2048.yaml --folder /data/scale --cores 2 --minutes 90
 
-The figures are those of the benchmark files that Snakemake writes. The table goes to benchmarks/scale_<parents>.txt.
+After the minutes no new job is started; the same command goes on. The plan is made before the first job. What jobs took
+is what Snakemake and their logs say of them; CPU time of everything, Snakemake included, is what the system counted,
+and disk space is looked at every few seconds.
 """
 
 import argparse
-import csv
+import json
+import resource
 import shlex
+import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from mocksed.run import configuration, laws
-from mocksed.search import KINDS
+from benchmarks.runs import TABLE, command, processor
+from mocksed.run import configuration, kernel, laws, planning, usage
 
-ROOT = Path(__file__).parents[1]
-RULES = ("lightcone", "parent", "tree", "balance", "neighbours", "assign")
-
-
-def complete(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the configuration of the run."""
-    source = {
-        "run": "scale",
-        "galaxies": {"shards": args.galaxy_shards, "lightcone": {"n_galaxies": int(args.galaxies)}},
-        "parent": {"shards": args.parent_shards, "star_forming": {"n": int(args.parents)}},
-        "neighbours": {
-            "threads": args.threads,
-            "max_memory_gb": args.max_memory_gb,
-            "metric": args.metric,
-            "scratch": args.scratch,
-        },
-        "sps": {"table": str(ROOT / "resources/ssp_padova_kurucz_chabrier.h5")},
-    }
-    return configuration.load(source)
+LOOK_S = 5.0
+"""Time between looks at the disk [s]."""
 
 
-def execute(
-    folder: Path, config: Mapping[str, Any], targets: Iterable[str], cores: int, options: Iterable[str] = ()
-) -> None:
-    """Run the workflow in a folder, or go on with what is there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    command = [
-        *(sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder),
-        *("--configfile", folder / "config.yaml", "--cores", cores, "--quiet", *options, "--", *targets),
-    ]
-    subprocess.run(list(map(str, command)), check=True, stdout=sys.stderr)
-
-
-def measured(folder: Path, rule: str) -> list[dict[str, float]]:
-    """Return what Snakemake measured of each job of a rule: s, cpu_time, max_rss and max_pss [MB], and others."""
-    found = []
-    for path in sorted(folder.glob(f"benchmarks/*/{rule}/*.tsv")):
-        with open(path) as file:
-            (row,) = csv.DictReader(file, delimiter="\t")
-        found.append({key: float(row[key]) for key in ("s", "cpu_time", "max_rss", "max_pss") if row[key] not in "NA-"})
-    return found
-
-
-def table(folder: Path, config: dict[str, Any]) -> str:
-    """Return the table: a line for each rule. CPU times include the start of each job, some 4 s."""
-    head = ("rule", "jobs", "rows", "s of a job", "core-s", "CPU s", "CPU us/row", "RSS [MB]", "PSS [MB]")
-    lines = ["".join(f"{word:>12s}" for word in head)]
-    rows = {"parent": config["parent"]["star_forming"]["n"], "tree": config["parent"]["star_forming"]["n"]}
-    for rule in RULES:
-        if not (jobs := measured(folder, rule)):
+def size(folder: Path) -> int:
+    """Return the bytes of all files in a folder; those that vanish meanwhile count as nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:
             continue
-        threads = config["neighbours"]["threads"] if rule in ("tree", "neighbours") else 1
-        seconds, cpu = threads * sum(job["s"] for job in jobs), sum(job["cpu_time"] for job in jobs)
-        n = rows.get(rule, laws.galaxies(config))
-        peak = [max(job.get(key, float("nan")) for job in jobs) for key in ("max_rss", "max_pss")]
-        longest = max(job["s"] for job in jobs)
+    return total
+
+
+def session(words: list[str], results: Path, minutes: float | None) -> dict[str, Any]:
+    """Run until the end, or until time is over and the jobs that run are done; return what it took."""
+    reference_s, before, start = kernel.seconds(), resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    peak, stopped = 0, False
+    process = subprocess.Popen(words, stdout=sys.stderr)
+    while process.poll() is None:
+        time.sleep(LOOK_S)
+        peak = max(peak, size(results))
+        if minutes is not None and not stopped and time.monotonic() - start > 60.0 * minutes:
+            process.send_signal(signal.SIGTERM)
+            stopped = True
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return {
+        "reference_s": round(reference_s, 3),
+        "wall_s": round(time.monotonic() - start),
+        "cpu_s": round(cpu_s),
+        "peak_disk_bytes": peak,
+        "finished": process.returncode == 0,
+    }
+
+
+def table(config: Mapping[str, Any], jobs: Mapping[str, list[usage.Usage]]) -> str:
+    """Return a line for each rule: its jobs and what they took, start included."""
+    head = (
+        f"{'rule':12s}{'jobs':>6s}{'rows':>9s}{'CPU [s]':>10s}{'us a row':>10s}{'longest [s]':>13s}{'memory [MB]':>13s}"
+    )
+    lines = [head]
+    for rule in (rule for rule in laws.RULES if rule in jobs):
+        taken, n_rows = jobs[rule], laws.RULES[rule].all_rows(config)
+        cpu_s = sum(job.cpu_seconds for job in taken)
         lines.append(
-            f"{rule:>12s}{len(jobs):12d}{n:12.0e}{longest:12.1f}{seconds:12.1f}{cpu:12.1f}{cpu / n * 1e6:12.2f}"
-            + "".join(f"{value:12.0f}" for value in peak)
+            f"{rule:12s}{len(taken):6d}{n_rows:9.0e}{cpu_s:10.0f}{1e6 * cpu_s / max(n_rows, 1):10.2f}"
+            f"{max(job.seconds for job in taken):13.0f}{max(job.memory_mb for job in taken):13.0f}"
         )
+    total = sum(job.cpu_seconds for taken in jobs.values() for job in taken)
+    lines.append(f"all jobs: {total / 3600.0:.2f} core-hours, {sum(map(len, jobs.values()))} jobs")
     return "\n".join(lines) + "\n"
 
 
+def record(said: str, config: Mapping[str, Any], folder: Path, sessions: list[dict[str, Any]]) -> str:
+    """Return the text of the record."""
+    jobs, results = usage.of_run(config["run"], folder), folder / "results" / config["run"]
+    hours = [sum(one[key] for one in sessions) / 3600.0 for key in ("cpu_s", "wall_s")]
+    kernels = ", ".join(f"{one['reference_s']:.2f}" for one in sessions)
+    state = "to its end" if sessions[-1]["finished"] else "NOT to its end"
+    parts = [
+        f"{said}\n{processor()}; run {state} in {len(sessions)} sessions, before which the reference kernel took "
+        f"{kernels} s",
+        table(config, jobs)
+        + f"everything, Snakemake included: {hours[0]:.2f} core-hours, {hours[1]:.2f} hours of wall time\n"
+        f"disk: at most {max(one['peak_disk_bytes'] for one in sessions) / 1e9:.1f} GB, "
+        f"{size(results) / 1e9:.1f} GB at the end",
+        "The plan, made before the run:\n\n" + (folder / "plan.txt").read_text().rstrip(),
+        "Jobs and plan (mocksed plan --check):\n\n" + planning.comparison(config, jobs).rstrip(),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 def main() -> None:
-    """Run, print the table and write it."""
+    """Run, or go on, and write the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in {"parents": 1e6, "galaxies": 1e5, "max-memory-gb": 8.0}.items():
-        parser.add_argument(f"--{name}", type=float, default=default)
-    for name, default in {"cores": 2, "threads": 1, "parent-shards": 2, "galaxy-shards": 2}.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--metric", default="default")
-    parser.add_argument("--scratch")
-    parser.add_argument("--folder", type=Path, help="where to run; kept, and gone on with if it is there")
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--folder", type=Path, required=True, help="where to run; kept, and gone on with")
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--minutes", type=float, help="after which no new job is started")
     args = parser.parse_args()
-    config = complete(args)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = args.folder or Path(temporary)
-        targets = [f"results/scale/assign/{shard:04d}.parquet" for shard in range(args.galaxy_shards)]
-        execute(folder, config, targets, args.cores)
-        trees = " and ".join(f"{laws.tree_shards(config, kind)} {kind}" for kind in KINDS)
-        said = shlex.join(["python", "-m", "benchmarks.scale", *sys.argv[1:]])
-        text = f"{said}\n{trees} tree shards\n\n{table(folder, config)}"
+    source = yaml.safe_load(args.config.read_text())
+    source["sps"] = {"table": str(TABLE)} | source.get("sps", {})
+    config = configuration.load(source)
+    words = command(args.folder, source, [], args.cores)
+    plan, stored = args.folder / "plan.txt", args.folder / "sessions.json"
+    if not plan.exists():
+        plan.write_text(planning.table(config, kernel.seconds()))
+    sessions = json.loads(stored.read_text()) if stored.exists() else []
+    sessions.append(session(words, args.folder / "results" / config["run"], args.minutes))
+    stored.write_text(json.dumps(sessions, indent=1))
+    text = record(shlex.join(["python", "-m", "benchmarks.scale", *sys.argv[1:]]), config, args.folder, sessions)
     print(text)
-    (Path(__file__).parent / f"scale_{args.parents:.0e}.txt").write_text(text)
+    if sessions[-1]["finished"]:
+        (Path(__file__).parent / f"scale_{config['run']}.txt").write_text(text)
 
 
 if __name__ == "__main__":

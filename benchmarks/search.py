@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from benchmarks import sample
 from benchmarks.report import Row, Section, Spread, render, spread
+from benchmarks.runs import TABLE
 from benchmarks.timing import Contestant, elapsed, interleaved
 from mocksed.cosmology import Cosmology, age_max
 from mocksed.diagnostics import style
@@ -74,8 +74,8 @@ def nearest(tree: KDTree, targets: Points, limit: NDArray) -> Nearest:
 
 def parents(n: int) -> tuple[dict[str, Points], NDArray[np.float32]]:
     """Return coordinates of star-forming parents in the default metric and that of April 2021, and their ages [Gyr]."""
-    sps = WHOLE["sps"] | {"table": str(sample.TABLE)}
-    engine = Engine(table.read(sample.TABLE), Model.from_config(sps))
+    sps = WHOLE["sps"] | {"table": str(TABLE)}
+    engine = Engine(table.read(TABLE), Model.from_config(sps))
     recipe = parent.recipe(
         "star_forming", n, "default", seed=1, cosmology=WHOLE["cosmology"], relations=WHOLE["relations"],
         sps=sps,

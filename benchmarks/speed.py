@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks import rivals, sample
 from benchmarks.report import Row, Section, Spread, spread
+from benchmarks.runs import TABLE
 from benchmarks.timing import Contestant, interleaved
 from mocksed.cosmology import Cosmology, age_max
 from mocksed.errors import UserError
@@ -38,7 +39,7 @@ N_CONE, N_PARENT = 20_000, {"star_forming": 1_000_000, "quiescent": 200_000}
 
 def main() -> list[Section]:
     """Return the sections of the table."""
-    engine = Engine(table.read(sample.TABLE))
+    engine = Engine(table.read(TABLE))
     free = Engine(engine.table, Model(dust_type="kriek_conroy"))
     contestants = ours(engine, free) | pipeline(free)
     have_fsps, have_dsps = fsps_works(), find_spec("dsps") is not None
@@ -104,7 +105,7 @@ def pipeline(engine: Engine) -> dict[str, Contestant]:
     for kind in KINDS:
         recipe = parent.recipe(
             kind, N_PARENT[kind], "default", seed=1, cosmology=whole["cosmology"],
-            relations=whole["relations"], sps=whole["sps"] | {"table": str(sample.TABLE)},
+            relations=whole["relations"], sps=whole["sps"] | {"table": str(TABLE)},
             uvj_box=whole["quiescent"]["uvj_box"] if kind == "quiescent" else None,
         )  # fmt: skip
         points, _ = parent.points(np.arange(recipe["n"]), recipe, engine)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import Row, Section, render, spread
-from benchmarks.sample import TABLE
+from benchmarks.runs import TABLE
 
 RESULTS = Path(__file__).parent / "start.txt"
 ROUNDS = 9

@@ -10,7 +10,8 @@ import numba
 from threadpoolctl import threadpool_limits
 
 from benchmarks.report import Row, spread
-from benchmarks.sample import TABLE, WORK, galaxies
+from benchmarks.runs import TABLE
+from benchmarks.sample import WORK, galaxies
 from benchmarks.timing import Contestant, interleaved
 from mocksed.sps import table
 from mocksed.sps.engine import Engine
