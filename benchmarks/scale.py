@@ -85,10 +85,8 @@ def record(said: str, config: Mapping[str, Any], folder: Path, sessions: list[di
     jobs, results = usage.of_run(config["run"], folder), folder / "results" / config["run"]
     hours = [sum(one[key] for one in sessions) / 3600.0 for key in ("cpu_s", "wall_s")]
     kernels = ", ".join(f"{one['reference_s']:.2f}" for one in sessions)
-    state = "to its end" if sessions[-1]["finished"] else "NOT to its end"
     parts = [
-        f"{said}\n{processor()}; run {state} in {len(sessions)} sessions, before which the reference kernel took "
-        f"{kernels} s",
+        f"{said}\n{processor()}; run in {len(sessions)} sessions, before which the reference kernel took {kernels} s",
         table(config, jobs)
         + f"everything, Snakemake included: {hours[0]:.2f} core-hours, {hours[1]:.2f} hours of wall time\n"
         f"disk: at most {max(one['peak_disk_bytes'] for one in sessions) / 1e9:.1f} GB, "
@@ -117,10 +115,11 @@ def main() -> None:
     sessions = json.loads(stored.read_text()) if stored.exists() else []
     sessions.append(session(words, args.folder / "results" / config["run"], args.minutes))
     stored.write_text(json.dumps(sessions, indent=1))
+    if not sessions[-1]["finished"]:
+        sys.exit(f"{config['run']} is not finished; the same command goes on")
     text = record(shlex.join(["python", "-m", "benchmarks.scale", *sys.argv[1:]]), config, args.folder, sessions)
     print(text)
-    if sessions[-1]["finished"]:
-        (Path(__file__).parent / f"scale_{config['run']}.txt").write_text(text)
+    (Path(__file__).parent / f"scale_{config['run']}.txt").write_text(text)
 
 
 if __name__ == "__main__":
