@@ -1,14 +1,16 @@
+import sys
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from benchmarks import balance, sample, search, speed, threads, timing
+from benchmarks import balance, sample, scale, search, speed, threads, timing
 from benchmarks.memory import peak_memory
 from benchmarks.report import Row, Section, Spread, number, render, spread
 from benchmarks.timing import Contestant
 from mocksed.files.storage import shard_bounds
 from mocksed.galaxies.table import deal
-from mocksed.run import laws
+from mocksed.run import configuration, laws
 from mocksed.search import KINDS
 from mocksed.search import balance as weights
 from mocksed.sps.engine import Engine
@@ -124,3 +126,30 @@ def test_the_cost_of_a_search_is_fitted_and_predicted():
     section = search.law(costs)
     assert "fit 2.00 us (n / 1e6)^0.250" in section.title
     assert section.rows[-1].found.median == pytest.approx(1e8 * laws.search_us(1e8) * 1e-6 / 3600.0)
+
+
+def test_a_session_counts_what_it_runs_and_stops_in_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(scale, "LOOK_S", 0.05)
+    monkeypatch.setattr(scale.kernel, "seconds", lambda: 0.9)
+    write = "import sys, time; open(sys.argv[1], 'wb').write(bytes(3000)); time.sleep(float(sys.argv[2]))"
+    words = [sys.executable, "-c", write, str(tmp_path / "file")]
+    whole = scale.session([*words, "0.5"], tmp_path, None)
+    assert whole["finished"]
+    assert (whole["peak_disk_bytes"], whole["reference_s"]) == (3000, 0.9)
+    assert not scale.session([*words, "60"], tmp_path, minutes=0.3 / 60.0)["finished"]
+
+
+def test_the_record_of_a_run_has_jobs_totals_and_plan(tmp_path):
+    config = configuration.load({"run": "mine", "galaxies": {"lightcone": {"n_galaxies": 1000}}})
+    for shard in range(2):
+        path = tmp_path / f"benchmarks/mine/catalog/{shard:04d}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("s\tmax_rss\tcpu_time\n20.0\t500\t1800\n")
+    (tmp_path / "plan.txt").write_text("the plan\n")
+    about = {"reference_s": 0.9, "wall_s": 1800, "cpu_s": 3600, "peak_disk_bytes": 2_000_000_000, "finished": True}
+    text = scale.record("command", config, tmp_path, [about, about | {"peak_disk_bytes": 7}])
+    assert "catalog          2    1e+03      3600" in text
+    assert "all jobs: 1.00 core-hours, 2 jobs" in text
+    assert "everything, Snakemake included: 2.00 core-hours, 1.00 hours of wall time" in text
+    assert "disk: at most 2.0 GB" in text
+    assert text.index("the plan") < text.index("catalog             2/4")
