@@ -278,7 +278,7 @@ def test_relations_by_name_with_their_own_scatter_or_another():
     })  # fmt: skip
     assert relations.log_sfr_star_forming is r.RELATIONS["log_sfr_star_forming"]["speagle2014"]
     assert relations.log_zmet.scatter == r.Gaussian(0.05, r.LOG_ZMET_RANGE)
-    assert relations.of_dust is relations.a_uv
+    assert relations.attenuation is relations.a_uv
     assert relations.muv is r.Relations().muv
     assert [of.quantity for of in relations] == [*list(r.ARGUMENTS)[:6], "a_uv"]
 

@@ -40,7 +40,7 @@ def made(root, table, **relations):
 )  # fmt: skip
 def test_attenuations_follow_their_relation(root, engine, quantity, name, offset):
     found, relations = made(root, engine.table, **{quantity: name})
-    law, worst = relations.of_dust, {}
+    law, worst = relations.attenuation, {}
     for z, mass in NODES:
         own = {key: of[(found["redshift"] == z) & (found["log_mstar"] == mass)] for key, of in found.items()}
         low, middle, high = law.scatter.draw(law.mean(mass, z), np.array([0.159, 0.5, 0.841]))

@@ -291,14 +291,14 @@ def test_an_attenuation_takes_the_place_of_muv(quantity, name, slope):
     a_v = choice.MAG * found.dust2
     a_uv = a_v * np.array([[curves.kriek_conroy(1500.0, index) for index in row] for row in found.dust_index])
     value = a_uv if quantity == "a_uv" else a_v
-    law, own = relations.of_dust.scatter, relations.beta.mean(found.muv, z, a_uv)
+    law, own = relations.attenuation.scatter, relations.beta.mean(found.muv, z, a_uv)
     drawn = relations.beta.mean(relations.mean_muv(mass, z), z, relations.mean_a_uv(mass, z))
     expected = (
-        -0.5 * ((value - relations.of_dust.mean(mass, z)) / law.scale) ** 2
+        -0.5 * ((value - relations.attenuation.mean(mass, z)) / law.scale) ** 2
         - 0.5 * ((found.beta - own) / 0.35) ** 2 + 0.5 * ((found.beta - drawn) / 0.35) ** 2
     )  # fmt: skip
     assert_allclose(score.log_weight, expected, rtol=1e-9, atol=1e-9)
-    u = law.cumulative(relations.of_dust.mean(mass, z), value)
+    u = law.cumulative(relations.attenuation.mean(mass, z), value)
     at = STATISTICS.index("muv_1")
     assert_allclose(score.statistics[..., at], np.sqrt(3.0) * (2.0 * u - 1.0), atol=1e-5)
     # the slope must not go with M_UV itself

@@ -54,15 +54,15 @@ class Settings:
 
     def relation_name(self, column: str, quiescent: bool = False) -> str:
         """Return how plots call the relation of a column, e.g. "Schreiber et al. 2015"."""
-        if column == "muv" and self.run_relations.of_dust is not None:
-            name = f"mean SFR, dust of {self.run_relations.of_dust.label}"
+        if column == "muv" and self.run_relations.attenuation is not None:
+            name = f"mean SFR, dust of {self.run_relations.attenuation.label}"
         else:
             name = self.run_relations.of(column, quiescent).label
         return name.replace("$", r"\$")  # a user's file is no formula
 
     def least_log_mstar(self, column: str) -> float:
         """Return the least log mass of the range of the relation of a column of star-forming galaxies."""
-        dust = self.run_relations.of_dust if column == "muv" else None
+        dust = self.run_relations.attenuation if column == "muv" else None
         return (dust or self.run_relations.of(column)).log_mstar[0]
 
     def __post_init__(self) -> None:

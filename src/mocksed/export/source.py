@@ -228,9 +228,9 @@ def chosen(patterns: Sequence[str], schema: pa.Schema) -> list[str]:
 
 def unit(field: pa.Field) -> str:
     """Return the unit of a column, empty without one."""
-    return table_metadata.said(field, b"unit")
+    return table_metadata.text_of(field, b"unit")
 
 
 def description(field: pa.Field) -> str:
     """Return the description of a column."""
-    return table_metadata.said(field, b"description")
+    return table_metadata.text_of(field, b"description")

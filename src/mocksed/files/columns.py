@@ -155,7 +155,7 @@ class FluxUnit:
     """A unit of fluxes: how astropy calls it, and the flux of AB magnitude 0 in it."""
 
     unit: str
-    of_magnitude_0: float
+    flux_at_magnitude_0: float
 
 
 _AB_0_JY = 10.0**3.56  # 48.6 / 2.5 = 19.44, and 1 Jy = 1e-23 erg/s/cm2/Hz

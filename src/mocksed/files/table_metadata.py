@@ -78,7 +78,7 @@ def astropy_header(schema: pa.Schema) -> str:
     """Return the header that astropy's reader of Parquet takes units, descriptions and metadata from."""
     columns = []
     for field in schema:
-        about = {"unit": said(field, b"unit"), "description": said(field, b"description")}
+        about = {"unit": text_of(field, b"unit"), "description": text_of(field, b"description")}
         stated = {key: text for key, text in about.items() if text}
         columns.append({"name": field.name, "datatype": _numpy_name(field.type), **stated})
     header = {"datatype": columns, "meta": own_metadata(schema)}
@@ -103,12 +103,12 @@ def votable(schema: pa.Schema, lengths: Mapping[str, int] | None = None) -> str:
             ET.SubElement(table, "INFO", name=key, value=str(value))
     for field in schema:
         known = column(field.name)
-        about = {"unit": vo_unit(said(field, b"unit")), "ucd": known.ucd if known else ""}
+        about = {"unit": vo_unit(text_of(field, b"unit")), "ucd": known.ucd if known else ""}
         length = (lengths or {}).get(field.name)
         type_ = {"datatype": "char", "arraysize": str(length)} if length else None
         attributes = {**(type_ or vo_type(field.type)), **{key: text for key, text in about.items() if text}}
         element = ET.SubElement(table, "FIELD", {"name": field.name, **attributes})
-        if text := said(field, b"description"):
+        if text := text_of(field, b"description"):
             ET.SubElement(element, "DESCRIPTION").text = text
     return ET.tostring(top, encoding="unicode")
 
@@ -122,7 +122,7 @@ def vo_type(type_: pa.DataType) -> dict[str, str]:
     return {"datatype": _VO_TYPES[element], **size}
 
 
-def said(field: pa.Field, key: bytes) -> str:
+def text_of(field: pa.Field, key: bytes) -> str:
     """Return what the metadata of a column say: ``unit`` or ``description``, empty if nothing."""
     return (field.metadata or {}).get(key, b"").decode()
 

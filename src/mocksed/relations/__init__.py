@@ -115,7 +115,7 @@ class Relations:
         return replace(self, **{name: getattr(self, name).scattered(scale) for name, scale in scales.items()})
 
     @property
-    def of_dust(self) -> Relation | None:
+    def attenuation(self) -> Relation | None:
         """The relation that takes the place of that of M_UV, of ``a_uv`` or ``a_v``."""
         return self.a_uv or self.a_v
 
@@ -125,7 +125,7 @@ class Relations:
         It is the mean of its relation; with one of A_UV or A_V instead what the mean SFR gives (Madau & Dickinson 2014,
         eq. 10), dimmed by the mean attenuation.
         """
-        if self.of_dust is None:
+        if self.attenuation is None:
             return self.muv.mean(log_mstar, redshift)
         bare = _muv_of_sfr(self.log_sfr_star_forming.mean(log_mstar, redshift))
         return np.asarray(self.mean_a_uv(log_mstar, redshift) + bare)
@@ -136,17 +136,17 @@ class Relations:
         It is the mean of its relation, of A_V times 2.55 (Calzetti et al. 2000); without one what the light of the mean
         SFR (Madau & Dickinson 2014, eq. 10) exceeds the mean M_UV by, and not below 0.
         """
-        if self.of_dust is not None:
-            return np.asarray(self.of_dust.mean(log_mstar, redshift) * (1.0 if self.a_uv else _A_UV_PER_A_V))
+        if self.attenuation is not None:
+            return np.asarray(self.attenuation.mean(log_mstar, redshift) * (1.0 if self.a_uv else _A_UV_PER_A_V))
         bare = _muv_of_sfr(self.log_sfr_star_forming.mean(log_mstar, redshift))
         return np.maximum(self.muv.mean(log_mstar, redshift) - bare, 0.0)
 
     @property
     def scatter_muv(self) -> Scatter:
         """The scatter of M_UV around its mean, with a relation of A_UV or A_V that of SFR and attenuation together."""
-        if self.of_dust is None:
+        if self.attenuation is None:
             return self.muv.scatter
-        scatter_a_uv = self.of_dust.scatter.scale * (1.0 if self.a_uv else _A_UV_PER_A_V)
+        scatter_a_uv = self.attenuation.scatter.scale * (1.0 if self.a_uv else _A_UV_PER_A_V)
         return Gaussian(float(np.hypot(2.5 * self.log_sfr_star_forming.scatter.scale, scatter_a_uv)))
 
     def extrapolated(self, redshift: Iterable[float], log_mstar: Iterable[float]) -> list[str]:
@@ -154,7 +154,7 @@ class Relations:
         limits = {"z": ("redshift", tuple(redshift)), "log M": ("log_mstar", tuple(log_mstar))}
         extrapolated = []
         for relation in self:
-            if relation is self.muv and self.of_dust is not None:  # it is not used
+            if relation is self.muv and self.attenuation is not None:  # it is not used
                 continue
             beyond = [
                 f"{short} {low:g}-{high:g}"

@@ -164,9 +164,9 @@ def star_forming(
     mean_muv = known(given, "muv", relations.mean_muv(log_mstar, redshift))
     fixed = np.stack([is_given(given, name, len(log_mstar)) for name in ("log_sfr", "muv", "beta")], axis=1)
     light, mean_light, muv_cumulative = candidates.muv, mean_muv, np.empty((0, 0))
-    if relations.of_dust is not None:
+    if relations.attenuation is not None:
         light = attenuation(candidates, relations, model)
-        mean_light = relations.of_dust.mean(log_mstar, redshift)
+        mean_light = relations.attenuation.mean(log_mstar, redshift)
         muv_is_given, depth_is_given = (is_given(given, name, len(log_mstar)) for name in ("muv", "dust2"))
         light = np.where(muv_is_given[:, None], candidates.muv, np.where(depth_is_given[:, None], 0.0, light))
         mean_light = np.where(muv_is_given, mean_muv, np.where(depth_is_given, 0.0, mean_light))
@@ -180,7 +180,12 @@ def star_forming(
         relations.beta.mean(mean_muv, redshift, relations.mean_a_uv(log_mstar, redshift)),
         relations.beta.mean(candidates.muv, z, own_a_uv), relations.log_zmet.mean(mass, candidates.log_sfr, z),
     )  # fmt: skip
-    balanced = (relations.log_sfr_star_forming, relations.of_dust or relations.muv, relations.beta, relations.log_zmet)
+    balanced = (
+        relations.log_sfr_star_forming,
+        relations.attenuation or relations.muv,
+        relations.beta,
+        relations.log_zmet,
+    )
     laws = np.empty((len(log_mstar), len(BALANCED), 4))
     for i, relation in enumerate(balanced):
         laws[:, i] = _law(relation.law(log_mstar, redshift))

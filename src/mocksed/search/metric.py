@@ -124,9 +124,9 @@ def metric_of(kind: str, metric: str, scales: Mapping[str, float], carries: Sequ
 
 def carries(relations: Mapping[str, Any], given: Sequence[str] = ()) -> list[str]:
     """Return what points carry beside their preset's, for the config's ``relations`` and what its table gives."""
-    of_dust = any(relations.get(name) is not None for name in ("a_uv", "a_v", "dust_index"))
-    of_dust |= "a_uv" in find("beta", relations.get("beta", "williams2018")).needs
-    return ["dust2"] if of_dust or "dust2" in given else []
+    needs_dust = any(relations.get(name) is not None for name in ("a_uv", "a_v", "dust_index"))
+    needs_dust |= "a_uv" in find("beta", relations.get("beta", "williams2018")).needs
+    return ["dust2"] if needs_dust or "dust2" in given else []
 
 
 def quantity(name: str, columns: Mapping[str, NDArray]) -> Array:

@@ -63,7 +63,7 @@ def observe(
 
 def flux_of(magnitude: NDArray | float, unit: str) -> Any:
     """Return the flux of AB magnitudes in a unit of `mocksed.files.columns.FLUX_UNITS`."""
-    return FLUX_UNITS[unit].of_magnitude_0 * 10.0 ** (-0.4 * magnitude)
+    return FLUX_UNITS[unit].flux_at_magnitude_0 * 10.0 ** (-0.4 * magnitude)
 
 
 def _area(columns: Mapping[str, NDArray], band: Band, survey: Mapping[str, Any]) -> Array | float:
