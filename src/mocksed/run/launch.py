@@ -95,6 +95,10 @@ def command(launcher: str, ranks: int, work: Path | str) -> list[str]:
 def environment(threads: int, ranks: int) -> Mapping[str, str]:
     """Return the environment of launchers, MPI and compiled code for ranks with that many threads each."""
     return {
+        # Windows between nodes that only TCP connects: Open MPI 4 has them if one thread of a rank speaks MPI, and
+        # Debian's configuration leaves them out. A user may choose others.
+        "MPI4PY_RC_THREAD_LEVEL": "funneled",
+        "OMPI_MCA_osc": "^ucx",
         **os.environ,
         EXPECTED: str(ranks),
         "NUMBA_NUM_THREADS": str(threads),
