@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
-import yaml
 
-from benchmarks.runs import ROOT, TABLE
+from benchmarks.runs import ROOT, TABLE, execute
 from mocksed.run import launch
 
 RUNS = {10_000_000: ("parent", "neighbours", "spectra"), 100_000_000: ("neighbours",)}
@@ -75,16 +74,7 @@ def run(folder: Path, points: int) -> Path:
         "parent": {"shards": SHARDS, "star_forming": {"n": points}},
         "photometry": {"filters": [], "rest_frame": []},
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    targets = [f"results/memory/{RUNS[points][-1]}/{i:04d}.parquet" for i in range(SHARDS)]
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)),
-            *("--configfile", str(folder / "config.yaml"), "--cores", "2", *targets),
-        ],
-        check=True,
-    )
+    execute(folder, config, [f"results/memory/{RUNS[points][-1]}/{i:04d}.parquet" for i in range(SHARDS)], cores=2)
     return folder / "logs/memory"
 
 

@@ -1,13 +1,16 @@
 """Runs of the workflow as its users start it, Snakemake in a child process, each in a folder of its own."""
 
 import itertools
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +20,7 @@ import yaml
 from mocksed.errors import UserError
 from mocksed.files import storage
 from mocksed.run import configuration, laws
+from tests import slurm_cluster
 
 PATIENCE_S = 900
 """After which a run is taken to hang: some machines are slow."""
@@ -109,6 +113,46 @@ class Workflow:
     def whole(self, stage: str) -> pa.Table:
         """Return a stage's shards as one table."""
         return pa.concat_tables(storage.read_table(path) for path in sorted(self.path(stage).glob("[0-9]*.parquet")))
+
+
+class Run:
+    """A run of the workflow by some command in a folder, in a session of its own that can be killed as a whole."""
+
+    def __init__(self, folder: Path, *command: str) -> None:
+        self.folder, self.log = folder, folder / f"said-{time.monotonic_ns()}"
+        environment = os.environ | {"PATH": f"{folder}:{folder}/.venv/bin:{os.environ['PATH']}"}
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(
+                command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def succeed(self) -> str:
+        try:
+            assert self.process.wait(PATIENCE_S) == 0, self.said()[-5000:]
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(self.said()[-5000:]) from None
+        return self.said()
+
+    def submitted(self) -> dict[str, list[str]]:
+        return slurm_cluster.submitted(self.said())
+
+    def wait_for(self, condition: Callable[[], Any]) -> Any:
+        """Wait while the run is at work until a condition holds; return what it returned."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not (found := condition()):
+            assert self.process.poll() is None, self.said()[-5000:]
+            assert time.monotonic() < deadline, self.said()[-5000:]
+            time.sleep(0.05)
+        return found
 
 
 def merge(config: dict, changes: dict) -> None:

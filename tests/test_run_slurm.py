@@ -13,7 +13,6 @@ from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import psutil
 import pytest
@@ -23,7 +22,7 @@ from mocksed.errors import UserError
 from mocksed.files import storage
 from mocksed.run import slurm
 from tests import slurm_cluster
-from tests.runs import PATIENCE_S, cloned, merge, same
+from tests.runs import PATIENCE_S, Run, cloned, merge, same
 
 CONFIG = "config/test/tiny.yaml"
 SNAKEMAKE = (sys.executable, "-m", "snakemake")
@@ -154,46 +153,6 @@ def copy(tiny, root, tmp_path_factory) -> Callable[..., Path]:
         return folder
 
     return make
-
-
-class Run:
-    """A run of the workflow in a folder, in a session of its own that can be killed as a whole."""
-
-    def __init__(self, folder: Path, *command: str) -> None:
-        self.folder, self.log = folder, folder / f"said-{time.monotonic_ns()}"
-        environment = os.environ | {"PATH": f"{folder}:{folder}/.venv/bin:{os.environ['PATH']}"}
-        with open(self.log, "w") as log:
-            self.process = subprocess.Popen(
-                command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
-            )
-
-    def said(self) -> str:
-        return self.log.read_text()
-
-    def kill(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-    def succeed(self) -> str:
-        try:
-            assert self.process.wait(PATIENCE_S) == 0, self.said()[-5000:]
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise AssertionError(self.said()[-5000:]) from None
-        return self.said()
-
-    def submitted(self) -> dict[str, list[str]]:
-        return slurm_cluster.submitted(self.said())
-
-    def wait_for(self, condition: Callable[[], Any]) -> Any:
-        """Wait while the run is at work until a condition holds; return what it returned."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not (found := condition()):
-            assert self.process.poll() is None, self.said()[-5000:]
-            assert time.monotonic() < deadline, self.said()[-5000:]
-            time.sleep(0.05)
-        return found
 
 
 def script_of(name: str, shard: str) -> psutil.Process | None:

@@ -68,6 +68,8 @@ def madau1995(wavelength: ArrayLike, redshift: ArrayLike, begin: NDArray[np.int6
         Rest frame [A], increasing.
     redshift : array_like of shape (n, )
         Redshifts of the sources; no absorption at 0.
+    begin : ndarray of int of shape (n, ), optional
+        As for `transmission`.
 
     Returns
     -------
@@ -157,6 +159,8 @@ def inoue2014(wavelength: ArrayLike, redshift: ArrayLike, begin: NDArray[np.int6
         Rest frame [A], increasing.
     redshift : array_like of shape (n, )
         Redshifts of the sources; no absorption at 0.
+    begin : ndarray of int of shape (n, ), optional
+        As for `transmission`.
 
     Returns
     -------

@@ -227,7 +227,10 @@ def add_emission(
 
 @njit(fastmath={"contract"})
 def _add_each(photons, fraction, low, high, out):  # type: ignore[no-untyped-def]
-    """Add the emission of each SSP between two age nodes."""
+    """Add to ``out`` (n, ) the emission of each SSP between two age nodes, ``low`` and ``high`` (n, ) its log2 there.
+
+    ``photons`` [1/s] and ``fraction`` (n_ssp, ) are the SSPs' ionising photons and positions between the nodes.
+    """
     for age in range(len(photons)):
         if photons[age] > 0.0:
             log2_photons, f = _F(np.log2(photons[age])), fraction[age]
@@ -237,7 +240,7 @@ def _add_each(photons, fraction, low, high, out):  # type: ignore[no-untyped-def
 
 @njit(fastmath={"contract"})
 def _add_expanded(photons, fraction, total, low, high, out):  # type: ignore[no-untyped-def]
-    """Add the emission of all SSPs between two age nodes as `add_continuum` expands it."""
+    """Add the same as `add_continuum` expands it; ``total`` [1/s] are the photons of SSPs between all nodes."""
     offset = _F(np.log2(total))
     m0, m1, m2, m3, m4 = 0.0, 0.0, 0.0, 0.0, 0.0
     for age in range(len(photons)):
@@ -261,7 +264,8 @@ def add_continuum(
 
     Between two age nodes with log2 of the emission l and h the SSPs add up to sum_a q_a 2^((1 - f_a) l + f_a h), which
     is 2^((l + h) / 2) sum_j m_j (h - l)^j with the moments m_j = sum_a q_a ((f_a - 1/2) ln 2)^j / j!: one exponential
-    an interval instead of one an SSP, since the continuum of a photon hardly changes with age.
+    an interval instead of one an SSP. That is done from ``smooth_from`` on, where the continuum of a photon hardly
+    changes with age; at shorter wavelengths SSPs are added one by one.
     """
     total = photons.sum()
     if not total > 0.0:
@@ -313,9 +317,7 @@ def draw_lines(
 
 
 @njit()
-def lines_within(
-    start: NDArray[np.int64], profile: NDArray[np.float32], begin: int, end: int
-) -> tuple[int, int]:  # fmt: skip
+def lines_within(start: NDArray[np.int64], profile: NDArray[np.float32], begin: int, end: int) -> tuple[int, int]:
     """Return the first of the lines that reach some wavelengths, and the one past the last; lines are in order."""
     first, last = 0, len(start)
     while first < last and start[first] + profile.shape[1] <= begin:
