@@ -20,7 +20,7 @@ from tests.runs import Workflow
 
 # the first call of a compiled function takes long, and the suite should say the same each time
 settings.register_profile("mocksed", deadline=None, derandomize=True)
-settings.register_profile("quick", settings.get_profile("mocksed"), max_examples=10)
+settings.register_profile("quick", settings.get_profile("mocksed"), max_examples=20)
 settings.load_profile("mocksed")
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +28,7 @@ FSPS_REQUIRED = os.environ.get("MOCKSED_REQUIRE_FSPS") == "1"
 SPECIAL = {"faults", "fsps", "slurm", "mpi", "slow"}
 SLURM_REQUIRED = os.environ.get("MOCKSED_REQUIRE_SLURM") == "1"
 
-QUICK_SETS = 2
+QUICK_SETS = 4
 """Of a test with more sets of parameters, so many are quick; all of them are in the whole suite."""
 
 
