@@ -20,7 +20,7 @@ from mocksed.sps import filters, photometry
 from mocksed.sps.curves import V_BAND
 from mocksed.sps.dust import Curve, transmission
 from mocksed.sps.model import LIMITS
-from mocksed.sps.nebular import NebularTables, add_continuum, add_lines, bracket, draw_lines, line_profiles
+from mocksed.sps.nebular import NebularTables, add_emission, at_nodes, bracket
 from mocksed.sps.table import SSPTable
 from mocksed.sps.weights import sfr_per_mass_formed, ssp_weights, survival
 
@@ -154,30 +154,26 @@ def prepare(
     interpolations = [interpolation(dust, w, deepest) for w in weights]
     coefficients = np.concatenate([w * cardinal for w, (_, cardinal) in zip(weights, interpolations, strict=True)])
     coefficients = np.pad(coefficients, ((0, -len(coefficients) % _PAD), (0, 0)))
-    first, *_, last = np.flatnonzero(np.any(coefficients != 0.0, axis=0))
-    covered = slice(first, last + 1)
-    projection = np.ascontiguousarray(coefficients[:, covered].T, np.float32)
-
-    def project(spectra: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray((spectra.reshape(-1, len(projection)) @ projection).reshape(*spectra.shape[:-1], -1))
+    seen = np.flatnonzero(np.any(coefficients != 0.0, axis=0))
+    of_spectra = np.ascontiguousarray(coefficients.T, np.float32)
+    pixel = np.minimum(neb.profile_start[:, None] + np.arange(neb.profile.shape[1]), len(of_spectra) - 1)
+    of_lines = np.einsum("lp,lpc->lc", neb.profile, of_spectra[pixel])
 
     photon_unit = float(neb.photons.max())
     _, ssp_of_row, row = np.unique(neb.node + neb.fraction, return_index=True, return_inverse=True)
     gas_log_zmet, gas_log_us = _refined(neb.log_zmet, _ZMET_STEP), _refined(neb.log_us, _US_STEP)
-    parts = ((True, True),) if line_attenuation == 1.0 else ((True, False), (False, True))
-    gas = np.empty((len(gas_log_zmet), len(gas_log_us), len(ssp_of_row), len(parts) * len(coefficients)), np.float32)
-    start, profile = line_profiles(table.wavelength[covered], table.line_wavelength, table.line_sigma)
-    in_bands = neb.some(np.arange(first, last + 1))._replace(profile_start=start, profile=profile)
-    spectra = np.empty((len(gas_log_us), len(ssp_of_row), len(projection)), np.float32)
+    parts = ((neb.some(seen).continuum, of_spectra[seen]), (neb.lines, of_lines))
+    n_gas = len(coefficients) if line_attenuation == 1.0 else 2 * len(coefficients)
+    gas = np.empty((len(gas_log_zmet), len(gas_log_us), len(ssp_of_row), n_gas), np.float32)
     for i, log_zmet in enumerate(gas_log_zmet):
-        emitted = []
-        for part in parts:
-            _gas_spectra(log_zmet, gas_log_us, ssp_of_row, photon_unit, in_bands, *part, spectra)
-            emitted.append(project(spectra))
-        gas[i] = np.concatenate(emitted, axis=-1)
+        continuum, lines = (
+            _emission(log_zmet, gas_log_us, ssp_of_row, np.log2(photon_unit), neb, emission) @ projection
+            for emission, projection in parts
+        )
+        gas[i] = continuum + lines if line_attenuation == 1.0 else np.concatenate([continuum, lines], axis=-1)
     tables = BandTables(
         first=np.cumsum([0, *(len(nodes) for nodes, _ in interpolations)]),
-        stellar=project(table.stellar[..., covered]),
+        stellar=table.stellar[..., seen].astype(np.float32) @ of_spectra[seen],
         gas_log_zmet=gas_log_zmet,
         gas_log_us=gas_log_us,
         gas=gas,
@@ -254,25 +250,21 @@ def _refined(nodes: Array, step: float) -> Array:
 
 
 @njit(parallel=True)
-def _gas_spectra(log_zmet, log_us, ages, n_photons, neb, continuum, lines, out) -> None:  # type: ignore[no-untyped-def]
-    """Fill ``out`` (n_us, len(ages), n_wave) with the gas lit by some ionising photons of single SSPs.
+def _emission(log_zmet, log_us, ages, log2_photons, neb, emission):  # type: ignore[no-untyped-def]
+    """Return the emission (n_us, len(ages), n) of gas lit by so many ionising photons of each of some SSPs.
 
-    ``continuum`` and ``lines`` are whether it includes these.
+    ``emission`` (n_gas_zmet, n_us, n_neb_age, n) is that of a photon, log2.
     """
+    out = np.zeros((len(log_us), len(ages), emission.shape[3]), np.float32)
     z, dz = bracket(neb.log_zmet, log_zmet)
     for g in prange(len(log_us)):
         u, du = bracket(neb.log_us, log_us[g])
+        nodes = np.empty(emission.shape[2:], np.float32)
+        at_nodes(emission, z, _F(dz), u, _F(du), nodes)
         for row in range(len(ages)):
-            photons = np.zeros(ages[row] + 1)
-            photons[ages[row]] = n_photons
-            luminosity = np.zeros(neb.lines.shape[3], np.float32)
-            spectrum = out[g, row]
-            spectrum[:] = _F(0.0)
-            if continuum:
-                add_continuum(photons, neb, z, _F(dz), u, _F(du), 0, spectrum)
-            if lines:
-                add_lines(photons, neb, z, _F(dz), u, _F(du), 0, luminosity)
-                draw_lines(luminosity, neb.profile_start, neb.profile, 0, spectrum)
+            age = ages[row]
+            add_emission(log2_photons, nodes, neb.node[age], neb.fraction[age], out[g, row])
+    return out
 
 
 @njit(parallel=True, fastmath={"contract"})
