@@ -139,6 +139,16 @@ def test_a_session_counts_what_it_runs_and_stops_in_time(tmp_path, monkeypatch):
     assert not scale.session([*words, "60"], tmp_path, minutes=0.3 / 60.0)["finished"]
 
 
+def test_a_smaller_run_has_as_many_times_fewer_parents():
+    source = {"run": "large", "galaxies": {"lightcone": {"n_galaxies": 1000, "log_mstar": [5.0, 12.5]}},
+              "parent": {"star_forming": {"n": 4000}, "quiescent": {"n": 2000}}}  # fmt: skip
+    config = configuration.load(scale.resized(source, 100))
+    assert config["run"] == "large_1e2"
+    assert config["galaxies"]["lightcone"]["n_galaxies"] == 100
+    assert config["galaxies"]["lightcone"]["log_mstar"] == [5.0, 12.5]
+    assert {kind: config["parent"][kind]["n"] for kind in KINDS} == {"star_forming": 400, "quiescent": 200}
+
+
 def test_the_record_of_a_run_has_jobs_totals_and_plan(tmp_path):
     config = configuration.load({"run": "mine", "galaxies": {"lightcone": {"n_galaxies": 1000}}})
     for shard in range(2):
@@ -149,6 +159,10 @@ def test_the_record_of_a_run_has_jobs_totals_and_plan(tmp_path):
     about = {"reference_s": 0.9, "wall_s": 1800, "cpu_s": 3600, "peak_disk_bytes": 2_000_000_000, "finished": True}
     text = scale.record("command", config, tmp_path, [about, about | {"peak_disk_bytes": 7}])
     assert "catalog          2    1e+03      3600" in text
+    assert scale.measured(config, tmp_path, [about]) == {
+        "galaxies": 1000, "cpu_s": 3600, "wall_s": 1800, "reference_s": [0.9], "peak_disk_bytes": 2_000_000_000,
+        "rules": {"catalog": {"jobs": 2, "cpu_s": 3600.0, "longest_s": 20.0, "memory_mb": 500}},
+    }  # fmt: skip
     assert "all jobs: 1.00 core-hours, 2 jobs" in text
     assert "everything, Snakemake included: 2.00 core-hours, 1.00 hours of wall time" in text
     assert "disk: at most 2.0 GB" in text
