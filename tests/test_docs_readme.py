@@ -36,6 +36,16 @@ def test_links_lead_to_files(root, name):
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def test_pages_name_files_that_exist(root):
+    named = {
+        (page.name, path)
+        for page in (*root.glob("*.md"), *root.glob("docs/*.md"))
+        for path in re.findall(r"`((?:tests|src|benchmarks|workflow|resources)/[\w./-]+\.\w+)`", page.read_text())
+    }
+    assert len(named) > 5
+    assert [(page, path) for page, path in sorted(named) if not (root / path).exists()] == []
+
+
 def test_one_version(root):
     version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
     assert yaml.safe_load((root / "CITATION.cff").read_text())["version"] == version
