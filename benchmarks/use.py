@@ -3,7 +3,8 @@
     python -m benchmarks.use config/sim2048.yaml --folder /data/scale
 
 The folder is that of `python -m benchmarks.scale`. A plot is drawn again, the card of the sky is made, selections are
-exported, one galaxy and ten are found, and spectra of ten computed, each by the command that a user would give.
+exported, one galaxy and ten are found, and spectra of ten computed, each by the command that a user would give. Last,
+spectra of some shards are stored, within WINDOW, and compared with what the disk takes from `dd`.
 """
 
 import argparse
@@ -16,12 +17,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow.parquet as pq
 import yaml
 
 from benchmarks.runs import TABLE, command, processor
-from mocksed.run import configuration, kernel
+from mocksed.run import configuration, kernel, usage
 
 SEED = 18
+SHARDS, WINDOW = 2, [3600.0, 7000.0]
+"""Of spectra that are stored, and their wavelengths [A]."""
+
 BRIGHT = "redshift > 2 and mag_roman_wfi_f158 < 25"
 FIND = """
 import sys
@@ -80,6 +85,26 @@ def uses(config: dict[str, Any], source: dict[str, Any], folder: Path, cores: in
     }  # fmt: skip
 
 
+def stored(source: dict[str, Any], run: str, folder: Path, cores: int) -> str:
+    """Store spectra of the first shards; return a paragraph on what it took."""
+    targets = [f"results/{run}/spectra/{shard:04d}.parquet" for shard in range(SHARDS)]
+    with_spectra = source | {"spectra": {"write": True, "wavelength": WINDOW}}
+    took = measure(command(folder, with_spectra, targets, cores), folder)
+    n = sum(pq.read_metadata(folder / path).num_rows for path in targets)
+    n_bytes = sum((folder / path).stat().st_size for path in targets)
+    jobs = usage.of_run(run, folder)["spectra"]
+    cpu_s, longest_s = sum(job.cpu_seconds for job in jobs), max(job.seconds for job in jobs)
+    n_mib = 4096
+    disk = measure(["dd", "if=/dev/zero", "of=zeros", "bs=1M", f"count={n_mib}", "conv=fsync"], folder)
+    (folder / "zeros").unlink()
+    return (
+        f"{n:,} spectra within {WINDOW[0]:.0f}-{WINDOW[1]:.0f} A: {took.wall_s:.0f} s with {cores} cores, start "
+        f"included, {1e6 * cpu_s / n:.1f} us of CPU each, at most {max(job.memory_mb for job in jobs):.0f} MiB a job;\n"
+        f"{n_bytes / 1e9:.1f} GB; while jobs ran, {n / longest_s:,.0f} spectra/s and "
+        f"{n_bytes / longest_s / 1e6:.0f} MB/s; dd writes {n_mib * 2**20 / disk.wall_s / 1e6:.0f} MB/s, with fsync\n"
+    )
+
+
 def main() -> None:
     """Run all and write the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -100,7 +125,7 @@ def main() -> None:
         took = measure(words, args.folder)
         lines.append(f"{name:60s}{took.wall_s:10.1f}{took.cpu_s:10.1f}{took.memory_mib:14.0f}")
         print(lines[-1], file=sys.stderr)
-    text = "\n".join(lines) + "\n"
+    text = "\n".join(lines) + "\n\n" + stored(source, config["run"], args.folder.absolute(), args.cores)
     print(text)
     (Path(__file__).parent / f"use_{config['run']}.txt").write_text(text)
 

@@ -169,6 +169,16 @@ def test_at_redshift_0_there_is_no_distance(columns, engine):
     assert np.isnan(fluxes(near, engine, own(range=[6000, 9000], step=100))).all()
 
 
+@pytest.mark.parametrize("keys", [{"preset": "nirspec_prism"}, {"range": [6000, 9000], "sampling": 300}])
+def test_wavelengths_that_the_instrument_does_not_see_do_not_matter(columns, engine, monkeypatch, keys):
+    instrument = own(**keys)
+    found = fluxes(columns, engine, instrument, line_width=100.0)
+    whole = np.full((len(columns["redshift"]), 2), [0, len(engine.wavelength)])
+    monkeypatch.setattr(observed.photometry, "windows", lambda wavelength, filters, redshift, steps: whole)
+    assert_array_equal(found, fluxes(columns, engine, instrument, line_width=100.0))
+    assert np.isfinite(found).all()
+
+
 def test_blocks_do_not_matter(columns, engine, monkeypatch):
     instrument, told = own(range=[6000, 9000], step=100, resolution=80), []
     whole = fluxes(columns, engine, instrument, line_width=50.0)

@@ -152,7 +152,7 @@ def of_run(
     """
     columns, setup = selected(run, galaxy_id, results, ssp_table, realisation)
     kept = window(setup.engine.wavelength, setup.limits)
-    flux = [block[:, kept] for _, block in light.spectra(columns, setup.engine)]
+    flux = [block[:, kept] for _, block in light.spectra(columns, setup.engine, window=_alone(kept))]
     wavelength = setup.engine.wavelength[kept]
     return wavelength, np.concatenate([np.empty((0, len(wavelength)), np.float32), *flux])
 
@@ -228,6 +228,11 @@ def window(wavelength: NDArray[np.float64], limits: Limits) -> slice:
     )
 
 
+def _alone(kept: slice) -> Callable[[NDArray[np.int64]], NDArray[np.int64]]:
+    """Return what has the engine make the spectra at these wavelengths alone."""
+    return lambda rows: np.full((len(rows), 2), [kept.start, kept.stop])
+
+
 def write(
     path: Path | str,
     columns: Mapping[str, NDArray],
@@ -257,7 +262,8 @@ def write(
     """
     kept = window(engine.wavelength, limits)
     wavelength = [float(x) for x in engine.wavelength[kept]]
-    blocks = ((rows, flux[:, kept]) for rows, flux in light.spectra(columns, engine, progress))
+    spectra = light.spectra(columns, engine, progress, window=_alone(kept))
+    blocks = ((rows, flux[:, kept]) for rows, flux in spectra)
     write_blocks(path, columns, "spectrum", len(wavelength), blocks, dict(metadata) | {"wavelength": wavelength})
 
 

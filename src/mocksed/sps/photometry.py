@@ -181,7 +181,11 @@ def mean_fluxes(
 
 
 def windows(
-    wavelength: Array, filters: Sequence[Filter], redshift: Array, rest_frame: Sequence[Filter] = ()
+    wavelength: Array,
+    filters: Sequence[Filter],
+    redshift: Array,
+    rest_frame: Sequence[Filter] = (),
+    steps: int = _STEPS,
 ) -> NDArray[np.int64]:
     """Return which wavelengths of spectra `mean_fluxes` reads: the first one and the one past the last, shape (n, 2).
 
@@ -193,13 +197,15 @@ def windows(
         In the observed and in the rest frame, not both empty.
     redshift : ndarray of shape (n, )
         Of the galaxies.
+    steps : int
+        As for `mean_fluxes`.
 
     """
     out, nodes = np.empty((len(redshift), 2), np.int64), _nodes(wavelength)
     out[:] = len(wavelength), 0
     for bands, shift in ((filters, np.log1p(redshift)), (rest_frame, np.zeros(len(redshift)))):
         if bands:
-            _windows(nodes, shift, prepare(tuple(bands)), out)
+            _windows(nodes, shift, prepare(tuple(bands), steps), out)
     return out
 
 

@@ -186,9 +186,14 @@ def fluxes(
     if len(redshifts) and (problem := unreachable(instrument.whole, wavelength, ends, "grid")):
         raise UserError(f"{problem}.")
     formed = light.mass_formed(columns)
-    for block, l_nu in light.spectra(columns, engine, progress, lines=line_width is None):
+
+    def window(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return photometry.windows(wavelength, bins.responses, columns["redshift"][rows], steps=_STEPS)
+
+    for block, l_nu in light.spectra(columns, engine, progress, lines=line_width is None, window=window):
         redshift = columns["redshift"][block]
-        transmission = igm.transmission(igm_model, wavelength, redshift)
+        begin = window(np.arange(block.start, block.stop))[:, 0]
+        transmission = igm.transmission(igm_model, wavelength, redshift, begin)
         mean = photometry.mean_fluxes(wavelength, l_nu, bins.responses, redshift, transmission, _STEPS)
         flux = mean * bins.per_f_nu * (1.0 + redshift[:, None])
         shining = np.flatnonzero(~columns["quiescent"][block])
