@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import ArrayLike, NDArray
-from scipy.integrate import cumulative_trapezoid
 from scipy.special import ndtr
 
 from mocksed.errors import UserError, suggestion
@@ -207,6 +206,8 @@ def by_name(name: str) -> Instrument:
 
 def _part(spec: Mapping[str, Any]) -> Part:
     """Return a part as instruments.yaml describes it; ``sampling`` is lambda over the width of a bin."""
+    from scipy.integrate import cumulative_trapezoid  # takes a sixth of a job's imports, and few runs have a grid
+
     low, high = map(float, spec["range"])
     at = np.linspace(low, high, _FINE) if "step" in spec else np.geomspace(low, high, _FINE)
     if "bins" in spec:
