@@ -4,10 +4,10 @@ All are per comoving Mpc^3 and per dex of stellar mass, sums of Schechter functi
 
     Phi(M, z) = ln10 sum_i 10^lphi_i u_i^(1 + alpha_i) exp(-u_i),    u_i = 10^(log M - log M*_i).
 
-Those of Williams et al. (2018) have parameters that follow the redshift, the others are linear in log Phi at fixed mass
-between bins of redshift. Everything is computed in logarithms: above the knee Phi underflows. Masses are of a Chabrier
-IMF. The papers have H0 = 70 km/s/Mpc and Om0 = 0.3, which is not converted: with H0 = 67.66 densities would be 0.04 dex
-lower and masses 0.03 dex higher.
+Those of Williams et al. (2018) are smooth functions of redshift; the others were measured in bins of redshift, between
+which log Phi at fixed mass is linear. Everything is computed in logarithms, because Phi underflows far above the knee.
+Masses are for a Chabrier IMF. The papers use H0 = 70 km/s/Mpc and Om0 = 0.3, and nothing is converted: with H0 = 67.66
+densities would be 0.04 dex lower and masses 0.03 dex higher.
 """
 
 from collections.abc import Callable
@@ -23,13 +23,14 @@ from mocksed.rng import Stage, uniforms
 
 Array = NDArray[np.float64]
 LogPhi = Callable[[ArrayLike, ArrayLike], Array]
+"""log10 Phi [Mpc^-3 dex^-1] as a function of log10 of the stellar mass [Msun] and of redshift."""
 
 _LN10 = np.log(10.0)
 
 _QUIESCENT_LOG_MSTAR = 10.61
-"""Knee of both quiescent components at all redshifts."""
+"""log10 of the knee [Msun] of both quiescent components of Williams et al. (2018), at all redshifts."""
 
-_NODE_SPACING = 12.0 / 19.0
+_NODE_SPACING = 12.0 / 19.0  # in redshift
 _FITTED_NODES = np.array(
     [  # alpha_A, lphi_A, alpha_B, lphi_B at z = 0, 0.6316, ... 3.7895
         (-0.2323, -2.6791, -1.8298, -4.7037),
@@ -41,18 +42,18 @@ _FITTED_NODES = np.array(
         (+1.8497, -6.6075, -0.1482, -4.2236),
     ]
 )
-# From z = 4.42 on there is one component, log Phi = a(M) - 0.4293 z. PCHIP through points on a straight line is that
-# line, so three nodes of it continue the law to any redshift.
+# From z = 4.42 on there is only component B, whose log Phi falls linearly with redshift at every mass. PCHIP through
+# points on a straight line is that line, so three nodes on it are enough to continue it to any redshift.
 _LAW_Z = _NODE_SPACING * np.arange(7, 10)
 _LAW_NODES = np.column_stack(
     [np.zeros(3), np.full(3, -np.inf), np.full(3, -0.148), -2.597 - 0.4293 * _LAW_Z]
-)  # lphi_A = -inf: no component A
+)  # lphi_A = -inf: component A is absent
 _NODES_Z = _NODE_SPACING * np.arange(10)
 _NODES = np.concatenate([_FITTED_NODES, _LAW_NODES])
 
 
 def _log_schechter(log_mstar: Array, log_knee: Array | float, alpha: Array | float, lphi: Array | float) -> Array:
-    """Return log10 of one Schechter component per dex."""
+    """Return log10 of one Schechter component [Mpc^-3 dex^-1], where ``lphi`` is log10 of its phi* [Mpc^-3]."""
     log_u = log_mstar - log_knee
     return np.log10(_LN10) + lphi + (1.0 + alpha) * log_u - 10.0**log_u / _LN10
 
@@ -79,7 +80,8 @@ def log_phi_star_forming(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
 
     Notes
     -----
-    Refitted to the published curves: within 6e-7 dex at z = 4-10, 5e-4 dex at z < 3. Extrapolated above z = 12.
+    The parameters are refitted to the published curves and reproduce them within 6e-7 dex at z = 4-10 and 5e-4 dex at
+    z < 3. Above z = 12 they are extrapolated.
 
     """
     m, z = np.asarray(log_mstar, float), np.asarray(redshift, float)
@@ -96,7 +98,8 @@ def log_phi_star_forming(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
 def log_phi_quiescent(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
     """Return the mass function of quiescent galaxies (Williams et al. 2018).
 
-    log Phi is interpolated at fixed mass with PCHIP in redshift; the parameters of the nodes must not be, they jump.
+    log Phi at fixed mass is interpolated in redshift with PCHIP. The Schechter parameters cannot be interpolated
+    instead: they jump from node to node.
 
     Parameters
     ----------
@@ -116,7 +119,7 @@ def log_phi_quiescent(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
     interval = np.clip(np.searchsorted(_NODES_Z, z, side="right") - 1, 0, len(_NODES_Z) - 2)
     log_phi = np.empty(m.shape)
     for i in np.unique(interval):
-        # PCHIP is local: the cubic of an interval depends on its two nodes and one more on either side.
+        # PCHIP is local: the cubic of an interval depends only on its two nodes and their neighbours.
         rows, near = interval == i, slice(max(i - 1, 0), i + 3)
         cubics = PchipInterpolator(_NODES_Z[near], _log_phi_at_nodes(m[rows], near)).c[:, i - near.start]
         log_phi[rows] = np.polyval(cubics, z[rows] - _NODES_Z[i])
@@ -124,7 +127,7 @@ def log_phi_quiescent(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
 
 
 def _log_phi_at_nodes(log_mstar: Array, nodes: slice) -> Array:
-    """Return log Phi of quiescent galaxies, shape (nodes, masses)."""
+    """Return log10 Phi of quiescent galaxies [Mpc^-3 dex^-1] at some of the nodes, shape (n_node, n_mass)."""
     alpha_a, lphi_a, alpha_b, lphi_b = _NODES[nodes].T[:, :, None]
     return _log_sum(
         _log_schechter(log_mstar, _QUIESCENT_LOG_MSTAR, alpha_a, lphi_a),
@@ -134,16 +137,17 @@ def _log_phi_at_nodes(log_mstar: Array, nodes: slice) -> Array:
 
 @dataclass(frozen=True)
 class Binned:
-    """A mass function that was measured in bins of redshift: log Phi at fixed mass is linear between their middles.
+    """A mass function that was measured in bins of redshift.
 
-    It is held below the first bin. Above the last one it keeps its shape and falls by `DECLINE`.
+    Between the middles of the bins, log Phi at fixed mass is linear in redshift. Below the first it is constant; above
+    the last it keeps its shape and changes by `DECLINE` per unit of redshift.
 
     Attributes
     ----------
     redshift : tuple of float
         Middles of the bins, increasing.
     parameters : tuple of tuples of float
-        Of each bin: log10 of the knee [Msun], then of one or two components alpha and phi* [10^-3 Mpc^-3 dex^-1].
+        For each bin: log10 of the knee [Msun], then alpha and phi* [10^-3 Mpc^-3] of one or two components.
 
     """
 
@@ -151,18 +155,19 @@ class Binned:
     parameters: tuple[tuple[float, ...], ...]
 
     def __call__(self, log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
-        """Return log10 Phi [Mpc^-3 dex^-1], of the shape to which masses [log10 Msun] and redshifts broadcast."""
+        """Return log10 Phi [Mpc^-3 dex^-1], in the shape to which log10 of masses [Msun] and redshifts broadcast."""
         m, z = np.broadcast_arrays(np.asarray(log_mstar, float), np.asarray(redshift, float))
-        at = np.interp(z, self.redshift, np.arange(len(self.redshift)))
-        below = np.minimum(at.astype(int), len(self.redshift) - 2)
+        position = np.interp(z, self.redshift, np.arange(len(self.redshift)))  # in units of bins
+        below = np.minimum(position.astype(int), len(self.redshift) - 2)
         log_phi = np.empty(m.shape)
         for i in np.unique(below):
             rows = below == i
             first, second = (self._in_bin(m[rows], j) for j in (i, i + 1))
-            log_phi[rows] = first + (at[rows] - i) * (second - first)
+            log_phi[rows] = first + (position[rows] - i) * (second - first)
         return np.asarray(log_phi + DECLINE * np.maximum(z - self.redshift[-1], 0.0))
 
     def _in_bin(self, log_mstar: Array, i: int) -> Array:
+        """Return log10 Phi in the middle of bin ``i`` [Mpc^-3 dex^-1]."""
         log_knee, *components = self.parameters[i]
         log_phis = [
             _log_schechter(log_mstar, log_knee, alpha, np.log10(1e-3 * phi))
@@ -172,26 +177,37 @@ class Binned:
 
 
 DECLINE = -0.30
-"""Change of log Phi with redshift above the last bin [dex]: that of Weaver et al. (2023) between their last two,
-at z = 6 and 7, which have much the same shape."""
+"""Change of log Phi per unit of redshift above the last bin [dex]: that of Weaver et al. (2023) between their last two
+bins, z = 6 and 7, where the mass functions have much the same shape."""
 
 
 @dataclass(frozen=True)
 class Divided:
-    """One of the two classes of a mass function whose division was measured as the share of the quiescent."""
+    """The mass function of one class, from that of all galaxies and the measured share of the quiescent.
+
+    Attributes
+    ----------
+    total : callable
+        log10 Phi of all galaxies [Mpc^-3 dex^-1].
+    share : Grid
+        Share of the quiescent, between 0 and 1, as a function of log10 of the stellar mass [Msun] and of redshift.
+    quiescent : bool
+        Whether the class is that of the quiescent galaxies.
+
+    """
 
     total: LogPhi
     share: Grid
     quiescent: bool
 
     def __call__(self, log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
-        """Return log10 Phi of the class [Mpc^-3 dex^-1], see `Binned`."""
+        """Return log10 Phi of the class [Mpc^-3 dex^-1], in the shape to which masses and redshifts broadcast."""
         share = self.share(log_mstar, redshift)
         return np.asarray(self.total(log_mstar, redshift) + np.log10(share if self.quiescent else 1.0 - share))
 
 
 _BINS = (0.35, 0.65, 0.95, 1.3, 1.75, 2.25, 2.75, 3.25)
-"""Middles of the bins of COSMOS below z = 3.5."""
+"""Middles of the redshift bins below z = 3.5 that both papers on COSMOS use."""
 
 _DAVIDZON2017_STAR_FORMING = Binned(
     (*_BINS, 3.75, 5.0),
@@ -240,8 +256,8 @@ _WEAVER2023_TOTAL = Binned(
         (10.18, -1.46, 0.03),
     ),
 )
-# The quiescent among all, the ratio of the points that the authors give of both. Below the mass limit of a bin stands
-# what is at the limit; above 10^11.5 Msun there are only a few galaxies in a bin.
+# Share of the quiescent: the ratio of the authors' points for quiescent and for all galaxies. Below the mass limit of a
+# bin the value at the limit is repeated. Points above 10^11.5 Msun are left out: they rest on a few galaxies.
 _WEAVER2023_SHARE = Grid(
     np.array([*_BINS, 4.0, 5.0]),
     np.arange(8.625, 11.5, 0.25),
@@ -264,16 +280,16 @@ _WEAVER2023_SHARE = Grid(
 
 @dataclass(frozen=True)
 class MassFunctions:
-    """Mass functions of both classes.
+    """Published mass functions of star-forming and of quiescent galaxies.
 
     Attributes
     ----------
     paper, doi : str
-        Where they come from.
+        Their source.
     star_forming, quiescent : callable
-        log10 Phi [Mpc^-3 dex^-1] of log10 of masses [Msun] and redshifts.
+        log10 Phi [Mpc^-3 dex^-1] as a function of log10 of the stellar mass [Msun] and of redshift.
     note : str
-        What else a user has to know.
+        What else a user should know, such as where they were measured.
 
     """
 
@@ -302,14 +318,14 @@ MASS_FUNCTIONS = {
         note="Measured at 0.2 < z < 7.5, the share of the quiescent at z < 5.5; it is held beyond the points.",
     ),
 }  # fmt: skip
-"""Mass functions by their names in a config (``galaxies.mass_functions``)."""
+"""Mass functions by their name in the config (``galaxies.mass_functions``)."""
 
 DEFAULT = "williams2018"
-"""Those that are taken where none are named."""
+"""Name of the mass functions that are used unless the config names others."""
 
 
 def quiescent_fraction(log_mstar: ArrayLike, redshift: ArrayLike, name: str = DEFAULT) -> Array:
-    """Return the quiescent part of all galaxies, Phi_Q / (Phi_Q + Phi_SF).
+    """Return the fraction of galaxies that are quiescent, Phi_Q / (Phi_Q + Phi_SF).
 
     Parameters
     ----------
@@ -318,7 +334,7 @@ def quiescent_fraction(log_mstar: ArrayLike, redshift: ArrayLike, name: str = DE
     redshift : array_like
         Redshift >= 0; broadcasts with ``log_mstar``.
     name : str
-        Of the `MASS_FUNCTIONS`.
+        Key of `MASS_FUNCTIONS`.
 
     Returns
     -------
@@ -326,13 +342,30 @@ def quiescent_fraction(log_mstar: ArrayLike, redshift: ArrayLike, name: str = DE
         Fraction between 0 and 1.
 
     """
-    of = MASS_FUNCTIONS[name]
-    return expit(_LN10 * (of.quiescent(log_mstar, redshift) - of.star_forming(log_mstar, redshift)))
+    functions = MASS_FUNCTIONS[name]
+    log_ratio = functions.quiescent(log_mstar, redshift) - functions.star_forming(log_mstar, redshift)
+    return expit(_LN10 * log_ratio)  # the ratio itself may overflow
 
 
 def draw_quiescent(fraction: Array, galaxy_id: NDArray[np.int64], seed: int, realisation: int = 0) -> NDArray[np.bool_]:
-    """Return which galaxies are quiescent, from the probabilities that they are, shape (n, ).
+    """Draw which galaxies are quiescent.
 
-    Each depends on the seed of the run, its id and the index of the realisation alone.
+    Each draw depends only on the galaxy's id, its probability, the seed of the run and the index of the realisation.
+
+    Parameters
+    ----------
+    fraction : ndarray of shape (n, )
+        Probability that each galaxy is quiescent.
+    galaxy_id : ndarray of int64 of shape (n, )
+        Identifiers of the galaxies.
+    seed : int
+        Seed of the run.
+    realisation : int
+        Index of the realisation.
+
+    Returns
+    -------
+    ndarray of bool of shape (n, )
+
     """
     return uniforms(seed, Stage.CLASS, galaxy_id, 1, realisation=realisation)[:, 0] < fraction
