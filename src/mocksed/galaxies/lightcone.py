@@ -1,8 +1,9 @@
 """Galaxies of a light cone, drawn from mass functions of the literature, without clustering.
 
-The number of galaxies per redshift, mass and class is tabulated on a grid of redshifts and taken as linear in redshift
-between its nodes. Such a density is a sum of hat functions, one for each node, each with the masses of that node: a
-galaxy draws its node, its redshift from the hat of the node, and its class and mass from the mass functions there.
+The number of galaxies per redshift, mass and class is tabulated on a grid of redshifts and is linear in redshift
+between its nodes. Such a density is a sum of hat functions (triangles), one for each node, with the distribution of
+classes and masses at that node. A galaxy therefore draws a node, then its redshift from the hat of that node, and its
+class and mass from the mass functions there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,14 +24,14 @@ Array = NDArray[np.float64]
 FULL_SKY_DEG2 = 4.0 * np.pi * np.degrees(1.0) ** 2
 """Solid angle of the sphere [deg^2], 41 252.96."""
 REDSHIFTS = (0.0, 20.0)
-"""Redshifts that the mass functions can be asked for."""
+"""Lowest and highest redshift that a light cone may have."""
 LOG_MSTARS = (4.0, 13.5)
-"""log10 of the masses [Msun] that the mass functions can be asked for."""
+"""log10 of the lowest and highest stellar mass [Msun] that a light cone may have."""
 
-_STEP = 0.01  # of the grid, in redshift and dex: the trapezoid rule is then good to 1e-4 of the counts
-_MIN_STEPS = 50
-_N_DRAWS = 5  # node, redshift, class and mass, ra, sin(dec)
-_ID_OF_COUNT = np.array([-1])  # no galaxy has this id: its stream draws their number
+_STEP = 0.01  # of the grids, in redshift and in dex: counts by the trapezoid rule are then good to 1e-4
+_MIN_STEPS = 50  # of a grid, however narrow its limits are
+_N_DRAWS = 5  # random numbers of a galaxy: node, redshift, class and mass, ra, sin(dec)
+_ID_OF_COUNT = np.array([-1])  # no galaxy has this id, so that its random number is free for the number of galaxies
 
 
 class LightCone:
@@ -39,11 +40,12 @@ class LightCone:
     Parameters
     ----------
     cosmo : Cosmology
-        Cosmology of the volumes.
+        Cosmology for the comoving volumes.
     redshift, log_mstar : tuple of float
         Limits of the redshift and of log10 of the stellar mass [Msun].
     n_galaxies : int or None
-        Number of galaxies, from which the area follows; None draws it from a Poisson distribution for ``area_deg2``.
+        Number of galaxies, from which the area follows. If None, it is drawn from the Poisson distribution whose mean
+        is the number expected in ``area_deg2``.
     area_deg2 : float
         Solid angle [deg^2]; only used where ``n_galaxies`` is None.
     centre : tuple of float
@@ -51,7 +53,7 @@ class LightCone:
     seed : int
         Seed of the run.
     mass_functions : str
-        Name of the `MASS_FUNCTIONS` from which they are drawn.
+        Key of `mocksed.galaxies.mass_functions.MASS_FUNCTIONS`: those from which the galaxies are drawn.
 
     Attributes
     ----------
@@ -65,7 +67,8 @@ class LightCone:
     Raises
     ------
     UserError
-        If limits are out of order or out of range, if the galaxies do not fit on the sky, or if none is drawn.
+        If limits, centre or area are out of order or out of range, if ``n_galaxies`` is more than the full sky holds,
+        or if the drawn number of galaxies is 0.
 
     """
 
@@ -90,19 +93,21 @@ class LightCone:
             )
         self.redshift, self.log_mstar, self.centre, self.seed = redshift, log_mstar, centre, seed
         self._z, self._mass = _grid(redshift), _grid(log_mstar)
-        of = MASS_FUNCTIONS[mass_functions]
-        phi = np.stack([10.0 ** f(self._mass, self._z[:, None]) for f in (of.star_forming, of.quiescent)], axis=1)
-        in_cells = 0.5 * (phi[..., 1:] + phi[..., :-1]) * np.diff(self._mass)  # (node, class, mass cell)
+        functions = MASS_FUNCTIONS[mass_functions]
+        log_phis = (functions.star_forming, functions.quiescent)
+        phi = np.stack([10.0 ** log_phi(self._mass, self._z[:, None]) for log_phi in log_phis], axis=1)
+        # number per Mpc^3 in each cell of mass, shape (n_node, n_class, n_cell)
+        in_cells = 0.5 * (phi[..., 1:] + phi[..., :-1]) * np.diff(self._mass)
         per_volume = in_cells.sum(axis=(1, 2))
-        volume = comoving_volume(cosmo, self._z) * np.radians(1.0) ** 2  # [Mpc^3 / deg^2]
+        volume = comoving_volume(cosmo, self._z) * np.radians(1.0) ** 2  # [Mpc^3 / deg^2 / redshift]
         hat = np.full(self._z.shape, self._z[1] - self._z[0])
-        hat[[0, -1]] *= 0.5
+        hat[[0, -1]] *= 0.5  # only one side of these hats is within the limits
         per_node = volume * per_volume * hat
         self.expected_per_deg2 = float(per_node.sum())
         self.n_galaxies, self.area_deg2 = self._count_and_area(n_galaxies, area_deg2)
         self._in_cells = in_cells
         self._node_cdf = _cdf(per_node[None])[0]
-        # One increasing array for all nodes: the cdf of node i runs from i to i + 1.
+        # The cdf of node i runs from i to i + 1, so that one search in a flat increasing array serves all nodes.
         self._cell_cdf = _cdf(in_cells.reshape(len(self._z), -1)) + np.arange(len(self._z))[:, None]
 
     @classmethod
@@ -122,7 +127,7 @@ class LightCone:
         )
 
     def _count_and_area(self, n_galaxies: int | None, area_deg2: float) -> tuple[int, float]:
-        """Return the number of galaxies and the solid angle [deg^2], one from the other."""
+        """Return the number of galaxies and the solid angle [deg^2]: the one that is given and the other from it."""
         if n_galaxies is None:
             if not 0.0 < area_deg2 <= FULL_SKY_DEG2:
                 raise UserError(
@@ -150,8 +155,8 @@ class LightCone:
     def draw(self, start: int, stop: int, realisations: Sequence[int] = (0,)) -> dict[str, NDArray]:
         """Return the galaxies with ids start, ..., stop - 1, in each of the realisations one after the other.
 
-        Each depends on the seed and its id alone, so that any division into shards gives the same bytes; in which
-        realisations it is quiescent, on their indices too.
+        A galaxy depends only on the seed of the run and its id, so that any division into shards gives the same bytes.
+        Only its class depends on the realisation.
 
         Parameters
         ----------
@@ -168,6 +173,7 @@ class LightCone:
 
         """
         ids = np.arange(start, stop, dtype=np.int64)
+        # new draws go last: the order decides which galaxies a seed gives
         u_node, u_redshift, u_mass, u_ra, u_dec = rng.uniforms(self.seed, rng.Stage.LIGHTCONE, ids, _N_DRAWS).T
         node = np.searchsorted(self._node_cdf, u_node, side="right") - 1
         quiescent, log_mstar, cell = self._draw_class_and_mass(node, u_mass)
@@ -182,44 +188,50 @@ class LightCone:
         }
         if not column_needed(realisations):
             return galaxies
-        # the class given redshift and mass: with it each realisation has the mass functions that the first one has
-        densities = self._in_cells[node, :, cell]
-        fraction = densities[:, 1] / np.maximum(densities.sum(axis=1), 1e-300)
+        # Classes drawn for the redshift and mass of each galaxy leave every realisation with the same mass functions.
+        densities = self._in_cells[node, :, cell]  # star-forming, quiescent
+        fraction = densities[:, 1] / np.maximum(densities.sum(axis=1), 1e-300)  # quiescent
         classes = [draw_quiescent(fraction, ids, self.seed, index) if index else quiescent for index in realisations]
         repeated = {name: np.tile(values, len(classes)) for name, values in galaxies.items()}
         new_columns = {COLUMN: np.repeat(realisations, len(ids)), "quiescent": np.concatenate(classes)}
         return {"galaxy_id": repeated["galaxy_id"], COLUMN: new_columns[COLUMN]} | repeated | new_columns
 
     def _draw_redshift(self, node: NDArray[np.int64], uniform: Array) -> Array:
-        """Return redshifts from the hat functions of the nodes; those at the limits have only one half."""
-        half = np.where(node == 0, 0.5 * (1.0 + uniform), np.where(node == len(self._z) - 1, 0.5 * uniform, uniform))
-        offset = np.where(half < 0.5, np.sqrt(2.0 * half) - 1.0, 1.0 - np.sqrt(2.0 * (1.0 - half)))
+        """Return redshifts drawn from the hat functions of the nodes, shape (n, ).
+
+        The inverse of a hat's cumulative distribution has one branch below the node and one above it. The first and the
+        last node have only one of them.
+        """
+        p = np.where(node == 0, 0.5 * (1.0 + uniform), np.where(node == len(self._z) - 1, 0.5 * uniform, uniform))
+        offset = np.where(p < 0.5, np.sqrt(2.0 * p) - 1.0, 1.0 - np.sqrt(2.0 * (1.0 - p)))  # in steps of the grid
         return np.clip(self._z[node] + offset * (self._z[1] - self._z[0]), *self.redshift)
 
     def _draw_class_and_mass(
         self, node: NDArray[np.int64], uniform: Array
     ) -> tuple[NDArray[np.bool_], Array, NDArray[np.int64]]:
-        """Return class and mass by inversion of the joint cdf of the node: star-forming masses, then quiescent.
+        """Return whether each galaxy is quiescent, log10 of its mass [Msun] and its cell of mass, each of shape (n, ).
 
-        The third array are the cells of the masses.
+        One uniform deviate is enough for class and mass: the cumulative distribution of a node runs through the masses
+        of star-forming galaxies and then through those of quiescent ones.
         """
         n_cells = len(self._mass) - 1
         flat, level = self._cell_cdf.ravel(), node + uniform
-        at = np.searchsorted(flat, level, side="right") - 1
+        index = np.searchsorted(flat, level, side="right") - 1
         # node + uniform may round to node + 1: stay within the node.
-        at = np.minimum(at, node * self._cell_cdf.shape[1] + 2 * n_cells - 1)
-        part = np.clip((level - flat[at]) / np.maximum(flat[at + 1] - flat[at], 1e-300), 0.0, 1.0)
-        quiescent, cell = np.divmod(at - node * self._cell_cdf.shape[1], n_cells)
-        log_mstar = self._mass[cell] + part * (self._mass[1] - self._mass[0])
+        index = np.minimum(index, node * self._cell_cdf.shape[1] + 2 * n_cells - 1)
+        fraction = np.clip((level - flat[index]) / np.maximum(flat[index + 1] - flat[index], 1e-300), 0.0, 1.0)
+        quiescent, cell = np.divmod(index - node * self._cell_cdf.shape[1], n_cells)
+        log_mstar = self._mass[cell] + fraction * (self._mass[1] - self._mass[0])
         return quiescent.astype(bool), np.clip(log_mstar, *self.log_mstar), cell
 
 
 def draw_positions(centre: tuple[float, float], area_deg2: float, u_ra: Array, u_dec: Array) -> tuple[Array, Array]:
-    """Return positions uniform on a patch of the sphere, from uniform deviates.
+    """Return positions that are uniform on a patch of the sphere.
 
-    The patch is limited by two meridians and two parallels and is as wide as high at its centre. Where it would reach
-    over a pole or around the sky it becomes a band around it, moved to lie between the poles: a cap for a centre at
-    the pole, the sphere for the full sky. Its solid angle is exact and the centre is always inside.
+    The patch lies between two meridians and two parallels and is as wide as high at its centre. A patch that would
+    reach around the whole sky becomes a band between two parallels, and one that would reach over a pole is moved to
+    end there: a centre at the pole gives a cap, and the area of the full sky the whole sphere. The solid angle is
+    always exact, and the centre is always inside.
 
     Parameters
     ----------
@@ -228,7 +240,7 @@ def draw_positions(centre: tuple[float, float], area_deg2: float, u_ra: Array, u
     area_deg2 : float
         Solid angle [deg^2], at most that of the sphere.
     u_ra, u_dec : ndarray of shape (n, )
-        Deviates between 0 and 1.
+        Uniform deviates between 0 and 1.
 
     Returns
     -------
@@ -242,23 +254,24 @@ def draw_positions(centre: tuple[float, float], area_deg2: float, u_ra: Array, u
     width = min(side / max(np.cos(dec_centre), 1e-12), 2.0 * np.pi)
     height = min(solid_angle / width, 2.0)  # in sin(dec): equal areas
     width = solid_angle / height
-    lowest = np.clip(np.sin(dec_centre) - 0.5 * height, -1.0, 1.0 - height)
+    lowest = np.clip(np.sin(dec_centre) - 0.5 * height, -1.0, 1.0 - height)  # in sin(dec)
     ra = np.mod(np.degrees(ra_centre + (u_ra - 0.5) * width), 360.0)
     ra[ra >= 360.0] = 0.0  # the remainder of a tiny negative number rounds to 360
     return ra, np.degrees(np.arcsin(np.clip(lowest + u_dec * height, -1.0, 1.0)))
 
 
 def _poisson(uniform: float, expected: float) -> int:
-    """Return the number at a cumulative probability of the Poisson distribution."""
+    """Return the number at the cumulative probability ``uniform`` of the Poisson distribution of mean ``expected``."""
     from scipy.stats import poisson  # takes most of a second to import, and few light cones need it
 
     if expected < 1e8:
         return int(poisson.ppf(uniform, expected))
-    return round(expected + np.sqrt(expected) * ndtri(uniform))  # its limit; scipy's inverse fails for large means
+    # the normal distribution, its limit: scipy's inverse fails for large means
+    return round(expected + np.sqrt(expected) * ndtri(uniform))
 
 
 def _check_limits(key: str, limits: tuple[float, float], allowed: tuple[float, float]) -> None:
-    """Raise a UserError unless the limits are in order and within the allowed ones."""
+    """Raise a UserError unless the limits of a key are in order and within the allowed ones."""
     if not allowed[0] <= limits[0] < limits[1] <= allowed[1]:
         raise UserError(
             f"galaxies.lightcone.{key} is {list(limits)}: expected a lower and a higher limit between {allowed[0]:g} "
@@ -267,13 +280,13 @@ def _check_limits(key: str, limits: tuple[float, float], allowed: tuple[float, f
 
 
 def _grid(limits: tuple[float, float]) -> Array:
-    """Return an even grid from limit to limit."""
+    """Return evenly spaced nodes from limit to limit, at most `_STEP` apart and at least `_MIN_STEPS` + 1 of them."""
     n_steps = max(int(np.ceil((limits[1] - limits[0]) / _STEP)), _MIN_STEPS)
     return np.linspace(*limits, n_steps + 1)
 
 
 def _cdf(weights: Array) -> Array:
-    """Return the cumulative distribution of each row, from 0 to 1, one column longer; 0 where a row has no weight."""
+    """Return the cumulative distribution of each row, from 0 to 1, with one more column; 0 if all weights are 0."""
     cumulative = np.concatenate([np.zeros((len(weights), 1)), np.cumsum(weights, axis=1)], axis=1)
     total = cumulative[:, -1:]
     return np.divide(cumulative, total, out=np.zeros_like(cumulative), where=total > 0.0)
