@@ -173,7 +173,6 @@ class LightCone:
 
         """
         ids = np.arange(start, stop, dtype=np.int64)
-        # new draws go last: the order decides which galaxies a seed gives
         u_node, u_redshift, u_mass, u_ra, u_dec = rng.uniforms(self.seed, rng.Stage.LIGHTCONE, ids, _N_DRAWS).T
         node = np.searchsorted(self._node_cdf, u_node, side="right") - 1
         quiescent, log_mstar, cell = self._draw_class_and_mass(node, u_mass)
