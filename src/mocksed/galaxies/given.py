@@ -1,4 +1,4 @@
-"""The quantities that a user's table may give besides redshift and mass, and their spellings."""
+"""The quantities that a user's table may give besides redshift and mass, and the columns that can give each."""
 
 import math
 from collections.abc import Mapping
@@ -11,33 +11,33 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 AV_OF_DUST2 = 2.5 * math.log10(math.e)
-"""A_V of an optical depth of 1 at 5500 A [mag]."""
+"""A_V [mag] for an optical depth of 1 at 5500 A, 2.5 log10(e)."""
 
 NO_STAR_FORMATION = -8.0
-"""log10 of an SFR [Msun/yr] below which there is none: models that have decayed long ago go down to -70, and tables
-have -99 or the like for log10 of 0."""
+"""log10 of an SFR [Msun/yr] below which it counts as 0: star-formation histories that decayed long ago reach -70, and
+tables write -99 or the like for log10 of 0."""
 
 
 @dataclass(frozen=True)
 class Spelling:
-    """A kind of column by which a table gives a quantity.
+    """A way in which a column of a table can give a quantity, such as log10 of the SFR or the SFR itself.
 
     Attributes
     ----------
     quantity : str
         One of `mocksed.quantities.GIVEN`.
     what : str
-        What the values are, with their unit.
+        What the values are, with their unit, for messages.
     limits : pair of float
-        Values that a galaxy can have, inclusive.
+        Lowest and highest value that a galaxy can have, inclusive.
     median : pair of float
-        Where the median of a sample of galaxies lies.
-    cause : str
-        What the values are, probably, where they are not within.
+        Limits, inclusive, within which the median of any sample of galaxies lies.
+    hint : str
+        What to do if values or their median are outside: it names what they probably are instead.
     synonyms : tuple of str
-        What such columns are called, in lower case.
-    never : pair of float
-        Between which the values of a sample of galaxies do not all lie.
+        Usual names of such columns, in lower case.
+    never_within : pair of float
+        Limits, inclusive, within which the values of a sample of galaxies cannot all lie.
 
     """
 
@@ -45,9 +45,9 @@ class Spelling:
     what: str
     limits: tuple[float, float]
     median: tuple[float, float]
-    cause: str
+    hint: str
     synonyms: tuple[str, ...]
-    never: tuple[float, float] = (math.inf, math.inf)
+    never_within: tuple[float, float] = (math.inf, math.inf)
 
 
 SPELLINGS = {
@@ -58,7 +58,7 @@ SPELLINGS = {
         (-math.inf, 3.0),
         "name a linear SFR in galaxies.table.columns.sfr, and a specific one in galaxies.table.columns.ssfr",
         ("log_sfr", "logsfr", "lsfr", "log10_sfr", "sfr_log", "lg_sfr"),
-        never=(-math.inf, -6.0),
+        never_within=(-math.inf, -6.0),
     ),
     "sfr": Spelling(
         "log_sfr",
@@ -67,7 +67,7 @@ SPELLINGS = {
         (0.0, 1e3),
         "name log10 of an SFR in galaxies.table.columns.log_sfr, that of a specific SFR in galaxies.table.columns.ssfr",
         ("sfr", "sfr_100myr", "sfr_10myr", "subhalosfr", "starformationrate", "star_formation_rate"),
-        never=(0.0, 1e-6),
+        never_within=(0.0, 1e-6),
     ),
     "log_zmet": Spelling(
         "log_zmet",
@@ -76,7 +76,7 @@ SPELLINGS = {
         (-3.0, 1.0),
         "name 12 + log O/H in galaxies.table.columns.oh12, and convert mass fractions of metals to log10(Z/Zsun)",
         ("log_zmet", "logzmet", "log_z", "logzsol", "metallicity", "zmet", "lmet", "metal", "log_zsun"),
-        never=(1e-9, 0.1),
+        never_within=(1e-9, 0.1),
     ),
     "oh12": Spelling(
         "log_zmet",
@@ -135,10 +135,10 @@ SPELLINGS = {
         ("age", "age_gyr", "tage", "galaxy_age"),
     ),
 }
-"""What a table may give: key of the config's ``galaxies.table.columns`` to what is expected in the column."""
+"""What a table may give: from the key in the config's ``galaxies.table.columns`` to what the column should hold."""
 
 ERROR = "_error"
-"""How the key of the column with the standard errors ends."""
+"""Ending of the config's key for the column with the standard errors of a quantity: ``sfr_error`` for ``sfr``."""
 
 
 def of_config(galaxies: Mapping[str, Any]) -> list[str]:
@@ -148,18 +148,23 @@ def of_config(galaxies: Mapping[str, Any]) -> list[str]:
 
 
 def to_quantity(role: str, values: Array, oh12_solar: float, sfr_offset: float) -> Array:
-    """Return the quantity of a column that spells it in another way.
+    """Return the values of a column, converted to the quantity that it gives.
 
     Parameters
     ----------
     role : str
         Key of `SPELLINGS`.
     values : ndarray
-        Of the column. An SFR of 0 gives -inf.
+        Values of the column, in the unit that `SPELLINGS` names.
     oh12_solar : float
-        12 + log O/H of the sun.
+        12 + log10(O/H) of the sun.
     sfr_offset : float
-        Added to log10 of SFRs, for another IMF [dex].
+        Added to log10 of SFRs to convert them to another IMF [dex].
+
+    Returns
+    -------
+    ndarray of the shape of ``values``
+        An SFR of 0 or less becomes -inf.
 
     """
     match role:
@@ -176,7 +181,21 @@ def to_quantity(role: str, values: Array, oh12_solar: float, sfr_offset: float) 
 
 
 def to_error(role: str, errors: Array, values: Array) -> Array:
-    """Return the standard errors of `to_quantity`, to first order; ``errors`` and ``values`` are those of the table."""
+    """Return the standard errors of what `to_quantity` returns, to first order.
+
+    Parameters
+    ----------
+    role : str
+        Key of `SPELLINGS`.
+    errors, values : ndarray of one shape
+        Standard errors and values of the column, as in the table.
+
+    Returns
+    -------
+    ndarray of the same shape
+        NaN for an SFR of 0 or less, whose logarithm has no error.
+
+    """
     match role:
         case "sfr":
             return np.divide(errors, math.log(10.0) * values, out=np.full(values.shape, np.nan), where=values > 0.0)
@@ -187,5 +206,5 @@ def to_error(role: str, errors: Array, values: Array) -> Array:
 
 
 def looks_like(name: str) -> str | None:
-    """Return the key of the quantity that a column is, by its name, None where it does not tell."""
+    """Return the key of `SPELLINGS` that the name of a column suggests, None if it suggests none."""
     return next((role for role, spelling in SPELLINGS.items() if name.lower() in spelling.synonyms), None)

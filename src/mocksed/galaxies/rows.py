@@ -190,7 +190,7 @@ def _given(chunk: pa.Table, roles: Mapping[str, str], spec: TableSpec) -> tuple[
             none = no_star_formation = ~absent & (values < low) & ((values >= 0.0) | (role == "log_sfr"))
         impossible = ~absent & ~none & ~unreadable & ~((values >= low) & (values <= high))
         problems.append(Problem(name, "not a number", f"{spelling.what}, or null", unreadable))
-        remedy = f"{spelling.cause}, and add values that stand for missing ones to missing_values"
+        remedy = f"{spelling.hint}, and add values that stand for missing ones to missing_values"
         expected = f"{spelling.what}, from {low:g} to {high:g}; {remedy}"
         problems.append(Problem(name, "out of range", expected, impossible))
         there = ~absent & ~none & ~unreadable & ~impossible
