@@ -1,4 +1,4 @@
-"""How a run will read the user's table, printed before it."""
+"""A preview of how a run will read the user's table."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,24 +12,24 @@ from mocksed.galaxies.validation import Validation, examine
 
 
 def preview(spec: TableSpec, seed: int, all_rows: bool = False) -> tuple[list[str], list[str]]:
-    """Read a table as a run does, except for what passes through.
+    """Read a table as a run would, except for columns that are only passed through, and describe the result.
 
     Parameters
     ----------
     spec : TableSpec
-        The table.
+        What the config says of the table.
     seed : int
-        Seed of the run.
+        Seed of the run, with which classes are drawn where the table does not give them.
     all_rows : bool
-        Whether to read all rows, not only the first ones.
+        Whether to read all rows, instead of the first `CHUNK_ROWS`.
 
     Returns
     -------
     lines : list of str
-        What will be read and as what.
+        What will be read, and what it is taken for; empty if the table cannot be read.
     problems : list of str
-        Everything that is wrong with columns and rows. What is wrong with a column keeps the others from being checked
-        only where without it there are no galaxies.
+        Everything that is wrong with columns and rows. If a column that every galaxy needs is faulty, the rows are not
+        checked.
 
     """
     try:
@@ -44,6 +44,7 @@ def preview(spec: TableSpec, seed: int, all_rows: bool = False) -> tuple[list[st
 
 
 def _lines(header: Header, validation: Validation, table: Table, all_rows: bool) -> Iterator[str]:
+    """Yield the lines of the preview."""
     spec = validation.spec
     complete = all_rows or (table.counted and table.n_rows <= CHUNK_ROWS)
     about = "" if table.counted or complete else "about "
@@ -54,8 +55,7 @@ def _lines(header: Header, validation: Validation, table: Table, all_rows: bool)
         yield f"  {'redshift':12s} =  {spec.constant_redshift:g}"
     if "galaxy_id" not in validation.roles:
         yield f"  {'galaxy_id':12s} =  the rows, counted from 0"
-    passing = ", ".join(header.kept) or "none"
-    yield f"  passed through: {passing}"
+    yield f"  passed through: {', '.join(header.kept) or 'none'}"
     if spec.keep == "all" and table.unusable:
         yield f"  not passed through: {', '.join(f'{name} ({what})' for name, what in table.unusable.items())}"
     n, n_used = validation.n_rows, max(validation.n_used, 1)
@@ -69,7 +69,7 @@ def _lines(header: Header, validation: Validation, table: Table, all_rows: bool)
 
 
 def _as(role: str, spec: TableSpec) -> str:
-    """Return what the values of a column are taken for."""
+    """Return what the values of a column are taken for, with their unit, to follow its name."""
     if role in SPELLINGS:
         imf = f", IMF {spec.sfr_imf}" if SPELLINGS[role].quantity == "log_sfr" and spec.sfr_imf else ""
         return f", {SPELLINGS[role].what}{imf}"
@@ -84,7 +84,7 @@ def _as(role: str, spec: TableSpec) -> str:
 
 
 def _classes(spec: TableSpec) -> str:
-    """Return how the galaxies are divided."""
+    """Return how galaxies are divided into quiescent and star-forming ones."""
     match spec.quiescent_from:
         case "column":
             values = f" is one of {list(spec.quiescent_values)}" if spec.quiescent_values else ""
