@@ -126,7 +126,7 @@ def counts_above(
 
 
 def sfr_density(redshift: ArrayLike, psi: float, rise: float, turn: float, fall: float) -> Array:
-    """Return psi (1 + z)^rise / (1 + ((1 + z) / turn)^fall), in the unit of ``psi`` (Madau & Dickinson 2014, eq. 15)."""
+    """Return psi (1 + z)^rise / (1 + ((1 + z) / turn)^fall) in the unit of ``psi`` (Madau & Dickinson 2014, eq. 15)."""
     stretch = 1.0 + np.asarray(redshift, float)
     return np.asarray(psi * stretch**rise / (1.0 + (stretch / turn) ** fall))
 
@@ -134,8 +134,8 @@ def sfr_density(redshift: ArrayLike, psi: float, rise: float, turn: float, fall:
 def hyperbola(x: ArrayLike, scale: Values, pole: Values, offset: Values) -> Array:
     """Return scale / (x - pole) + offset where x is below the pole, NaN elsewhere.
 
-    This is the form of division lines in the BPT diagram: ``x`` is log10 of [N II]/Halpha, the
-    result log10 of [O III]/Hbeta.
+    This is the form of dividing lines in the BPT diagram, with log10 of [N II]/Halpha as ``x`` and log10 of [O
+    III]/Hbeta as the result.
     """
     x = np.asarray(x, float)
     return np.where(x < pole, np.divide(scale, np.where(x < pole, x - pole, -1.0)) + offset, np.nan)
@@ -156,7 +156,7 @@ def line(x: ArrayLike, slope: Values, intercept: Values) -> Array:
 
 
 def obscured_share(log_mstar: ArrayLike, a: Values, b: Values) -> Array:
-    """Return the obscured share of the SFR, 1 / (1 + a exp(b log M)), with log10 of M [Msun] (Whitaker et al. 2017, eq. 1)."""
+    """Return the obscured share of the SFR, 1 / (1 + a exp(b log10(M / Msun))) (Whitaker et al. 2017, eq. 1)."""
     return np.asarray(1.0 / (1.0 + a * np.exp(b * np.asarray(log_mstar, float))))
 
 
