@@ -1,6 +1,6 @@
-"""Scatter around a mean: the distributions in which galaxies lie around their relations, cut to limits.
+"""Distributions of galaxies around the mean of a relation, truncated to limits.
 
-SciPy's functions are imported where they are used: every job of a workflow reads its config, and few draw.
+SciPy is imported where it is used: every job of a workflow imports this module to read its config, and few jobs draw.
 """
 
 from dataclasses import dataclass
@@ -13,37 +13,55 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Normal scatter of standard deviation ``scale``, cut to ``limits`` of the quantity itself.
+    """Normal scatter, truncated to limits of the quantity.
 
-    The scale is one number, or an array that broadcasts with the means where each galaxy has its own (`Relation.law`).
+    Attributes
+    ----------
+    scale : float
+        Standard deviation, in the unit of the quantity. `Relation.law` may put an array here that broadcasts with the
+        means, one value for each galaxy.
+    limits : tuple of float
+        Lowest and highest value of the quantity itself, not of its difference from the mean.
+
     """
 
     scale: float
     limits: tuple[float, float] = (-np.inf, np.inf)
 
     def draw(self, mean: ArrayLike, uniform: ArrayLike) -> Array:
-        """Return the quantity at the cumulative probability ``uniform`` of the distribution around ``mean``."""
+        """Return the quantity at cumulative probabilities ``uniform`` around ``mean``, in their broadcast shape."""
         return _draw(normal_between, self.scale, self.limits, mean, uniform)
 
     def cumulative(self, mean: ArrayLike, value: ArrayLike) -> Array:
-        """Return the cumulative probability of a value of the distribution around ``mean``, the inverse of `draw`."""
+        """Return the cumulative probability of ``value`` in the distribution around ``mean``, the inverse of `draw`."""
         return _cumulative(normal_cumulative, self.scale, self.limits, mean, value)
 
 
 @dataclass(frozen=True)
 class StudentT:
-    """Student-t scatter with ``nu`` degrees of freedom, cut to ``limits`` of the quantity itself, as `Gaussian`."""
+    """Scatter of Student's t distribution, truncated to limits of the quantity.
+
+    Attributes
+    ----------
+    scale : float
+        Scale parameter, in the unit of the quantity; may be an array as in `Gaussian`.
+    limits : tuple of float
+        Lowest and highest value of the quantity itself.
+    nu : float
+        Degrees of freedom.
+
+    """
 
     scale: float
     limits: tuple[float, float] = (-np.inf, np.inf)
     nu: float = 3.0
 
     def draw(self, mean: ArrayLike, uniform: ArrayLike) -> Array:
-        """Return the quantity at the cumulative probability ``uniform`` of the distribution around ``mean``."""
+        """Return the quantity at cumulative probabilities ``uniform`` around ``mean``, in their broadcast shape."""
         return _draw(self._between, self.scale, self.limits, mean, uniform)
 
     def cumulative(self, mean: ArrayLike, value: ArrayLike) -> Array:
-        """Return the cumulative probability of a value of the distribution around ``mean``, the inverse of `draw`."""
+        """Return the cumulative probability of ``value`` in the distribution around ``mean``, the inverse of `draw`."""
         return _cumulative(self._within, self.scale, self.limits, mean, value)
 
     def _between(self, low: Array, high: Array, uniform: Array) -> Array:
@@ -63,13 +81,26 @@ Scatter = Gaussian | StudentT
 
 
 def normal_between(low: Array, high: Array, uniform: Array) -> Array:
-    """Return standard normal deviates cut to ``low`` .. ``high``, at the cumulative probabilities ``uniform``.
+    """Return deviates of the standard normal distribution truncated to an interval.
 
-    In logarithms and in the lower tail, since limits many standard deviations off leave no probability in doubles.
-    `scipy.stats.truncnorm` gives the same to 4e-15, 3 to 12 times slower, and takes 1.5 s to import.
+    `scipy.stats.truncnorm` gives the same within 4e-15, but is 3 to 12 times slower and takes 1.5 s to import.
+
+    Parameters
+    ----------
+    low, high : ndarray
+        Limits of the interval, in standard deviations; all arguments broadcast.
+    uniform : ndarray
+        Cumulative probabilities of the truncated distribution.
+
+    Returns
+    -------
+    ndarray of the broadcast shape
+
     """
     from scipy.special import log_ndtr, ndtri_exp
 
+    # in logarithms and always in the lower tail: far from the mean probabilities underflow, or round to 1 on the other
+    # side
     mirrored = low > 0.0
     low, high = np.where(mirrored, -high, low), np.where(mirrored, -low, high)
     below, above = np.where(mirrored, uniform, 1.0 - uniform), np.where(mirrored, 1.0 - uniform, uniform)
@@ -78,10 +109,10 @@ def normal_between(low: Array, high: Array, uniform: Array) -> Array:
 
 
 def normal_cumulative(low: Array, high: Array, value: Array) -> Array:
-    """Return the cumulative probability of standard normal deviates cut to ``low`` .. ``high``, as `normal_between`."""
+    """Return the cumulative probabilities of ``value``, the inverse of `normal_between`; arguments broadcast."""
     from scipy.special import log_ndtr
 
-    mirrored = low > 0.0  # differences of tails, in logarithms
+    mirrored = low > 0.0  # as in `normal_between`
     first, last = np.where(mirrored, -high, low), np.where(mirrored, -low, high)
     log_first, log_last = log_ndtr(first), log_ndtr(last)
     log_at = log_ndtr(np.where(mirrored, -value, value))
@@ -91,7 +122,10 @@ def normal_cumulative(low: Array, high: Array, value: Array) -> Array:
 
 
 def _draw(between, scale, limits, mean, uniform) -> Array:  # type: ignore[no-untyped-def]
-    """Draw by inversion from a distribution cut to ``limits``; a scale of 0 gives the mean, moved into them."""
+    """Draw by inversion from a distribution truncated to ``limits``; a scale of 0 gives the mean, clipped to them.
+
+    ``between`` is the inverse of the truncated cumulative distribution for a mean of 0 and a scale of 1.
+    """
     mean = np.asarray(mean, float)
     if np.ndim(scale) == 0 and scale == 0.0:
         return np.clip(np.broadcast_to(mean, np.broadcast(mean, uniform).shape), *limits)
@@ -100,7 +134,10 @@ def _draw(between, scale, limits, mean, uniform) -> Array:  # type: ignore[no-un
 
 
 def _cumulative(within, scale, limits, mean, value) -> Array:  # type: ignore[no-untyped-def]
-    """Return the cumulative probability in a distribution cut to ``limits``; a scale of 0 has all of it at the mean."""
+    """Return the cumulative probability in a distribution truncated to ``limits``; at a scale of 0 it is a step.
+
+    ``within`` is the truncated cumulative distribution for a mean of 0 and a scale of 1.
+    """
     mean, value = np.asarray(mean, float), np.clip(value, *limits)
     if np.ndim(scale) == 0 and scale == 0.0:
         return np.asarray(value >= np.clip(mean, *limits), float)
