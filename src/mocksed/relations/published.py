@@ -1,7 +1,7 @@
-"""The published relations, by name.
+"""The published relations, by quantity and name (`RELATIONS`).
 
-``log`` is log10, stellar masses are in Msun, SFRs in Msun/yr, metallicities log(Z/Zsun), magnitudes AB. Oxygen
-abundances are counted from that of the sun, `OH12_SOLAR`.
+Logarithms are log10; stellar masses are in Msun, SFRs in Msun/yr, metallicities are log(Z/Zsun), magnitudes AB. Oxygen
+abundances 12 + log(O/H) become metallicities relative to that of the sun, `OH12_SOLAR`.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from mocksed.relations.relation import ALL, ARGUMENTS, Array, Mean, Range, Relation
 from mocksed.relations.scatter import Gaussian, Scatter, StudentT
 
+# limits at which the scatter is truncated
 LOG_ZMET_RANGE = (-2.2, 0.24)
 LOG_US_RANGE = (-4.0, -1.0)
 BETA_RANGE = (-2.6, np.inf)
@@ -21,12 +22,12 @@ OH12_SOLAR = 8.69
 """12 + log(O/H) of the sun (Asplund et al. 2009)."""
 
 RELATIONS: dict[str, dict[str, Relation]] = {quantity: {} for quantity in ARGUMENTS}
-"""Every relation by its quantity and name."""
+"""All relations: from quantity and name to the relation."""
 
 
 def _t_univ(redshift: ArrayLike) -> Array:
-    """Return the age of the universe [Gyr] in the cosmology of the papers whose relations are functions of it."""
-    from mocksed.cosmology import Cosmology, t_univ  # see `mocksed.relations.scatter`
+    """Return the age of the universe [Gyr], in the cosmology of the papers that use it in their relations."""
+    from mocksed.cosmology import Cosmology, t_univ  # it imports SciPy, see `mocksed.relations.scatter`
 
     return t_univ(Cosmology(H0=70.0, Om0=0.3), redshift)
 
@@ -35,10 +36,10 @@ def relation(
     quantity: str, name: str, scatter: Scatter, *, paper: str, doi: str, redshift: Range = ALL, log_mstar: Range = ALL,
     imf: str | None = None, needs: tuple[str, ...] = (), note: str = "", scale: Mean | None = None,
 ) -> Callable[[Mean], Mean]:  # fmt: skip
-    """Register a function as the mean of a relation.
+    """Return a decorator that registers a function as the mean of a relation in `RELATIONS`.
 
-    Arguments as in `Relation`; ``imf`` is that of masses and SFRs, and without ``needs`` the relation depends on all
-    `ARGUMENTS` of its quantity.
+    Arguments are as in `Relation`. ``imf`` is the initial mass function of both masses and SFRs. Without ``needs``, the
+    relation depends on all `ARGUMENTS` of its quantity.
     """
 
     def registered(mean: Mean) -> Mean:
@@ -59,7 +60,7 @@ def relation(
     paper="Schreiber et al. (2015), eq. 9", doi="10.1051/0004-6361/201425017",
 )  # fmt: skip
 def _schreiber2015(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
-    # the coefficients of 2015 in the form of Schreiber et al. (2017), as Drakos et al. (2022) have them
+    # the coefficients of 2015, written as in Schreiber et al. (2017) and Drakos et al. (2022)
     r = np.log10(1.0 + np.asarray(redshift, float))
     m = np.asarray(log_mstar, float) - 9.0
     return m - 0.5 + 1.5 * r - 0.3 * np.maximum(0.0, m - 0.36 - 2.5 * r) ** 2
@@ -170,7 +171,7 @@ def _curti2020(log_mstar: ArrayLike, log_sfr: ArrayLike, redshift: ArrayLike) ->
     doi="10.3847/1538-4357/abf4c1", note="Held beyond the maximum and the minimum of the cubic.",
 )  # fmt: skip
 def _sanders2021(log_mstar: ArrayLike, log_sfr: ArrayLike, redshift: ArrayLike) -> Array:
-    # the derivative 0.188 - 0.44 y - 0.1593 y^2 is 0 at these
+    # the cubic turns over at these limits, where its derivative 0.188 - 0.44 y - 0.1593 y^2 is 0
     y = np.clip(np.asarray(log_mstar, float) - 0.6 * np.asarray(log_sfr, float) - 10.0, -3.138, 0.376)
     return np.asarray(8.80 + 0.188 * y - 0.220 * y**2 - 0.0531 * y**3 - OH12_SOLAR)
 
@@ -181,8 +182,8 @@ def _sanders2021(log_mstar: ArrayLike, log_sfr: ArrayLike, redshift: ArrayLike) 
     doi="10.3847/1538-4365/acd556",
 )  # fmt: skip
 def _nakajima2023(log_mstar: ArrayLike, log_sfr: ArrayLike, redshift: ArrayLike) -> Array:
-    same = np.zeros(np.broadcast_shapes(np.shape(log_sfr), np.shape(redshift)))
-    return np.asarray(8.24 + 0.25 * (np.asarray(log_mstar, float) - 10.0) - OH12_SOLAR + same)
+    zeros = np.zeros(np.broadcast_shapes(np.shape(log_sfr), np.shape(redshift)))
+    return np.asarray(8.24 + 0.25 * (np.asarray(log_mstar, float) - 10.0) - OH12_SOLAR + zeros)
 
 
 # Ionisation parameter
@@ -203,7 +204,8 @@ def _carton2017(log_zmet: ArrayLike, log_mstar: ArrayLike, log_sfr: ArrayLike, r
 )  # fmt: skip
 def _kashino2019(log_zmet: ArrayLike, log_mstar: ArrayLike, log_sfr: ArrayLike, redshift: ArrayLike) -> Array:
     mass = np.asarray(log_mstar, float)
-    log_ssfr = np.asarray(log_sfr, float) - mass + 9.0  # per Gyr
+    log_ssfr = np.asarray(log_sfr, float) - mass + 9.0  # [1/Gyr]
+    # log10 of the electron density [cm^-3]
     log_ne = 2.066 + 0.310 * (mass - 10.0) + 0.492 * log_ssfr
     log_oh = np.asarray(log_zmet, float) + OH12_SOLAR - 8.0
     return np.asarray(-2.316 - 0.360 * log_oh - 0.292 * log_ne + 0.428 * log_ssfr)
@@ -232,8 +234,8 @@ def _williams2018_muv(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
 )  # fmt: skip
 def _williams2018_beta(muv: ArrayLike, redshift: ArrayLike, a_uv: ArrayLike = 0.0) -> Array:
     z = np.minimum(np.asarray(redshift, float), 8.0)
-    same = np.zeros(np.shape(a_uv))
-    return (-0.09 - 0.007 * z) * (np.asarray(muv, float) + 19.5) + (-1.49 - 0.09 * z) + same
+    zeros = np.zeros(np.shape(a_uv))
+    return (-0.09 - 0.007 * z) * (np.asarray(muv, float) + 19.5) + (-1.49 - 0.09 * z) + zeros
 
 
 @relation(
@@ -253,16 +255,16 @@ def _bouwens2014(muv: ArrayLike, redshift: ArrayLike, a_uv: ArrayLike = 0.0) -> 
     paper="Cullen et al. (2023)", doi="10.1093/mnras/stad073",
 )  # fmt: skip
 def _cullen2023(muv: ArrayLike, redshift: ArrayLike, a_uv: ArrayLike = 0.0) -> Array:
-    same = np.zeros(np.broadcast_shapes(np.shape(redshift), np.shape(a_uv)))
-    return np.asarray(-0.17 * np.asarray(muv, float) - 5.40 + same)
+    zeros = np.zeros(np.broadcast_shapes(np.shape(redshift), np.shape(a_uv)))
+    return np.asarray(-0.17 * np.asarray(muv, float) - 5.40 + zeros)
 
 
 def _slope_of_dust(zero: float, slope: float) -> Mean:
-    """Return the UV slope at which the attenuation is ``zero + slope * beta`` [mag]."""
+    """Return the mean of a relation in which A_UV [mag] = ``zero`` + ``slope`` beta, solved for beta."""
 
     def mean(muv: ArrayLike, redshift: ArrayLike, a_uv: ArrayLike = 0.0) -> Array:
-        same = np.zeros(np.broadcast_shapes(np.shape(muv), np.shape(redshift)))
-        return np.asarray((np.asarray(a_uv, float) - zero) / slope + same)
+        zeros = np.zeros(np.broadcast_shapes(np.shape(muv), np.shape(redshift)))
+        return np.asarray((np.asarray(a_uv, float) - zero) / slope + zeros)
 
     return mean
 
@@ -301,13 +303,13 @@ def _pannella2015(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
 
 
 def _infrared_excess(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
-    """Return the obscured SFR over the unobscured one of Schreiber et al. (2017), the authors' code."""
+    """Return the ratio of obscured to unobscured SFR (Schreiber et al. 2017, the authors' code)."""
     slope = 0.45 * np.minimum(np.asarray(redshift, float), 3.0) + 0.35
     return np.asarray(10.0 ** (slope * (np.asarray(log_mstar, float) - 10.5) + 1.2))
 
 
 def _scatter_schreiber2017(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
-    # 0.4 dex in the excess: dA / dlog(IRX) = 2.5 IRX / (1 + IRX)
+    # a scatter of 0.4 dex in the infrared excess IRX, times dA / dlog(IRX) = 2.5 IRX / (1 + IRX)
     excess = _infrared_excess(log_mstar, redshift)
     return np.asarray(2.5 * 0.4 * excess / (1.0 + excess))
 
@@ -328,14 +330,15 @@ def _schreiber2017_excess(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
     note="A_UV is 2.5 log10 of the whole SFR over that seen in the UV. The scatter is that of `mclure2018`.",
 )  # fmt: skip
 def _whitaker2017(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
-    # of the obscured share f = 1 / (1 + a exp(b log M)), 1 / (1 - f) = 1 + exp(-b log M) / a
-    clear = 1.96e9 * np.exp(-2.277 * np.asarray(log_mstar, float))
-    return np.asarray(2.5 * np.log10(1.0 + 1.0 / clear) + np.zeros(np.shape(redshift)))
+    # The obscured share is 1 / (1 + u), where u = a exp(b log M) is the SFR seen in the UV over the obscured one. The
+    # whole SFR over that seen in the UV is therefore 1 + 1 / u.
+    seen_over_obscured = 1.96e9 * np.exp(-2.277 * np.asarray(log_mstar, float))
+    return np.asarray(2.5 * np.log10(1.0 + 1.0 / seen_over_obscured) + np.zeros(np.shape(redshift)))
 
 
 _V_OF_STARS = 0.44 * 4.05 / 3.326
-"""A_V of stars in A_Halpha: of gas by Calzetti's curve, k(V) = 4.05 and k(Halpha) = 3.326, and 0.44 of that for stars
-(Calzetti et al. 2000)."""
+"""A_V of stars divided by A_Halpha (Calzetti et al. 2000). For the gas, A_V / A_Halpha is k(V) / k(Halpha) =
+4.05 / 3.326 by Calzetti's curve; the attenuation of stars is 0.44 of that of the gas."""
 
 
 @relation(
@@ -346,7 +349,7 @@ _V_OF_STARS = 0.44 * 4.05 / 3.326
     "maximum of the cubic.",
 )  # fmt: skip
 def _garn_best2010(log_mstar: ArrayLike, redshift: ArrayLike) -> Array:
-    # the derivative 0.77 + 0.22 x - 0.27 x^2 is 0 at these
+    # the cubic turns over at these limits, where its derivative 0.77 + 0.22 x - 0.27 x^2 is 0
     x = np.clip(np.asarray(log_mstar, float) - 10.0 + np.zeros(np.shape(redshift)), -1.330, 2.145)
     return np.asarray(_V_OF_STARS * (0.91 + 0.77 * x + 0.11 * x**2 - 0.09 * x**3))
 
