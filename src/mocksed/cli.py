@@ -342,16 +342,16 @@ def _plot_spectra(args: argparse.Namespace) -> None:
         raise UserError(f"--plot: {len(args.ids)} galaxies are too many; expected at most {_MOST_DRAWN} identifiers.")
     if args.plot.suffix.lower() != ".png":
         raise UserError(f"--plot: {args.plot} is not allowed; expected a name that ends in .png.")
-    chosen, made = spectra.selected(args.run, args.ids, args.results, args.ssp_table, args.realisation, plot.COLUMNS)
+    chosen, setup = spectra.selected(args.run, args.ids, args.results, args.ssp_table, args.realisation, plot.COLUMNS)
     shard = spectra.catalogue_of(args.run, args.results)[0]
     metadata = storage.metadata(shard)
     with storage.open_table(shard) as file:
         names = [name.removeprefix("mag_") for name in file.schema_arrow.names if name.startswith("mag_")]
     bands = [filters.load(name) for name in names if name in filters.available()]  # curves of one's own are elsewhere
-    cosmo = Cosmology(**made.about["cosmology"])
+    cosmo = Cosmology(**setup.about["cosmology"])
     with_lines = metadata.get("lines_in_magnitudes", True)
-    figure = plot.of_galaxies(chosen, made.engine, cosmo, made.igm, bands, lines=with_lines)
-    style.save(figure, args.plot, about=provenance.stamped(made.about))
+    figure = plot.of_galaxies(chosen, setup.engine, cosmo, setup.igm, bands, lines=with_lines)
+    style.save(figure, args.plot, about=provenance.stamped(setup.about))
     print(args.plot)
 
 

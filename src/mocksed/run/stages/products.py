@@ -89,26 +89,26 @@ def make_catalog(params: Params, galaxies: str, assigned: str, output: str) -> N
 
 
 def _columns(table: pa.Table, names: Iterable[str]) -> dict[str, NDArray]:
-    """Return those of the columns that a table has."""
+    """Return those of the named columns that the table has."""
     return storage.to_arrays(table.select([name for name in names if name in table.column_names]))
 
 
 class Spectra:
-    """Spectra of the shards of a catalogue, whose metadata say how.
+    """Spectra of the shards of a catalogue, made as the metadata of the shards say.
 
     Parameters
     ----------
     params : mapping
         ``about`` and ``sps`` as for `assign_shard`, and ``wavelength``: the config's ``spectra.wavelength``.
     shards : sequence of mapping
-        ``catalog``, ``shard`` (its number, and how many there are) and ``output``.
+        Of each shard ``catalog`` (path), ``shard`` (its number, and how many there are) and ``output`` (path).
     share : Share
-        For the engine.
+        How processes of one machine share the engine.
 
     """
 
     what = "spectra"
-    """Their name in the progress report."""
+    """Name of the product in the progress report."""
 
     def __init__(self, params: Params, shards: Sequence[Shard], share: Share = alone) -> None:
         self._engine: Engine | ReferenceEngine | None = None
@@ -119,36 +119,37 @@ class Spectra:
         spectra.setup_of(shards[0]["catalog"], engine_of=self._engine_of)
 
     def _engine_of(self, sps: Mapping[str, Any]) -> Engine | ReferenceEngine:
-        """Return the engine: shared if the first shard uses it too, as all shards of a run do."""
+        """Return the engine for a config's ``sps``: the shared one if ``sps`` is that of the first shard, as in any run."""
         if self._engine is None:
             self._sps = sps
-            # FSPS has its state in its own process
+            # FSPS keeps its state in its process, so that it cannot be shared
             self._engine = from_config.of(sps) if sps["engine"] == "fsps" else self._share(lambda: from_config.of(sps))
         return self._engine if sps == self._sps else from_config.of(sps)
 
     def _check(self, shard: Shard) -> None:
+        """Raise a UserError unless the catalogue's shard is of this run and config."""
         expected = provenance.expected_of_catalogue(self._params["about"], self._params["sps"], shard["shard"])
         provenance.check(shard["catalog"], expected | {"spectra_wavelength": self._params["wavelength"]})
 
     def rows(self, shard: Shard) -> int:
-        """Return the number of galaxies."""
+        """Return the number of galaxies of a shard."""
         return storage.count_rows(shard["catalog"])
 
     def make(self, shard: Shard, report: Report = progress) -> None:
-        """Compute the spectra."""
+        """Compute the spectra of a shard and write them."""
         self._check(shard)
         columns = storage.read_arrays(shard["catalog"], observed.NEEDED, optional=spectra.OPTIONAL)
-        made = spectra.setup_of(shard["catalog"], engine_of=self._engine_of)
+        setup = spectra.setup_of(shard["catalog"], engine_of=self._engine_of)
         with report(len(columns["galaxy_id"]), "galaxies", f"{self.what} {Path(shard['output']).stem}") as bar:
-            self._write(shard, columns, made, bar)
+            self._write(shard, columns, setup, bar)
 
-    def _write(self, shard: Shard, columns: Mapping[str, NDArray], made: spectra.Setup, bar: Progress) -> None:
-        about = made.about | provenance.of_shard(*shard["shard"])
-        spectra.write(shard["output"], columns, made.engine, made.limits, about, bar)
+    def _write(self, shard: Shard, columns: Mapping[str, NDArray], setup: spectra.Setup, bar: Progress) -> None:
+        about = setup.about | provenance.of_shard(*shard["shard"])
+        spectra.write(shard["output"], columns, setup.engine, setup.limits, about, bar)
 
 
 class Observed(Spectra):
-    """Observed spectra of the shards of a catalogue, whose metadata say how spectra are made.
+    """Observed spectra of the shards of a catalogue, made as the metadata of the shards say.
 
     Parameters
     ----------
@@ -165,7 +166,7 @@ class Observed(Spectra):
         super().__init__(params, shards, share)
         self._instrument = instruments.from_config(params["observed"])
 
-    def _write(self, shard: Shard, columns: Mapping[str, NDArray], made: spectra.Setup, bar: Progress) -> None:
-        about = observed.about(self._params["observed"], self._instrument, made.engine, columns["redshift"])
-        about = made.about | about | provenance.of_shard(*shard["shard"])
-        observed.write(shard["output"], columns, made, self._params["observed"], self._instrument, about, bar)
+    def _write(self, shard: Shard, columns: Mapping[str, NDArray], setup: spectra.Setup, bar: Progress) -> None:
+        about = observed.about(self._params["observed"], self._instrument, setup.engine, columns["redshift"])
+        about = setup.about | about | provenance.of_shard(*shard["shard"])
+        observed.write(shard["output"], columns, setup, self._params["observed"], self._instrument, about, bar)
