@@ -119,7 +119,7 @@ class Spectra:
         spectra.setup_of(shards[0]["catalog"], engine_of=self._engine_of)
 
     def _engine_of(self, sps: Mapping[str, Any]) -> Engine | ReferenceEngine:
-        """Return the engine for a config's ``sps``: the shared one if ``sps`` is that of the first shard, as in any run."""
+        """Return the engine for a config's ``sps``: the shared one if the first shard has the same, as in any run."""
         if self._engine is None:
             self._sps = sps
             # FSPS keeps its state in its process, so that it cannot be shared
