@@ -81,8 +81,8 @@ class Validation:
             if problem.rows.any():
                 reason = self.reasons.setdefault((problem.column, problem.what), Reason(problem, 0, []))
                 reason.count += int(problem.rows.sum())
-                n_missing = N_LISTED - len(reason.examples)
-                reason.examples += examples(chunk[problem.column], problem.rows, self.n_rows)[:n_missing]
+                n_more = N_LISTED - len(reason.examples)
+                reason.examples += examples(chunk[problem.column], problem.rows, self.n_rows)[:n_more]
         ids = galaxies.galaxy_id
         if len(ids):
             follows = self._last_id is None or ids[0] > self._last_id
