@@ -56,7 +56,7 @@ RUNS: dict[str, dict[str, Any]] = {
     ),
     "2e5": source(200_000, 1_000_000, 4),
     "2e6": source(2_000_000, 10_000_000, 2, spectra={"write": False}),
-    "2e6trees": source(2_000_000, 10_000_000, 2, spectra={"write": False}, neighbours={"max_memory_gb": 1.42}),
+    "2e6trees": source(2_000_000, 10_000_000, 2, spectra={"write": False}, neighbours={"max_memory_gb": 1.45}),
     "2e5table": source(200_000, 100_000, 4),
     "2e6table": source(2_000_000, 100_000, 4),
     "1e7table": source(10_000_000, 100_000, 4),

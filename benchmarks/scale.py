@@ -88,8 +88,9 @@ def resized(source: dict[str, Any], n_galaxies: int) -> dict[str, Any]:
     }
 
 
-def measured(config: Mapping[str, Any], folder: Path, sessions: list[dict[str, Any]]) -> dict[str, Any]:
+def measured(source: Mapping[str, Any], folder: Path, sessions: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what a run took: CPU time of everything and of each rule, and the most memory and wall time of a job."""
+    config = configuration.load(source)
     rules = {
         rule: {
             "jobs": len(taken),
@@ -100,6 +101,7 @@ def measured(config: Mapping[str, Any], folder: Path, sessions: list[dict[str, A
         for rule, taken in usage.of_run(config["run"], folder).items()
     }
     return {
+        "config": {key: value for key, value in source.items() if key != "sps"},
         "galaxies": config["galaxies"]["lightcone"]["n_galaxies"],
         "cpu_s": sum(one["cpu_s"] for one in sessions),
         "wall_s": sum(one["wall_s"] for one in sessions),
@@ -193,7 +195,7 @@ def main() -> None:
         (FOLDER / f"scale_{config['run']}.txt").write_text(text)
     path = FOLDER / "scale.json"
     runs = json.loads(path.read_text()) if path.exists() else {}
-    runs[config["run"]] = measured(config, args.folder, sessions)
+    runs[config["run"]] = measured(source, args.folder, sessions)
     path.write_text(json.dumps(runs, indent=1) + "\n")
     draw(runs)
 

@@ -150,7 +150,8 @@ def test_a_smaller_run_has_as_many_times_fewer_parents():
 
 
 def test_the_record_of_a_run_has_jobs_totals_and_plan(tmp_path):
-    config = configuration.load({"run": "mine", "galaxies": {"lightcone": {"n_galaxies": 1000}}})
+    source = {"run": "mine", "galaxies": {"lightcone": {"n_galaxies": 1000}}}
+    config = configuration.load(source)
     for shard in range(2):
         path = tmp_path / f"benchmarks/mine/catalog/{shard:04d}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +160,8 @@ def test_the_record_of_a_run_has_jobs_totals_and_plan(tmp_path):
     about = {"reference_s": 0.9, "wall_s": 1800, "cpu_s": 3600, "peak_disk_bytes": 2_000_000_000, "finished": True}
     text = scale.record("command", config, tmp_path, [about, about | {"peak_disk_bytes": 7}])
     assert "catalog          2    1e+03      3600" in text
-    assert scale.measured(config, tmp_path, [about]) == {
+    assert scale.measured(source, tmp_path, [about]) == {
+        "config": source,
         "galaxies": 1000, "cpu_s": 3600, "wall_s": 1800, "reference_s": [0.9], "peak_disk_bytes": 2_000_000_000,
         "rules": {"catalog": {"jobs": 2, "cpu_s": 3600.0, "longest_s": 20.0, "memory_mb": 500}},
     }  # fmt: skip

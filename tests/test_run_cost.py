@@ -17,6 +17,8 @@ RULES = sorted({name for text in SMK for name in re.findall(r"^\s*rule (\w+):", 
 DEFAULT = configuration.load({"run": "test"})
 COST = json.loads((ROOT / "benchmarks" / "cost.json").read_text())
 PASSING = {"neighbours", "assign"}
+SCALE = json.loads((ROOT / "benchmarks" / "scale.json").read_text())
+AT_SCALE = [pytest.param(run, rule, id=f"{name}-{rule}") for name, run in SCALE.items() for rule in run["rules"]]
 MEASURED = [pytest.param(m, id=f"{m['run']}-{m['rule']}") for m in COST["measurements"]]
 
 
@@ -73,6 +75,16 @@ def test_the_time_expected_is_the_measured_within_a_factor_2(measured):
     assert 0.5 <= cost.seconds(measured["rule"], source) / measured["longest_cpu_seconds"] <= 2.0
     if planned := cost.plan(source).get(measured["rule"]):
         assert 0.5 <= 3600.0 * planned.core_hours / (planned.jobs * measured["cpu_seconds"]) <= 2.0
+
+
+@pytest.mark.parametrize(("run", "rule"), AT_SCALE)
+def test_the_laws_hold_up_to_the_largest_run(run, rule):
+    source, measured = configuration.load(run["config"]), run["rules"][rule]
+    requested, planned = cost.job(rule, source).memory_mb, cost.plan(source)[rule]
+    assert 1.1 <= requested / (measured["memory_mb"] + laws.SNAKEMAKE_MB) <= 2.0
+    slower = run["reference_s"][0] / laws.REFERENCE_S
+    assert 0.5 <= slower * 3600.0 * planned.core_hours / measured["cpu_s"] <= 2.0
+    assert measured["jobs"] == planned.jobs
 
 
 @pytest.mark.parametrize("measured", MEASURED)

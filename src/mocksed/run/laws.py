@@ -196,7 +196,7 @@ def _sum(*laws: tuple[Law, int]) -> Law:
 
 RULES: dict[str, Rule] = {
     "lightcone": _shard_rule(
-        Law(335, 3.4, row_bytes=70, row_us=1.9, row_disk=40), lambda config: config["galaxies"]["source"] == "lightcone"
+        Law(335, 3.4, row_bytes=130, row_us=1.9, row_disk=40), lambda config: config["galaxies"]["source"] == "lightcone"
     ),
     "input_table": Rule(
         Law(560, 4.8, row_bytes=210, row_us=2.7, row_disk=60),
@@ -219,7 +219,7 @@ RULES: dict[str, Rule] = {
         threaded=True,
     ),
     "balance": Rule(
-        Law(420, 3.6, row_bytes=0, row_us=36_000.0, row_disk=0, point_bytes=24),
+        Law(420, 3.6, row_bytes=0, row_us=36_000.0, row_disk=0, point_bytes=30),
         lambda config: int(config["assignment"]["method"] == "choose"),
         _nodes,
         _nodes,
@@ -227,7 +227,7 @@ RULES: dict[str, Rule] = {
         threaded=True,
     ),
     "neighbours": _shard_rule(
-        Law(390, 2.9, row_bytes=300, row_us=17.5, row_disk=44, point_bytes=24),
+        Law(390, 2.9, row_bytes=300, row_us=17.5, row_disk=44, point_bytes=36),
         points=_points_searched,
         more=_search_law,
         threaded=True,
