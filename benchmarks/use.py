@@ -4,7 +4,7 @@
 
 The folder is that of `python -m benchmarks.scale`. A plot is drawn again, the card of the sky is made, selections are
 exported, one galaxy and ten are found, and spectra of ten computed, each by the command that a user would give. Last,
-spectra of some shards are stored, within WINDOW, and compared with what the disk takes from `dd`.
+spectra of a shard for each core are stored, within WINDOW, and compared with what the disk takes from `dd`.
 """
 
 import argparse
@@ -21,11 +21,24 @@ import pyarrow.parquet as pq
 import yaml
 
 from benchmarks.runs import TABLE, command, processor
-from mocksed.run import configuration, kernel, usage
+from mocksed.run import configuration, kernel
 
 SEED = 18
-SHARDS, WINDOW = 2, [3600.0, 7000.0]
-"""Of spectra that are stored, and their wavelengths [A]."""
+WINDOW = (3600.0, 7000.0)
+"""Wavelengths of spectra that are stored [A]."""
+
+DD_MIB = 4096
+
+STORE = """
+import sys
+import numba
+from mocksed import spectra
+from mocksed.files import storage
+numba.set_num_threads(1)
+shard, path, *limits = sys.argv[1:]
+setup = spectra.setup_of(shard)
+spectra.write(path, storage.read_arrays(shard, spectra.NEEDED), setup.engine, tuple(map(float, limits)), setup.about)
+"""
 
 BRIGHT = "redshift > 2 and mag_roman_wfi_f158 < 25"
 FIND = """
@@ -85,23 +98,27 @@ def uses(config: dict[str, Any], source: dict[str, Any], folder: Path, cores: in
     }  # fmt: skip
 
 
-def stored(source: dict[str, Any], run: str, folder: Path, cores: int) -> str:
-    """Store spectra of the first shards; return a paragraph on what it took."""
-    targets = [f"results/{run}/spectra/{shard:04d}.parquet" for shard in range(SHARDS)]
-    with_spectra = source | {"spectra": {"write": True, "wavelength": WINDOW}}
-    took = measure(command(folder, with_spectra, targets, cores), folder)
-    n = sum(pq.read_metadata(folder / path).num_rows for path in targets)
-    n_bytes = sum((folder / path).stat().st_size for path in targets)
-    jobs = usage.of_run(run, folder)["spectra"]
-    cpu_s, longest_s = sum(job.cpu_seconds for job in jobs), max(job.seconds for job in jobs)
-    n_mib = 4096
-    disk = measure(["dd", "if=/dev/zero", "of=zeros", "bs=1M", f"count={n_mib}", "conv=fsync"], folder)
-    (folder / "zeros").unlink()
+def stored(shards: list[Path], folder: Path) -> str:
+    """Store spectra of shards, one in each of as many processes; return a paragraph on what it took."""
+    start, n = time.monotonic(), sum(pq.read_metadata(path).num_rows for path in shards)
+    paths = [folder / f"spectra_{path.name}" for path in shards]
+    words = [[sys.executable, "-c", STORE, path, to, *WINDOW] for path, to in zip(shards, paths, strict=True)]
+    processes = [subprocess.Popen(list(map(str, listed))) for listed in words]
+    took = [os.wait4(process.pid, 0) for process in processes]
+    wall_s = time.monotonic() - start
+    if any(status for _, status, _ in took):
+        raise RuntimeError("spectra could not be stored")
+    n_bytes = sum(path.stat().st_size for path in paths)
+    cpu_s = sum(usage.ru_utime + usage.ru_stime for _, _, usage in took)
+    memory_mib = max(usage.ru_maxrss for _, _, usage in took) / 1024.0
+    disk = measure(["dd", "if=/dev/zero", "of=zeros", "bs=1M", f"count={DD_MIB}", "conv=fsync"], folder)
+    for path in (*paths, folder / "zeros"):
+        path.unlink()
     return (
-        f"{n:,} spectra within {WINDOW[0]:.0f}-{WINDOW[1]:.0f} A: {took.wall_s:.0f} s with {cores} cores, start "
-        f"included, {1e6 * cpu_s / n:.1f} us of CPU each, at most {max(job.memory_mb for job in jobs):.0f} MiB a job;\n"
-        f"{n_bytes / 1e9:.1f} GB; while jobs ran, {n / longest_s:,.0f} spectra/s and "
-        f"{n_bytes / longest_s / 1e6:.0f} MB/s; dd writes {n_mib * 2**20 / disk.wall_s / 1e6:.0f} MB/s, with fsync\n"
+        f"{n:,} spectra within {WINDOW[0]:.0f}-{WINDOW[1]:.0f} A, {len(shards)} processes: {wall_s:.0f} s, "
+        f"{1e6 * cpu_s / n:.1f} us of CPU each, start included, at most {memory_mib:.0f} MiB a process;\n"
+        f"{n_bytes / 1e9:.1f} GB, {n / wall_s:,.0f} spectra/s, {n_bytes / wall_s / 1e6:.0f} MB/s; "
+        f"dd writes {DD_MIB * 2**20 / disk.wall_s / 1e6:.0f} MB/s, with fsync\n"
     )
 
 
@@ -125,7 +142,9 @@ def main() -> None:
         took = measure(words, args.folder)
         lines.append(f"{name:60s}{took.wall_s:10.1f}{took.cpu_s:10.1f}{took.memory_mib:14.0f}")
         print(lines[-1], file=sys.stderr)
-    text = "\n".join(lines) + "\n\n" + stored(source, config["run"], args.folder.absolute(), args.cores)
+    text = "\n".join(lines) + "\n\n"
+    shards = sorted((args.folder / "results" / config["run"] / "catalog").glob("[0-9]*.parquet"))
+    text += stored(shards[: args.cores], args.folder)
     print(text)
     (Path(__file__).parent / f"use_{config['run']}.txt").write_text(text)
 

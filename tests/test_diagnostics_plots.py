@@ -4,6 +4,7 @@ import json
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -245,6 +246,27 @@ def test_a_parent_of_one_redshift_is_no_contour(large: Sample) -> None:
     n = len(triangle.QUANTITIES)
     both, alone = (len(drawn.axes[cell].collections) for cell in (2 * n + 1, n))
     assert both == 2 * alone > 0
+
+
+def test_limits_leave_out_few_values_but_none_that_are_to_be_whole() -> None:
+    values = np.append(np.linspace(0.0, 1.0, 9999), [100.0, np.nan])
+    assert style.limits(values)[1] < 1.1
+    low, high = style.limits(values, whole=[np.array([-3.0, np.nan]), np.array([20.0])])
+    assert low < -3.0
+    assert 20.0 < high < 25.0
+
+
+@pytest.mark.parametrize(("plot", "which"), [(muv, "muv"), (sfr_mass, "star_forming")])
+def test_bands_of_few_bright_galaxies_are_within_the_axes(plot: Any, which: str) -> None:
+    faint, few = synthetic(40_000, 500), {key: values[:30] for key, values in synthetic(30, 0, seed=2).items()}
+    few |= {"redshift": np.full(30, 1.5), "log_mstar": np.full(30, 12.1)}
+    few |= {"log_sfr": few["log_sfr"] + 5.0, "muv": few["muv"] - 9.0}
+    sample = sample_of({key: np.concatenate([values, few[key]]) for key, values in faint.items()})
+    measured = plot.measure(sample, SETTINGS)
+    ends = np.concatenate([panel[key] for panel in measured[which] for key in ("p16", "p84")]).astype(float)
+    low, high = sorted(plot.draw(sample, measured, SETTINGS).axes[0].get_ylim())
+    assert low <= np.nanmin(ends)
+    assert np.nanmax(ends) <= high
 
 
 def test_the_most_massive_galaxies_are_shown(large: Sample) -> None:

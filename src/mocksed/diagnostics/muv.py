@@ -81,10 +81,13 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
     panels.label(grid, 0, style.LABELS["log_mstar"], style.LABELS["muv"])
     panels.label(grid, 1, style.LABELS["muv"], style.LABELS["beta"])
     first_upper, first_lower = grid[0]
-    first_upper.set(xlim=style.span(galaxies["log_mstar"]), ylim=style.limits(galaxies["muv"])[::-1])
+    bright_and_faint = style.limits(
+        galaxies["muv"], whole=[*panels.bands(measured["muv"]), *panels.centres(measured["beta"])]
+    )
+    first_upper.set(xlim=style.span(galaxies["log_mstar"]), ylim=bright_and_faint[::-1])
     for upper, _ in grid:
         panels.shade_below(upper, settings.least_log_mstar("muv"))
-    first_lower.set(xlim=style.limits(galaxies["muv"]), ylim=style.limits(galaxies["beta"]))
+    first_lower.set(xlim=bright_and_faint, ylim=style.limits(galaxies["beta"], whole=panels.bands(measured["beta"])))
     if not measured["muv"]:
         style.note(first_upper, "no star-forming galaxies")
     style.legend_below(drawn)

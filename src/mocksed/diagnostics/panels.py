@@ -114,6 +114,16 @@ def draw(
     )
 
 
+def bands(panels: Sequence[dict[str, Any]]) -> list[NDArray]:
+    """Return the ends of all bands that `draw` draws, NaN where there are none, for limits of the y axis."""
+    return [np.array(panel[key], float) for panel in panels for key in ("p16", "p84")]
+
+
+def centres(panels: Sequence[dict[str, Any]]) -> list[NDArray]:
+    """Return where `draw` draws medians, NaN where there are none, for limits of the x axis."""
+    return [np.where(np.isfinite(np.array(panel["median"], float)), panel["x"], np.nan) for panel in panels]
+
+
 def shade(axes: Axes, edges: Sequence[float], which: Sequence[bool], label: str) -> None:
     """Shade some bins of the x axis, whose medians are biased."""
     for low, high, shaded in zip(edges, edges[1:], which, strict=False):

@@ -61,7 +61,8 @@ def draw(sample: Sample, measured: dict[str, Any], settings: Settings) -> Figure
             )
     panels.label(grid, 0, style.LABELS["log_mstar"], style.LABELS["log_sfr"])
     first = grid[0][0]
-    first.set(xlim=style.span(sample.galaxies["log_mstar"]), ylim=style.limits(sample.galaxies["log_sfr"]))
+    bands = [*panels.bands(measured["star_forming"]), *panels.bands(measured["quiescent"])]
+    first.set(xlim=style.span(sample.galaxies["log_mstar"]), ylim=style.limits(sample.galaxies["log_sfr"], whole=bands))
     for (axes,) in grid:
         panels.shade_below(axes, settings.least_log_mstar("log_sfr"), style.CLASS_NAMES["star_forming"])
     if not occupied:

@@ -98,13 +98,21 @@ def save(drawn: Figure, png: Path | str, pdf: Path | str | None = None, about: M
         drawn.savefig(temporary, dpi=150, metadata={"CreationDate": None, "Subject": said})
 
 
-def limits(*values: NDArray, pad: float = 0.04, outside: float = 0.1) -> tuple[float, float]:
-    """Return axis limits that enclose the finite values but ``outside`` per cent at either end, (0, 1) for none."""
-    together = np.concatenate([np.ravel(array) for array in values])
-    together = together[np.isfinite(together)]
+def limits(
+    *values: NDArray, pad: float = 0.04, outside: float = 0.1, whole: Sequence[NDArray] = ()
+) -> tuple[float, float]:
+    """Return axis limits that enclose the finite values but ``outside`` per cent at either end, (0, 1) for none.
+
+    They enclose all finite values of ``whole``, too, such as medians of the few galaxies of the largest masses.
+    """
+    together, always = (
+        np.concatenate([np.empty(0), *(np.ravel(array) for array in arrays)]) for arrays in (values, whole)
+    )
+    together, always = together[np.isfinite(together)], always[np.isfinite(always)]
     if not together.size:
         return 0.0, 1.0
     low, high = np.percentile(together, [outside, 100.0 - outside])
+    low, high = min([low, *always]), max([high, *always])
     if high - low < 1e-6:
         return low - 0.5, high + 0.5
     return low - pad * (high - low), high + pad * (high - low)

@@ -196,7 +196,8 @@ def _sum(*laws: tuple[Law, int]) -> Law:
 
 RULES: dict[str, Rule] = {
     "lightcone": _shard_rule(
-        Law(335, 3.4, row_bytes=130, row_us=1.9, row_disk=40), lambda config: config["galaxies"]["source"] == "lightcone"
+        Law(335, 3.4, row_bytes=130, row_us=1.9, row_disk=40),
+        lambda config: config["galaxies"]["source"] == "lightcone",
     ),
     "input_table": Rule(
         Law(560, 4.8, row_bytes=210, row_us=2.7, row_disk=60),
@@ -224,6 +225,7 @@ RULES: dict[str, Rule] = {
         _nodes,
         _nodes,
         points=lambda config: math.ceil(config["parent"]["star_forming"]["n"] / tree_shards(config, "star_forming")),
+        more=lambda config: Law(0, 0.4e-6 * config["parent"]["star_forming"]["n"], 0, 0, 0),
         threaded=True,
     ),
     "neighbours": _shard_rule(
