@@ -31,6 +31,7 @@ import yaml
 
 from benchmarks.runs import ROOT, TABLE
 from tests import slurm_cluster
+from tests.processes import local_jobs
 
 FOLDER = Path(__file__).parent
 SHARDS = 16
@@ -111,8 +112,11 @@ class Run:
                 slurm_cluster.ask("scancel", job)
                 return what.removeprefix("rule_").replace("_wildcards_", " ")
             case "process of a job":
-                of_slurm = [p for p in psutil.process_iter() if of_a_job(p, self.folder)]
-                if not (processes := of_slurm if self.cores is None else local_jobs(self.folder)):
+                if self.cores is None:
+                    processes = [p for p in psutil.process_iter() if of_a_job(p, self.folder)]
+                else:
+                    processes = local_jobs(self.folder)
+                if not processes:
                     return None
                 victim = self.draw.choice(sorted(processes, key=lambda p: p.pid))
                 try:
@@ -163,13 +167,6 @@ def of_a_job(process: psutil.Process, folder: Path) -> bool:
         )
     except psutil.Error:
         return False
-
-
-def local_jobs(folder: Path) -> list[psutil.Process]:
-    """Return the processes of jobs that run without SLURM, also of those whose Snakemake was killed."""
-    scripts = str(folder / ".snakemake/scripts")
-    about = psutil.process_iter(["cmdline"])
-    return [job for job in about if any(text.startswith(scripts) for text in (job.info["cmdline"] or [])[:3])]
 
 
 def prepare(folder: Path, n_galaxies: int) -> Path:

@@ -1,6 +1,7 @@
-"""Processes that tests start: none may be left when they end, whoever adopted it in the meantime."""
+"""Processes that tests start: none may be left when they end, whatever adopted it in the meantime."""
 
 import os
+from pathlib import Path
 from uuid import uuid4
 
 import psutil
@@ -19,6 +20,13 @@ def left(of: str, patience_s: float = 10.0) -> list[psutil.Process]:
     mine = psutil.Process()
     found = {process for process in psutil.process_iter() if _mark_of(process) == of} | {*mine.children(recursive=True)}
     return psutil.wait_procs(found - {mine, *mine.parents()}, timeout=patience_s)[1]
+
+
+def local_jobs(folder: Path) -> list[psutil.Process]:
+    """Return the processes of jobs that Snakemake runs in a folder, also of those whose Snakemake was killed."""
+    scripts = str(folder / ".snakemake/scripts")
+    about = psutil.process_iter(["cmdline"])
+    return [job for job in about if any(text.startswith(scripts) for text in (job.info["cmdline"] or [])[:3])]
 
 
 def _mark_of(process: psutil.Process) -> str | None:

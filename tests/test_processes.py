@@ -7,6 +7,9 @@ def test_a_process_that_was_left_is_found_though_its_parent_has_ended(monkeypatc
     monkeypatch.setenv(processes._NAME, "")  # restored at the end
     mark = processes.mark()
     subprocess.run(["sh", "-c", "sleep 60 > /dev/null 2>&1 &"], check=True)
-    (found,) = [process for process in processes.left(mark, 0.1) if process.cmdline() == ["sleep", "60"]]
+    sleeping: list = []
+    while not sleeping:  # on a busy machine the shell may end before its child has become `sleep`
+        sleeping = [process for process in processes.left(mark, 0.1) if process.cmdline() == ["sleep", "60"]]
+    (found,) = sleeping
     found.kill()
     assert found not in processes.left(mark)

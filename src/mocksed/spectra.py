@@ -152,7 +152,7 @@ def of_run(
     """
     columns, setup = selected(run, galaxy_id, results, ssp_table, realisation)
     kept = window(setup.engine.wavelength, setup.limits)
-    flux = [block[:, kept] for _, block in light.spectra(columns, setup.engine, window=_alone(kept))]
+    flux = [block[:, kept] for _, block in light.spectra(columns, setup.engine, window=_within(kept))]
     wavelength = setup.engine.wavelength[kept]
     return wavelength, np.concatenate([np.empty((0, len(wavelength)), np.float32), *flux])
 
@@ -228,8 +228,8 @@ def window(wavelength: NDArray[np.float64], limits: Limits) -> slice:
     )
 
 
-def _alone(kept: slice) -> Callable[[NDArray[np.int64]], NDArray[np.int64]]:
-    """Return what has the engine make the spectra at these wavelengths alone."""
+def _within(kept: slice) -> Callable[[NDArray[np.int64]], NDArray[np.int64]]:
+    """Return the ``window`` of `mocksed.light.spectra` that holds these wavelengths of all galaxies."""
     return lambda rows: np.full((len(rows), 2), [kept.start, kept.stop])
 
 
@@ -262,7 +262,7 @@ def write(
     """
     kept = window(engine.wavelength, limits)
     wavelength = [float(x) for x in engine.wavelength[kept]]
-    spectra = light.spectra(columns, engine, progress, window=_alone(kept))
+    spectra = light.spectra(columns, engine, progress, window=_within(kept))
     blocks = ((rows, flux[:, kept]) for rows, flux in spectra)
     write_blocks(path, columns, "spectrum", len(wavelength), blocks, dict(metadata) | {"wavelength": wavelength})
 

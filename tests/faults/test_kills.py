@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.processes import local_jobs
 from tests.runs import PATIENCE_S, Workflow, targets
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
@@ -51,17 +52,10 @@ def begin(run: Workflow, *options: str) -> subprocess.Popen:
     )
 
 
-def jobs_of(run: Workflow) -> list[psutil.Process]:
-    """Return the processes of the run's jobs, also of those whose Snakemake was killed."""
-    scripts = str(run.folder / ".snakemake/scripts")
-    about = psutil.process_iter(["cmdline"])
-    return [job for job in about if any(text.startswith(scripts) for text in (job.info["cmdline"] or [])[:3])]
-
-
 def wait_for_work(run: Workflow, process: subprocess.Popen, moment: random.Random) -> None:
     """Wait for jobs and for a number of files drawn at random, then for a time drawn at random, or for the end."""
     enough = len(run.files()) + moment.randint(0, FILES)
-    while process.poll() is None and (len(run.files()) < enough or not jobs_of(run)):
+    while process.poll() is None and (len(run.files()) < enough or not local_jobs(run.folder)):
         time.sleep(0.02)
     with suppress(subprocess.TimeoutExpired):
         process.wait(moment.uniform(0.0, WITHIN_S))
@@ -83,7 +77,7 @@ def differing(run: Workflow, calm: Workflow) -> list[str]:
 
 def finished(run: Workflow, calm: Workflow) -> None:
     """See that a run has all that the undisturbed one has, and nothing else, once jobs that were left are at an end."""
-    psutil.wait_procs(jobs_of(run), PATIENCE_S)
+    psutil.wait_procs(local_jobs(run.folder), PATIENCE_S)
     assert all((run.folder / path).exists() for path in TARGETS)
     assert differing(run, calm) == []
     assert [path for path in run.files() if path.name.startswith(".")] == []
@@ -125,7 +119,7 @@ def test_killed_jobs(tiny: Workflow, root: Path, tmp_path: Path, n_kills: int) -
         process = begin(run, "--retries", str(KILLS))
         while n < n_kills and process.poll() is None:
             wait_for_work(run, process, moment)
-            if at_work := jobs_of(run):
+            if at_work := local_jobs(run.folder):
                 tell(run, n, "a job")
                 with suppress(psutil.NoSuchProcess):
                     moment.choice(at_work).send_signal(SIGNALS[n % len(SIGNALS)])

@@ -225,7 +225,7 @@ RULES: dict[str, Rule] = {
         _nodes,
         _nodes,
         points=lambda config: math.ceil(config["parent"]["star_forming"]["n"] / tree_shards(config, "star_forming")),
-        more=lambda config: Law(0, 0.4e-6 * config["parent"]["star_forming"]["n"], 0, 0, 0),
+        more=lambda config: Law(0, 0.4e-6 * config["parent"]["star_forming"]["n"], 0, 0, 0),  # pages of the tree
         threaded=True,
     ),
     "neighbours": _shard_rule(

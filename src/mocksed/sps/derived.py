@@ -155,25 +155,25 @@ def prepare(
     coefficients = np.concatenate([w * cardinal for w, (_, cardinal) in zip(weights, interpolations, strict=True)])
     coefficients = np.pad(coefficients, ((0, -len(coefficients) % _PAD), (0, 0)))
     seen = np.flatnonzero(np.any(coefficients != 0.0, axis=0))
-    of_spectra = np.ascontiguousarray(coefficients.T, np.float32)
-    pixel = np.minimum(neb.profile_start[:, None] + np.arange(neb.profile.shape[1]), len(of_spectra) - 1)
-    of_lines = np.einsum("lp,lpc->lc", neb.profile, of_spectra[pixel])
+    projection = np.ascontiguousarray(coefficients.T, np.float32)
+    pixel = np.minimum(neb.profile_start[:, None] + np.arange(neb.profile.shape[1]), len(projection) - 1)
+    line_projection = np.einsum("lp,lpc->lc", neb.profile, projection[pixel])  # the profile is 0 where it is cut
 
     photon_unit = float(neb.photons.max())
     _, ssp_of_row, row = np.unique(neb.node + neb.fraction, return_index=True, return_inverse=True)
     gas_log_zmet, gas_log_us = _refined(neb.log_zmet, _ZMET_STEP), _refined(neb.log_us, _US_STEP)
-    parts = ((neb.some(seen).continuum, of_spectra[seen]), (neb.lines, of_lines))
+    parts = ((neb.some(seen).continuum, projection[seen]), (neb.lines, line_projection))
     n_gas = len(coefficients) if line_attenuation == 1.0 else 2 * len(coefficients)
     gas = np.empty((len(gas_log_zmet), len(gas_log_us), len(ssp_of_row), n_gas), np.float32)
     for i, log_zmet in enumerate(gas_log_zmet):
         continuum, lines = (
-            _emission(log_zmet, gas_log_us, ssp_of_row, np.log2(photon_unit), neb, emission) @ projection
-            for emission, projection in parts
+            _emission(log_zmet, gas_log_us, ssp_of_row, np.log2(photon_unit), neb, emission) @ onto_bands
+            for emission, onto_bands in parts
         )
         gas[i] = continuum + lines if line_attenuation == 1.0 else np.concatenate([continuum, lines], axis=-1)
     tables = BandTables(
         first=np.cumsum([0, *(len(nodes) for nodes, _ in interpolations)]),
-        stellar=table.stellar[..., seen].astype(np.float32) @ of_spectra[seen],
+        stellar=table.stellar[..., seen] @ projection[seen],
         gas_log_zmet=gas_log_zmet,
         gas_log_us=gas_log_us,
         gas=gas,
@@ -251,9 +251,10 @@ def _refined(nodes: Array, step: float) -> Array:
 
 @njit(parallel=True)
 def _emission(log_zmet, log_us, ages, log2_photons, neb, emission):  # type: ignore[no-untyped-def]
-    """Return the emission (n_us, len(ages), n) of gas lit by so many ionising photons of each of some SSPs.
+    """Return the emission (n_us, len(ages), n) of gas lit by 2^log2_photons ionising photons a second of single SSPs.
 
-    ``emission`` (n_gas_zmet, n_us, n_neb_age, n) is that of a photon, log2.
+    ``emission`` (n_gas_zmet, n_us, n_neb_age, n) is log2 of that of a photon a second, `NebularTables.continuum`
+    [Lsun/Hz] or ``lines`` [Lsun]; ``ages`` are indices of SSPs.
     """
     out = np.zeros((len(log_us), len(ages), emission.shape[3]), np.float32)
     z, dz = bracket(neb.log_zmet, log_zmet)
