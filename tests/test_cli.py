@@ -249,7 +249,7 @@ MISTAKES = {  # changes of the table, of galaxies.table (units: of the file) and
         {"lmass": 10.0 ** (GOOD["lmass"] - 10.0)},
         {"mass_scale": "linear"},
         {},
-        ["column 'lmass' has a median of", "too small", "galaxies.table.mass_factor (1.0e+10 for 1e10 Msun)"],
+        ["column 'lmass' has a median of", "too small", "galaxies.table.mass_factor to it (1.0e+10 for 1e10 Msun)"],
     ),
     "masses in Msun/h": (
         {},
