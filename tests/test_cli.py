@@ -517,13 +517,13 @@ def run(tmp_path, monkeypatch, engine, root):
     columns = {name: np.full(4, 0.5) for name in spectra.NEEDED}
     columns |= {"galaxy_id": np.arange(10, 14), "quiescent": np.zeros(4, bool), "log_mstar": np.full(4, 9.0)}
     columns |= {"log_us": np.full(4, -2.0), "log_zmet": np.array([-1.0, -0.5, 0.0, 0.1])}
-    about = provenance.of_engine(engine, sps) | spectra.in_catalogue(sps, (1000.0, 9000.0))
+    about = provenance.of_engine(engine, sps) | {"sps": sps}
     storage.write_table(tmp_path / "results/mine/catalog/0000.parquet", columns, about)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_spectra_of_chosen_galaxies(run, capsys):
+def test_spectra_of_chosen_galaxies(run, engine, capsys):
     (run / "ids.txt").write_text("11 13\n\n10\n")
     for arguments, path, ids in (
         (["--ids", "12", "10", "12"], "results/mine/selected_spectra.parquet", [12, 10, 12]),
@@ -534,6 +534,17 @@ def test_spectra_of_chosen_galaxies(run, capsys):
         stored = storage.read_arrays(run / path, ["galaxy_id", "spectrum"])
         assert stored["galaxy_id"].tolist() == ids
         assert stored["spectrum"].tobytes() == spectra.of_run("mine", ids)[1].tobytes()
+        assert len(spectra.read_wavelength(run / path)) == stored["spectrum"].shape[1] == len(engine.wavelength)
+
+
+def test_spectra_in_a_window(run, capsys):
+    assert cli.main(["spectra", "--run", "mine", "--ids", "12", "--wavelength", "3600", "7000"]) == 0
+    path = capsys.readouterr().out.strip()
+    wavelength, expected = spectra.of_run("mine", [12])
+    kept = (wavelength >= 3600.0) & (wavelength <= 7000.0)
+    assert spectra.read_wavelength(path).tolist() == wavelength[kept].tolist()
+    assert storage.read_arrays(path, ["spectrum"])["spectrum"].tobytes() == expected[:, kept].tobytes()
+    assert spectra.of_run("mine", [12], wavelength=(3600.0, 7000.0))[1].tobytes() == expected[:, kept].tobytes()
 
 
 def test_plan_names_the_realisations(in_root, tmp_path, capsys, timed):
@@ -561,6 +572,19 @@ def status(arguments):
             ["--run", "mine", "--ids", "10", "--realisation", "3"],
             "error: results/mine/catalog has no realisation 3",
         ),
+        (
+            ["--run", "mine", "--ids", "10", "--wavelength", "10", "90"],
+            "error: the spectra have no wavelength between 10 and 90 A; they range from 100 to",
+        ),
+        (
+            ["--run", "mine", "--ids", "10", "--wavelength", "7000", "3600"],
+            "error: the spectra have no wavelength between 7000",
+        ),
+        (
+            ["--run", "mine", "--ids", "10", "--wavelength", "1", "9", "--observed", "spherex"],
+            "error: --wavelength is the range",
+        ),
+        (["--run", "mine", "--ids", "10", "--wavelength", "blue"], "--wavelength"),
         (["--run", "mine", "--ids", "10", "--realisation", "x"], "invalid int value: 'x'"),
         (["--run", "mine", "--ids", "ten"], "invalid int value: 'ten'"),
         (["--run", "mine", "--ids", "@no.txt"], "no.txt"),

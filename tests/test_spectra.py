@@ -72,7 +72,11 @@ def test_layout(path, columns, engine):
 def test_the_window_is_what_lies_within_the_limits(wavelength, limits):
     wavelength = np.array(wavelength)
     inside = (wavelength >= limits[0]) & (wavelength <= limits[1])
-    assert_array_equal(wavelength[spectra.window(wavelength, tuple(limits))], wavelength[inside])
+    if np.any(inside):
+        assert_array_equal(wavelength[spectra.window(wavelength, tuple(limits))], wavelength[inside])
+    else:
+        with pytest.raises(UserError, match="no wavelength between"):
+            spectra.window(wavelength, tuple(limits))
 
 
 def test_the_window_includes_its_limits():
@@ -152,7 +156,7 @@ def run(tmp_path_factory, root, columns, engine):
     folder = tmp_path_factory.mktemp("run")
     table = shutil.copy(root / "resources" / "ssp_padova_kurucz_chabrier.h5", folder / "table.h5")
     sps = {"engine": "table", "table": str(table), "imf_type": 1, "dust_type": "kriek_conroy", "igm": "madau1995"}
-    about = ABOUT | provenance.of_engine(engine, sps) | spectra.in_catalogue(sps, LIMITS)
+    about = ABOUT | provenance.of_engine(engine, sps) | {"sps": sps}
     galaxies = columns | {"galaxy_id": np.sort(columns["galaxy_id"])}
     for shard, (start, stop) in enumerate(SHARDS):
         path = folder / "results" / "demo" / "catalog" / f"{shard:04d}.parquet"
@@ -160,7 +164,7 @@ def run(tmp_path_factory, root, columns, engine):
         storage.write_table(path, rows | {"redshift": np.ones(stop - start)}, about)
         made = spectra.setup_of(path)
         stored = storage.read_arrays(path, spectra.NEEDED)
-        spectra.write(spectra_of(folder, shard), stored, made.engine, made.limits, made.about)
+        spectra.write(spectra_of(folder, shard), stored, made.engine, spectra.WAVELENGTH, made.about)
     return folder
 
 
@@ -366,11 +370,11 @@ def test_spectra_of_a_run_with_fsps(tmp_path, columns):
     sps = {"engine": "fsps", "table": "not used", "imf_type": 1, "dust_type": "kriek_conroy", "igm": "madau1995"}
     engine = from_config.of(sps)
     few = {name: values[:4] for name, values in columns.items()}
-    about = ABOUT | provenance.of_engine(engine, sps) | spectra.in_catalogue(sps, LIMITS)
+    about = ABOUT | provenance.of_engine(engine, sps) | {"sps": sps}
     shard = tmp_path / "results/demo/catalog/0000.parquet"
     storage.write_table(shard, few, about)
     ((_, expected),) = light.spectra(few, engine)
-    wavelength, flux = spectra.of_run("demo", few["galaxy_id"], tmp_path / "results")
+    wavelength, flux = spectra.of_run("demo", few["galaxy_id"], tmp_path / "results", wavelength=LIMITS)
     assert flux.tobytes() == expected[:, spectra.window(engine.wavelength, LIMITS)].tobytes()
     assert len(wavelength) == flux.shape[1]
     rewrite(shard, fsps=about["fsps"] | {"sps_home_sha256": "0123"})

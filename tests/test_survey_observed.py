@@ -10,7 +10,7 @@ from astropy.table import QTable
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import ndtr
 
-from mocksed import light, spectra
+from mocksed import light
 from mocksed.cosmology import Cosmology
 from mocksed.errors import UserError
 from mocksed.files import provenance, storage
@@ -194,9 +194,7 @@ def run(tmp_path_factory, columns, engine, root):
     folder = tmp_path_factory.mktemp("run")
     sps = {"engine": "table", "table": str(root / "resources/ssp_padova_kurucz_chabrier.h5"), "imf_type": 1}
     sps |= {"dust_type": "kriek_conroy", "igm": "madau1995"}
-    about = (
-        ABOUT | provenance.of_engine(engine, sps) | spectra.in_catalogue(sps, (100.0, 1e6)) | provenance.of_shard(0, 1)
-    )
+    about = ABOUT | provenance.of_engine(engine, sps) | {"sps": sps} | provenance.of_shard(0, 1)
     storage.write_table(folder / "results/demo/catalog/0000.parquet", columns, about)
     return folder
 

@@ -193,6 +193,16 @@ def test_other_realisations_need_no_other_parent_or_tree(tiny):
     assert not {"parent", "tree", "balance"} & listed.keys()
 
 
+def test_another_window_makes_no_other_catalogue(tiny, tmp_path):
+    narrow = Workflow(tiny.root, shutil.copytree(tiny.folder, tmp_path / "copy"), spectra={"wavelength": [3600, 7000]})
+    said = narrow.succeed("--until", "spectra", "observed")
+    assert re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE) == [("spectra", "2"), ("total", "2")]
+    wavelength = np.array(json.loads(pq.read_schema(tiny.path("spectra", "0000.parquet")).metadata[b"wavelength"]))
+    kept = (wavelength >= 3600.0) & (wavelength <= 7000.0)
+    expected, found = (storage.to_arrays(workflow.whole("spectra"))["spectrum"] for workflow in (tiny, narrow))
+    assert found.tobytes() == expected[:, kept].tobytes()
+
+
 def test_without_spectra_none_are_written(root, tmp_path):
     workflow = Workflow(root, tmp_path, spectra={"write": False})
     assert "results/tiny/spectra" not in workflow.succeed("-n")

@@ -106,6 +106,8 @@ def add_spectra(commands: Any) -> None:
     )
     command.add_argument("--output", type=Path, metavar="F", help="default: RESULTS/R/selected_spectra.parquet; with "
                          "--observed, F.fits is written as FITS for specutils")  # fmt: skip
+    command.add_argument("--wavelength", nargs=2, type=float, metavar=("FROM", "TO"), help="range of rest-frame "
+                         "wavelengths [A, vacuum], as the config's spectra.wavelength (default: all)")  # fmt: skip
     command.add_argument("--observed", metavar="INSTRUMENT", help="as an instrument sees them: a preset, or in braces "
                          "what the config's spectra.observed takes, e.g. '{range: [4000, 9000], step: 2, fwhm: 5}'"
                          )  # fmt: skip
@@ -279,6 +281,11 @@ def spectra_of_run(args: argparse.Namespace) -> None:
     from mocksed import spectra
     from mocksed.progress import progress
 
+    if args.wavelength and (args.observed or args.plot):
+        raise UserError(
+            "--wavelength is the range of spectra in the rest frame. Leave it out with --plot, and with --observed, "
+            "whose instrument has its own."
+        )
     if args.plot:
         _plot_spectra(args)
         if args.output is None and args.observed is None:
@@ -287,7 +294,8 @@ def spectra_of_run(args: argparse.Namespace) -> None:
     with progress(len(args.ids), "galaxies", "spectra") as bar:
         common = args.results, args.ssp_table, bar, args.realisation
         if args.observed is None:
-            spectra.write_of_run(output, args.run, args.ids, *common)
+            wavelength = tuple(args.wavelength or spectra.WAVELENGTH)
+            spectra.write_of_run(output, args.run, args.ids, *common, wavelength)
         else:
             from mocksed.survey import observed
 

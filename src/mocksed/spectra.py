@@ -1,7 +1,7 @@
-"""Spectra as files: one row per galaxy, in the window that the config asks for.
+"""Spectra as files: one row per galaxy, in any window of wavelengths.
 
 They follow from the catalogue alone, whose metadata name the model: the spectra of a run, of one shard or of a few
-galaxies are made in the same way and have the same bytes.
+galaxies are made in the same way and, in the same window, have the same bytes.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,22 +40,18 @@ NEEDED = (
 OPTIONAL = (realisations.COLUMN, LYA_ESCAPE)
 """Columns that matter where a catalogue has them."""
 
-
 Limits = tuple[float, float]
+
+WAVELENGTH: Limits = (91.2, 1e8)
+"""Default of the config's ``spectra.wavelength``: rest-frame wavelengths to keep [A]."""
 
 
 class Setup(NamedTuple):
-    """How the spectra of a catalogue are made: model, wavelengths to keep [A], metadata of the files, IGM."""
+    """How the spectra of a catalogue are made: model, metadata of the files, IGM."""
 
     engine: Engine | ReferenceEngine
-    limits: Limits
     about: dict[str, Any]
     igm: str
-
-
-def in_catalogue(sps: Mapping[str, Any], limits: Sequence[float]) -> dict[str, Any]:
-    """Return the metadata that a catalogue needs for `setup_of`: the config's ``sps`` and ``spectra.wavelength``."""
-    return {"sps": dict(sps), "spectra_wavelength": list(limits)}
 
 
 def setup_of(
@@ -63,7 +59,7 @@ def setup_of(
     ssp_table: Path | str | None = None,
     engine_of: Callable[[Mapping[str, Any]], Engine | ReferenceEngine] = from_config.of,
 ) -> Setup:
-    """Return how the spectra of a catalogue are made, from one of its shards.
+    """Return how the spectra of a catalogue are made, from the config's ``sps`` in the metadata of one of its shards.
 
     Parameters
     ----------
@@ -81,7 +77,7 @@ def setup_of(
 
     """
     stored = storage.metadata(catalogue)
-    if "sps" not in stored or "spectra_wavelength" not in stored:
+    if "sps" not in stored:
         raise UserError(f"{catalogue} does not record how its spectra are made: it is not a catalogue of this version.")
     if stored["mocksed_version"] != __version__:
         log.warning("%s was made by mocksed %s; this is %s and its spectra may differ.",
@@ -96,7 +92,7 @@ def setup_of(
             f"{catalogue} was made with another FSPS, {about['fsps']}; the installed one is {installed}. "
             "Use the former."
         )
-    return Setup(engine, tuple(stored["spectra_wavelength"]), about, sps["igm"])
+    return Setup(engine, about, sps["igm"])
 
 
 def _check_table(catalogue: Path | str, table: str, made_with: Mapping[str, Any]) -> None:
@@ -120,6 +116,7 @@ def of_run(
     results: Path | str = "results",
     ssp_table: Path | str | None = None,
     realisation: int | None = None,
+    wavelength: Limits = WAVELENGTH,
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Return spectra of some galaxies of a finished run, computed from its catalogue.
 
@@ -135,26 +132,28 @@ def of_run(
         Path of its SSP table, by default the recorded one.
     realisation : int, optional
         In which realisation, by default the first one of the run.
+    wavelength : tuple of float
+        Rest-frame wavelengths to keep [A].
 
     Returns
     -------
     wavelength : ndarray of shape (n_wave, )
         Rest frame [A, vacuum].
     spectra : ndarray of shape (n, n_wave)
-        Rest-frame L_nu [Lsun/Hz], the same numbers as in ``<results>/<run>/spectra``.
+        Rest-frame L_nu [Lsun/Hz], at each wavelength the same number as in ``<results>/<run>/spectra``.
 
     Raises
     ------
     UserError
-        If the run, a galaxy or the realisation does not exist, files are damaged, or the SSP table is missing or
-        another one.
+        If the run, a galaxy or the realisation does not exist, files are damaged, the SSP table is missing or
+        another one, or the spectra have no wavelength in the window.
 
     """
     columns, setup = selected(run, galaxy_id, results, ssp_table, realisation)
-    kept = window(setup.engine.wavelength, setup.limits)
+    kept = window(setup.engine.wavelength, wavelength)
     flux = [block[:, kept] for _, block in light.spectra(columns, setup.engine, window=_within(kept))]
-    wavelength = setup.engine.wavelength[kept]
-    return wavelength, np.concatenate([np.empty((0, len(wavelength)), np.float32), *flux])
+    n_wave = kept.stop - kept.start
+    return setup.engine.wavelength[kept], np.concatenate([np.empty((0, n_wave), np.float32), *flux])
 
 
 def write_of_run(
@@ -165,10 +164,11 @@ def write_of_run(
     ssp_table: Path | str | None = None,
     progress: Progress | None = None,
     realisation: int | None = None,
+    wavelength: Limits = WAVELENGTH,
 ) -> None:
     """Write the spectra of some galaxies of a finished run to a file like that of a run; arguments as in `of_run`."""
     columns, setup = selected(run, galaxy_id, results, ssp_table, realisation)
-    write(path, columns, setup.engine, setup.limits, setup.about, progress)
+    write(path, columns, setup.engine, wavelength, setup.about, progress)
 
 
 def selected(
@@ -222,10 +222,22 @@ def catalogue_of(run: str, results: Path | str = "results") -> list[Path]:
 
 
 def window(wavelength: NDArray[np.float64], limits: Limits) -> slice:
-    """Return the wavelengths [A] within ``limits``, both included."""
-    return slice(
-        *(int(i) for i in (np.searchsorted(wavelength, limits[0]), np.searchsorted(wavelength, limits[1], "right")))
-    )
+    """Return the wavelengths [A] within ``limits``, both included.
+
+    Raises
+    ------
+    UserError
+        If there are none.
+
+    """
+    low, high = limits
+    start, stop = int(np.searchsorted(wavelength, low)), int(np.searchsorted(wavelength, high, "right"))
+    if start >= stop:
+        raise UserError(
+            f"the spectra have no wavelength between {low:g} and {high:g} A; they range from {wavelength[0]:g} to "
+            f"{wavelength[-1]:g} A."
+        )
+    return slice(start, stop)
 
 
 def _within(kept: slice) -> Callable[[NDArray[np.int64]], NDArray[np.int64]]:

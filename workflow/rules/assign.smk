@@ -47,7 +47,6 @@ rule catalog:
         lines=cfg["spectra"]["lines"],
         morphology=cfg["morphology"],
         ionising=cfg["spectra"]["ionising"],
-        wavelength=cfg["spectra"]["wavelength"],
         about=SEARCH["about"],
         shard=lambda wildcards: number_of(wildcards.shard),
     message:

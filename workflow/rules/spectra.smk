@@ -39,12 +39,7 @@ if cfg["spectra"]["observed"]:
         resources:
             **resources_of_ranks("observed"),
         params:
-            run={
-                "about": SEARCH["about"],
-                "sps": cfg["sps"],
-                "wavelength": cfg["spectra"]["wavelength"],
-                "observed": cfg["spectra"]["observed"],
-            },
+            run={"about": SEARCH["about"], "sps": cfg["sps"], "observed": cfg["spectra"]["observed"]},
             shards=lambda wildcards: [number_of(of["shard"]) for of in in_job(wildcards, SHARDS)],
         message:
             f"observed spectra {name_of_job('{wildcards.shard}')}"

@@ -29,9 +29,9 @@ def make_catalog(params: Params, galaxies: str, assigned: str, output: str) -> N
     Parameters
     ----------
     params : mapping
-        The config's ``sps``, ``photometry``, ``morphology``; ``lines``, ``ionising`` and ``wavelength`` of its
-        ``spectra``; ``uvj_box``; ``metric``: the arguments of `mocksed.search.metric.metric_of` but the kind;
-        ``shard``: its number, and how many there are; ``about``: what the files say of the run.
+        The config's ``sps``, ``photometry``, ``morphology``; ``lines`` and ``ionising`` of its ``spectra``;
+        ``uvj_box``; ``metric``: the arguments of `mocksed.search.metric.metric_of` but the kind; ``shard``: its
+        number, and how many there are; ``about``: what the files say of the run.
     galaxies, assigned : path
         The galaxies and their parameters.
     output : path
@@ -77,7 +77,7 @@ def make_catalog(params: Params, galaxies: str, assigned: str, output: str) -> N
     passed_through = {name: table[name] for name in table.column_names if name not in columns}
 
     metadata = provenance.of_file(assigned) | provenance.of_engine(engine, sps)
-    metadata |= spectra.in_catalogue(sps, params["wavelength"])
+    metadata["sps"] = dict(sps)  # of which spectra are made
     indices = lines.indices(params["lines"], engine.line_name)
     metadata["lines"] = {name: engine.line_name[i] for name, i in indices.items()}
     # pivot wavelengths [A]
@@ -129,7 +129,7 @@ class Spectra:
     def _check(self, shard: Shard) -> None:
         """Raise a UserError unless the catalogue's shard is of this run and config."""
         expected = provenance.expected_of_catalogue(self._params["about"], self._params["sps"], shard["shard"])
-        provenance.check(shard["catalog"], expected | {"spectra_wavelength": self._params["wavelength"]})
+        provenance.check(shard["catalog"], expected)
 
     def rows(self, shard: Shard) -> int:
         """Return the number of galaxies of a shard."""
@@ -145,7 +145,7 @@ class Spectra:
 
     def _write(self, shard: Shard, columns: Mapping[str, NDArray], setup: spectra.Setup, bar: Progress) -> None:
         about = setup.about | provenance.of_shard(*shard["shard"])
-        spectra.write(shard["output"], columns, setup.engine, setup.limits, about, bar)
+        spectra.write(shard["output"], columns, setup.engine, tuple(self._params["wavelength"]), about, bar)
 
 
 class Observed(Spectra):
@@ -154,7 +154,7 @@ class Observed(Spectra):
     Parameters
     ----------
     params : mapping
-        As for `Spectra`, and ``observed``: the config's ``spectra.observed``.
+        ``about`` and ``sps`` as for `Spectra`, and ``observed``: the config's ``spectra.observed``.
     shards, share
         As for `Spectra`.
 
