@@ -17,9 +17,9 @@ SNAKEMAKE := $(PY) -m snakemake $(if $(PROFILE),--profile $(PROFILE),--cores $(C
 LOCK := .snakemake/make-run.lock
 # Snakemake and pip want a folder for what they download, also where the home folder cannot be written.
 CACHE := $(shell d=$${XDG_CACHE_HOME:-$$HOME/.cache}; mkdir -p "$$d" 2>/dev/null; test -w "$$d" && echo "$$d")
+export XDG_CACHE_HOME := $(or $(CACHE),$(CURDIR)/.cache)
 # Each job is a process of its own: without bytecode files it would compile all that it imports, 1.5 s of CPU more each.
 unexport PYTHONDONTWRITEBYTECODE
-export XDG_CACHE_HOME := $(or $(CACHE),$(CURDIR)/.cache)
 SNAKEFILES := Snakefile $(wildcard workflow/*.smk workflow/rules/*.smk)
 
 .PHONY: run test quick mutants bench clients lint format docs site lock clean env moved

@@ -152,7 +152,7 @@ def test_check_reads_the_first_rows_or_all(tmp_path, root, monkeypatch, capsys):
     assert "the first 10 rows: 10 can be used" in said
     status, _, said = checked(tmp_path, root, monkeypatch, capsys, data, ["--all-rows"])
     assert status == 1
-    assert "column 'z' missing: 1 rows (row 30: nan)" in said
+    assert "column 'z' missing: 1 row (row 30: nan)" in said
 
 
 def test_check_finds_the_mistakes_of_config_and_table_together(tmp_path, root, monkeypatch, capsys):
@@ -171,7 +171,7 @@ def test_check_finds_the_mistakes_of_config_and_table_together(tmp_path, root, m
         "column 'age' has a name that the catalogue needs",
         "column 'lmass' has a median of",
         "column 'id' repeats 39 identifiers: 3 in rows 0 and 1",
-        "column 'z' negative: 1 rows (row 7: -1.0)",
+        "column 'z' negative: 1 row (row 7: -1.0)",
     ):
         assert words in mistakes, mistakes
 
@@ -267,13 +267,13 @@ MISTAKES = {  # changes of the table, of galaxies.table (units: of the file) and
         {"z": row(GOOD["z"], 5, -99.0)},
         {},
         {},
-        ["column 'z' negative: 1 rows (row 5: -99.0)", "expected 0 to 20", "galaxies.table.missing_values"],
+        ["column 'z' negative: 1 row (row 5: -99.0)", "expected 0 to 20", "galaxies.table.missing_values"],
     ),
     "a NaN": (
         {"lmass": row(GOOD["lmass"], 6, np.nan)},
         {},
         {},
-        ["column 'lmass' missing: 1 rows (row 6: nan)", "expected a number", "`invalid_rows: drop` (galaxies.table)"],
+        ["column 'lmass' missing: 1 row (row 6: nan)", "expected a number", "`invalid_rows: drop` (galaxies.table)"],
     ),
     "identifiers that repeat": (
         {"id": row(GOOD["id"], 9, 3)},

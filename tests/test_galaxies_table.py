@@ -407,7 +407,7 @@ def test_masks_that_astropy_writes_beside_columns_of_hdf5(folder, serialize_meta
     folder_of_stop = Folder(folder.path / "stop")
     folder_of_stop.path.mkdir()
     path.rename(folder_of_stop.path / "t.hdf5")
-    folder_of_stop.refuses(None, r"column 'z' missing: 1 rows \(row 3: null\)", name="t.hdf5")
+    folder_of_stop.refuses(None, r"column 'z' missing: 1 row \(row 3: null\)", name="t.hdf5")
 
 
 def test_masks_that_astropy_writes_to_fits(folder):
@@ -636,10 +636,10 @@ def test_invalid_rows_stop(folder):
         "column 'lmass' missing: 8 rows (row 2: -1.0, row 4: nan, row 5: nan, row 6: nan, row 7: nan, ...)" in message
     )
     assert (
-        "column 'lmass' out of range: 1 rows (row 20: 3.3); expected log10 of the mass in Msun from 4 to 13.5"
+        "column 'lmass' out of range: 1 row (row 20: 3.3); expected log10 of the mass in Msun from 4 to 13.5"
         in message
     )
-    assert "column 'z' out of range: 1 rows (row 21: 25.0); expected 0 to 20" in message
+    assert "column 'z' out of range: 1 row (row 21: 25.0); expected 0 to 20" in message
     assert "`invalid_rows: drop`" in message
 
 
@@ -673,10 +673,10 @@ def test_dropping_rows_changes_no_other_galaxy(folder):
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("z", None, "column 'z' missing: 1 rows .row 7: null"),
-        ("z", np.nan, "column 'z' missing: 1 rows"),
-        ("z", np.inf, "column 'z' missing: 1 rows .row 7: inf"),
-        ("z", -0.5, "column 'z' negative: 1 rows .row 7: -0.5.*expected 0 to 20"),
+        ("z", None, "column 'z' missing: 1 row .row 7: null"),
+        ("z", np.nan, "column 'z' missing: 1 row"),
+        ("z", np.inf, "column 'z' missing: 1 row .row 7: inf"),
+        ("z", -0.5, "column 'z' negative: 1 row .row 7: -0.5.*expected 0 to 20"),
         ("lmass", -np.inf, "column 'lmass' missing"),
         ("lmass", 14.0, "column 'lmass' out of range"),
         ("lssfr", None, "column 'lssfr' missing"),
@@ -701,20 +701,20 @@ def test_linear_masses_must_be_positive(folder):
 def test_flags_must_be_flags(folder, value):
     flags = [*columns()["old"].astype(int).tolist()[:-1], value]
     setting = {"columns": NAMES | {"quiescent": "old"}, "quiescent": {"from": "column"}}
-    folder.refuses(columns() | {"old": flags}, "'old' not a flag: 1 rows .row 22: .*true or false, 1 or 0", **setting)
+    folder.refuses(columns() | {"old": flags}, "'old' not a flag: 1 row .row 22: .*true or false, 1 or 0", **setting)
 
 
 def test_text_in_a_column_of_numbers(folder):
     data = columns()
     data["z"] = [*data["z"].tolist()[:-1], "unknown"]
-    folder.refuses(pd.DataFrame(data), "column 'z' missing: 1 rows .row 22: 'unknown'", "t.csv")
+    folder.refuses(pd.DataFrame(data), "column 'z' missing: 1 row .row 22: 'unknown'", "t.csv")
 
 
 def test_missing_value_in_single_precision(folder):
     data = columns()
     data["z"][3] = 19.9
     data["z"] = data["z"].astype(np.float32)
-    folder.refuses(data, "'z' missing: 1 rows .row 3: 19.89", missing_values=[19.9])
+    folder.refuses(data, "'z' missing: 1 row .row 3: 19.89", missing_values=[19.9])
 
 
 # --------------------------------------------------------------------------------- tables that are refused
@@ -999,15 +999,15 @@ def test_a_named_column_with_a_name_of_the_catalogue_does_not_clash(folder):
 @pytest.mark.parametrize(
     ("role", "value", "words"),
     [
-        ("age", 0.0, "out of range: 1 rows .row 7: 0.0.; expected a time .* in Gyr, above 0.*yr or Myr"),
+        ("age", 0.0, "out of range: 1 row .row 7: 0.0.; expected a time .* in Gyr, above 0.*yr or Myr"),
         ("age", 1e9, "out of range.*in Gyr"),
-        ("dust2", -0.1, "out of range: 1 rows .row 7: -0.1.; expected an optical depth .*0 or more"),
+        ("dust2", -0.1, "out of range: 1 row .row 7: -0.1.; expected an optical depth .*0 or more"),
         ("av", -99.0, "out of range.*missing_values"),
         ("log_sfr", 7.0, "out of range.*from -8 to 5; name a linear SFR in galaxies.table.columns.sfr"),
         ("log_sfr", np.inf, "out of range"),
         ("sfr", -1.0, "out of range.*galaxies.table.columns.log_sfr"),
         ("muv", 24.0, "out of range.*-30 to 0.*apparent"),
-        ("beta", "blue", "not a number: 1 rows .row 7: 'blue'"),
+        ("beta", "blue", "not a number: 1 row .row 7: 'blue'"),
     ],
 )
 def test_values_that_cannot_be(folder, role, value, words):
@@ -1025,7 +1025,7 @@ def test_errors_that_cannot_be(folder, value):
     data = pd.DataFrame(columns() | {"mine": np.full(N, 1.0), "error": errors})
     setting = {"columns": NAMES | {"age": "mine", "age_error": "error"}}
     folder.refuses(
-        data, "column 'error' (not a number|no standard error): 1 rows .row 7: .*0 or more", "t.csv", **setting
+        data, "column 'error' (not a number|no standard error): 1 row .row 7: .*0 or more", "t.csv", **setting
     )
 
 
@@ -1082,7 +1082,7 @@ def test_classes_by_colours(folder):
 
 def test_a_missing_colour(folder):
     data = columns() | {"UV": np.full(N, 1.0), "VJ": [*np.ones(N - 1), np.nan]}
-    folder.refuses(data, "'VJ' missing: 1 rows .row 22", columns=NAMES | {"uv": "UV", "vj": "VJ"},
+    folder.refuses(data, "'VJ' missing: 1 row .row 22", columns=NAMES | {"uv": "UV", "vj": "VJ"},
                    quiescent={"from": "uvj"})  # fmt: skip
 
 
@@ -1107,7 +1107,7 @@ def test_classes_that_nobody_has_are_said(folder):
 def test_a_missing_class(folder, missing):
     data = columns() | {"type": ["Q", "SF"] * 11 + [missing]}
     setting = {"columns": NAMES | {"quiescent": "type"}, "quiescent": {"from": "column", "values": ["Q"]}}
-    folder.refuses(data, "'type' missing: 1 rows .row 22: .*expected a class", **setting)
+    folder.refuses(data, "'type' missing: 1 row .row 22: .*expected a class", **setting)
 
 
 def test_ssfr_from_the_sfr_that_is_given(folder):
@@ -1118,7 +1118,7 @@ def test_ssfr_from_the_sfr_that_is_given(folder):
     missing = columns() | {"mine": [*(10.0**log_sfr)[:-1], None]}
     folder = Folder(folder.path / "again")
     folder.path.mkdir()
-    folder.refuses(missing, "'mine' missing: 1 rows .row 22: null.*quiescent.from ssfr", **setting)
+    folder.refuses(missing, "'mine' missing: 1 row .row 22: null.*quiescent.from ssfr", **setting)
 
 
 # ---------------------------------------------------------------------------------------------- snapshots
@@ -1138,7 +1138,7 @@ def test_scale_factors(folder):
         again = Folder(folder.path / str(value))
         again.path.mkdir()
         data["a"][4] = value
-        again.refuses(data, "'a' no scale factor: 1 rows .row 4", columns={"mass": "lmass", "scale_factor": "a"})
+        again.refuses(data, "'a' no scale factor: 1 row .row 4", columns={"mass": "lmass", "scale_factor": "a"})
 
 
 @pytest.mark.parametrize("scale", ["log", "linear"])

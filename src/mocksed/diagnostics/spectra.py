@@ -199,7 +199,8 @@ def _draw_filters(axes: Axes, bands: Sequence[Filter]) -> None:
 def _name_lines(axes: Axes, engine: Engine | ReferenceEngine, redshift: float, limits: tuple[float, float]) -> None:
     """Name lines where they are observed, at the upper edge, those that have room."""
     known = {name.lower(): at for name, at in zip(engine.line_name, engine.line_wavelength, strict=True)}
-    last = 0.0
+    room = 0.03 * np.log(limits[1] / limits[0])
+    last = limits[0]
     for name, label in LINES.items():
         if name.lower() not in known:
             continue
@@ -207,7 +208,7 @@ def _name_lines(axes: Axes, engine: Engine | ReferenceEngine, redshift: float, l
         if not limits[0] < at < limits[1]:
             continue
         axes.plot([at, at], [0.86, 0.9], "-", lw=0.8, color="0.3", transform=axes.get_xaxis_transform())
-        if label and np.log(at / max(last, 1e-9)) > 0.03 * np.log(limits[1] / limits[0]):
+        if label and np.log(at / last) > room and np.log(limits[1] / at) > room:
             axes.text(at, 0.905, label, fontsize=7.5, ha="center", va="bottom", color="0.3",
                       transform=axes.get_xaxis_transform())  # fmt: skip
             last = at

@@ -30,7 +30,7 @@ class Header:
     kept : list of str
         Columns that pass through to the catalogue.
     notes : list of str
-        What is worth to be known: conversions and units that are unknown.
+        What the user should know: conversions, and units that are unknown.
     problems : list of str
         What is wrong.
     faulty : set of str

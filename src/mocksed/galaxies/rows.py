@@ -44,7 +44,7 @@ class Galaxies:
     no_star_formation : ndarray of bool
         Where the table gives an SFR of 0.
     original_id : pyarrow.ChunkedArray, optional
-        The identifiers, where they are no int64.
+        The identifiers of the table, if they are not int64.
 
     """
 

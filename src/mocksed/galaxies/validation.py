@@ -38,7 +38,7 @@ class Reason:
     def __str__(self) -> str:
         more = ", ..." if self.count > len(self.examples) else ""
         return (
-            f"  column '{self.problem.column}' {self.problem.what}: {self.count} rows "
+            f"  column '{self.problem.column}' {self.problem.what}: {self.count} {'row' if self.count == 1 else 'rows'} "
             f"({listing(self.examples)}{more}); expected {self.problem.expected}"
         )
 
