@@ -169,7 +169,7 @@ def check(args: argparse.Namespace) -> None:
     def galaxies(loaded: dict[str, Any]) -> Iterator[str]:
         spec = checks.table_of(loaded)
         if spec is not None:
-            from mocksed.galaxies.preview import preview  # it takes seconds to import
+            from mocksed.galaxies.preview import preview  # takes most of a second to import
 
             notes, problems = preview(spec, loaded["seed"], args.all_rows)
             lines.extend(notes)

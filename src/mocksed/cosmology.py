@@ -1,7 +1,7 @@
 """Ages, distances and volumes. FSPS's own cosmology (Om0 = 0.27, H0 = 72) is never used.
 
-In closed form: with astropy's cosmology each job would start with half as much CPU time again, 1.4 s, and a third more
-memory of its own, 40 MB (benchmarks/start.txt). The tests compare with astropy.
+In closed form: with astropy's cosmology each job would start with two thirds as much CPU time again, 0.7 s, and a fifth
+more memory of its own, 24 MB (benchmarks/start.txt). The tests compare with astropy.
 """
 
 from __future__ import annotations

@@ -209,7 +209,7 @@ def check_table_header(config: dict[str, Any]) -> Iterator[str]:
     spec = table_of(config)
     if spec is None:
         return
-    from mocksed.galaxies.header import header_of  # it takes seconds to import, and light cones do without
+    from mocksed.galaxies.header import header_of  # takes 0.3 s to import, and light cones do without
     from mocksed.galaxies.readers import open_table
 
     try:

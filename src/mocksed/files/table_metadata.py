@@ -2,7 +2,7 @@
 
 Neither reads the metadata of fields. astropy reads a header in YAML, as in ECSV, under a key of the file's metadata;
 TOPCAT and STILTS read a VOTable without data under another one (Taylor et al. 2025, "Parquet in the VO", IVOA Note).
-Both are written here without astropy, whose import would cost each job a second and 40 MB (benchmarks/start.txt); the
+Both are written here without astropy, whose import would cost each job 0.7 s and 24 MB (benchmarks/start.txt); the
 tests read them with it.
 """
 

@@ -52,7 +52,7 @@ def of_config(config: Mapping[str, Any]) -> Count:
 
 @lru_cache
 def _of_table(path: Path | Files, file_format: str, dataset: str | int | None, modified: tuple[int, ...]) -> Count:
-    from mocksed.galaxies.readers import count_rows  # it takes seconds to import, and light cones do without
+    from mocksed.galaxies.readers import count_rows  # takes 0.3 s to import, and light cones do without
 
     try:
         n, counted = count_rows(path, file_format, dataset)

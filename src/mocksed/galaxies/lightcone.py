@@ -261,7 +261,7 @@ def draw_positions(centre: tuple[float, float], area_deg2: float, u_ra: Array, u
 
 def _poisson(uniform: float, expected: float) -> int:
     """Return the number at the cumulative probability ``uniform`` of the Poisson distribution of mean ``expected``."""
-    from scipy.stats import poisson  # takes most of a second to import, and few light cones need it
+    from scipy.stats import poisson  # takes half a second to import, and few light cones need it
 
     if expected < 1e8:
         return int(poisson.ppf(uniform, expected))

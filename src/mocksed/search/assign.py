@@ -130,7 +130,7 @@ def assign(
     too_old = result["age"] > age_limit
     result["age"] = np.minimum(result["age"], age_limit)
     if engine is not None and (names := given.columns(galaxies)):
-        from mocksed.search.move import move  # the model takes a second to import, and most runs do without
+        from mocksed.search.move import move  # the model takes half a second to import, and most runs do without
 
         wanted = {
             name: np.where(np.isnan(galaxies[f"given_{name}"]), np.nan, galaxies[f"prop_{name}"]) for name in names

@@ -141,7 +141,7 @@ def of_run(
 
 def _uniforms(n: int, n_draws: int) -> list[dict[str, Array]]:
     """Return evenly spread cumulative probabilities of each draw, in the same order for all nodes."""
-    from scipy.stats import qmc  # takes most of a second to import, and one job needs it
+    from scipy.stats import qmc  # takes half a second to import, and one job needs it
 
     names = draw.DRAWN_QUANTITIES["star_forming"]
     points = np.clip(qmc.Sobol(n_draws * len(names), seed=0).random(n), 1e-9, 1.0 - 1e-9)
