@@ -636,8 +636,7 @@ def test_invalid_rows_stop(folder):
         "column 'lmass' missing: 8 rows (row 2: -1.0, row 4: nan, row 5: nan, row 6: nan, row 7: nan, ...)" in message
     )
     assert (
-        "column 'lmass' out of range: 1 row (row 20: 3.3); expected log10 of the mass in Msun from 4 to 13.5"
-        in message
+        "column 'lmass' out of range: 1 row (row 20: 3.3); expected log10 of the mass in Msun from 4 to 13.5" in message
     )
     assert "column 'z' out of range: 1 row (row 21: 25.0); expected 0 to 20" in message
     assert "`invalid_rows: drop`" in message

@@ -37,9 +37,10 @@ class Reason:
 
     def __str__(self) -> str:
         more = ", ..." if self.count > len(self.examples) else ""
+        rows = "1 row" if self.count == 1 else f"{self.count} rows"
         return (
-            f"  column '{self.problem.column}' {self.problem.what}: {self.count} {'row' if self.count == 1 else 'rows'} "
-            f"({listing(self.examples)}{more}); expected {self.problem.expected}"
+            f"  column '{self.problem.column}' {self.problem.what}: {rows} ({listing(self.examples)}{more}); "
+            f"expected {self.problem.expected}"
         )
 
 
