@@ -42,6 +42,8 @@ def source(galaxies: int, parents: int, shards: int, **others: Any) -> dict[str,
     }
 
 
+GIVEN_COLUMNS = {"redshift": "redshift", "mass": "log_mstar", "log_sfr": "log_sfr"}
+
 RUNS: dict[str, dict[str, Any]] = {
     "warm": source(1000, 5000, 1, realisations=2),
     "2e4": source(20_000, 100_000, 4) | {"photometry": {}},  # the default, 57 filters
@@ -60,11 +62,22 @@ RUNS: dict[str, dict[str, Any]] = {
     "2e5table": source(200_000, 100_000, 4),
     "2e6table": source(2_000_000, 100_000, 4),
     "1e7table": source(10_000_000, 100_000, 4),
+    "2e5line": source(200_000, 100_000, 1, spectra={"write": False, "lines": ["halpha_6563"], "ionising": False}),
+    "2e5lines": source(200_000, 100_000, 1, spectra={"write": False, "lines": "all", "ionising": True}),
+    "1e6given": source(1_000_000, 1_000_000, 2)
+    | {"galaxies": {"source": "table", "shards": 2, "table": {"path": "1e6given.parquet", "columns": GIVEN_COLUMNS}}},
 }
-"""Configs of the runs, beside their names; those on a table write it first, in the folder of the runs."""
+"""Configs of the runs, beside their names; those on a table write it first, in the folder of the runs.
 
-SEEN = ("survey", "observed", "export", "plot")
-"""Rules of which runs with "seen" in their names are there, the plot of spectra alone."""
+A table that is not there counts as 1e6 rows, so that tests plan the last one without it.
+"""
+
+MEASURED = {
+    "seen": ("survey", "observed", "export", "plot", "sky"),  # the plot of spectra alone
+    "line": ("catalog",),
+    "lines": ("catalog",),
+}
+"""Rules that are measured in runs whose names end so; the others are measured elsewhere."""
 
 FOLDERS = {
     "lightcone": "galaxies",
@@ -80,17 +93,20 @@ FOLDERS = {
     "export": "export",
     "plot": "plots",
     "compare": "comparison",
+    "sky": "sky",
 }
 """Where the rules write, in the folder of a run; a summary is but a page."""
 
 
 def complete(name: str, folder: Path) -> dict[str, Any]:
     """Return the complete configuration of a run."""
-    config = configuration.load({"run": name, "sps": {"table": str(TABLE)}, **RUNS[name]})
+    config = configuration.load({"run": name, "sps": {"table": str(TABLE)}, **RUNS[name]}, to_plan=True)
     if name.endswith("table"):
         path = folder.absolute() / f"{name}.parquet"
         write_table(path, config["galaxies"]["lightcone"]["n_galaxies"])
         config["galaxies"] |= {"source": "table", "table": config["galaxies"]["table"] | {"path": str(path)}}
+    if name.endswith("given"):
+        write_table(folder / config["galaxies"]["table"]["path"], 1_000_000)
     return config
 
 
@@ -101,9 +117,11 @@ def targets(name: str) -> list[str]:
         return [f"{results}/galaxies/report.json"]
     if name.endswith("seen"):
         last = ("survey/0000.parquet", "observed/0000.parquet", f"export/{name}.fits", "plots/spectra.png")
-        return [f"{results}/{path}" for path in last]
-    if name == "2e4x8":  # its plots are those of any 1.6e5 rows
+        return [f"{results}/{path}" for path in (*last, "sky/summary.json")]
+    if name == "2e4x8" or name.endswith(("line", "lines")):  # its plots are those of any 1.6e5 rows
         return [f"{results}/catalog/0000.parquet"]
+    if name.endswith("given"):
+        return [f"{results}/assign/{shard:04d}.parquet" for shard in range(2)]
     if name == "2e6":  # all spectra would fill a disk
         return ["all", f"{results}/spectra/0000.parquet"]
     return ["all", "comparison"]
@@ -126,7 +144,8 @@ def write_table(path: Path, n: int) -> None:
         return
     rng = np.random.default_rng(0)
     columns: dict[str, Any] = {"redshift": rng.uniform(0.1, 6.0, n), "log_mstar": rng.uniform(8.0, 11.5, n)}
-    columns |= {f"other_{i}": rng.normal(size=n) for i in range(8)}
+    columns |= {f"other_{i}": rng.normal(size=n) for i in range(7)}
+    columns["log_sfr"] = columns["log_mstar"] - 9.0 + 0.3 * columns["other_0"]
     pq.write_table(pa.table(columns), path)
 
 
@@ -140,7 +159,7 @@ def measurements(folder: Path, name: str, config: Mapping[str, Any]) -> list[dic
     """Return what the jobs of each rule of a run took: means and the most over its jobs, and the bytes of all."""
     found = []
     for rule, jobs in usage.of_run(name, folder).items():
-        if name.endswith("seen") and rule not in SEEN:  # the others are those of 2e4x8
+        if rule not in next((rules for ending, rules in MEASURED.items() if name.endswith(ending)), (rule,)):
             continue
         found.append(
             {
@@ -189,7 +208,7 @@ def ratios(stored: Mapping[str, Any]) -> str:
     heads = "run | rule | jobs | rows of a job | MB measured | requested | ratio | s measured | expected | ratio"
     lines = [heads, " | ".join(["---"] * 2 + ["---:"] * 8)]
     for m in stored["measurements"]:
-        config = configuration.load({"run": m["run"], **stored["configs"][m["run"]]})
+        config = configuration.load({"run": m["run"], **stored["configs"][m["run"]]}, to_plan=True)
         memory, requested = m["memory_mb"] + laws.SNAKEMAKE_MB, cost.job(m["rule"], config).memory_mb
         spent, expected = m["longest_cpu_seconds"], cost.seconds(m["rule"], config)
         cells = [m["run"], m["rule"], m["jobs"], f"{m['rows']:,}", f"{memory:,}", f"{requested:,}"]

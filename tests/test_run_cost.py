@@ -46,7 +46,7 @@ def complete(
 @cache
 def config_of(run):
     """Return the complete configuration of a run that was measured."""
-    return configuration.load({"run": run, **COST["configs"][run]})
+    return configuration.load({"run": run, **COST["configs"][run]}, to_plan=True)
 
 
 @pytest.mark.parametrize("size", ["2e4", "2e5", "2e6"])
