@@ -135,7 +135,9 @@ def draw_fractions(axes: Axes, measured: dict[str, Any], settings: Settings) -> 
         if name == "quiescent":
             for row, x in zip(rows, centre, strict=True):
                 axes.text(x, 1.06, f"{row['n']}", rotation=90, ha="center", va="bottom", fontsize=8, color=colour)
-    first, last = settings.redshift_bins[0], settings.redshift_bins[-1]
+    rows = [row for name in style.CLASS_COLOURS for row in measured[name]["by_redshift"]]
+    edges = [row[edge] for row in rows for edge in ("low", "high")] or settings.redshift_bins
+    first, last = min(edges), max(edges)
     axes.set_xlim(first - 0.03 * (last - first), last)  # room for what is said of a narrow first bin
     axes.set(xlabel=style.LABELS["redshift"], ylabel="fraction inside the box", ylim=(-0.05, 1.25))
     axes.set_yticks(np.linspace(0.0, 1.0, 6))
