@@ -176,8 +176,8 @@ def test_uvj_counts_the_galaxies_in_the_box() -> None:
 def test_fractions_in_the_uvj_box_end_where_the_galaxies_end() -> None:
     galaxies = {"redshift": np.array([0.4, 2.5]), "quiescent": np.array([True, False])}
     galaxies |= {"uv": np.array([1.8, 0.5]), "vj": np.array([0.8, 0.3])}
-    bins_of = Settings(redshift_bins=(0.0, 0.3, 1.0, 2.0, 3.0, 5.0))
-    colours, fractions = uvj.draw(Sample(galaxies), uvj.measure(Sample(galaxies), bins_of), bins_of).axes
+    settings = Settings(redshift_bins=(0.0, 0.3, 1.0, 2.0, 3.0, 5.0))
+    _, fractions = uvj.draw(Sample(galaxies), uvj.measure(Sample(galaxies), settings), settings).axes
     assert fractions.get_xlim() == (pytest.approx(0.3 - 0.03 * 2.7), 3.0)
 
 
