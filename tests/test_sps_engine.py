@@ -17,7 +17,7 @@ from mocksed.sps import derived, from_config, fsps, photometry, table, weights
 from mocksed.sps.curves import SLOPED
 from mocksed.sps.engine import Engine, blocks
 from mocksed.sps.model import LIMITS, Model
-from mocksed.sps.nebular import draw_lines
+from mocksed.sps.nebular import add_continuum, draw_lines
 
 FREE = [Model(dust_type=dust_type) for dust_type in SLOPED]
 
@@ -242,6 +242,22 @@ def test_the_continuum_between_ages_is_expanded_only_where_it_is_smooth(engine):
         assert np.all(change[interval, start:] < 0.5)
         assert start == 0 or change[interval, start - 1] >= 0.5
     assert_array_equal(neb.some(np.arange(100, n)).smooth_from, np.maximum(neb.smooth_from - 100, 0))
+
+
+def test_the_continuum_between_ages_is_exact_where_it_is_not_smooth(engine):
+    neb, n, begin = engine._nebular, len(engine.wavelength), 50
+    exact = neb._replace(smooth_from=np.full_like(neb.smooth_from, n))
+    for interval, start in enumerate(neb.smooth_from):
+        photons = np.zeros(neb.first[-1])
+        ages = slice(neb.first[interval], neb.first[interval + 1])
+        photons[ages] = np.geomspace(1e45, 1e48, len(photons[ages]))
+        found, expected = np.zeros((2, n - begin), np.float32)
+        for tables, out in ((neb, found), (exact, expected)):
+            add_continuum(photons, tables, 3, np.float32(0.3), 2, np.float32(0.6), begin, out)
+        rough = max(start - begin, 0)
+        assert_array_equal(found[:rough], expected[:rough])
+        assert_allclose(found[rough:], expected[rough:], rtol=3e-3)
+        assert not np.array_equal(found[rough:], expected[rough:])
 
 
 @pytest.mark.fsps
