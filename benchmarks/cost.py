@@ -76,6 +76,7 @@ MEASURED = {
     "seen": ("survey", "observed", "export", "plot", "sky"),  # the plot of spectra alone
     "line": ("catalog",),
     "lines": ("catalog",),
+    "given": ("balance", "neighbours", "assign"),
 }
 """Rules that are measured in runs whose names end so; the others are measured elsewhere."""
 

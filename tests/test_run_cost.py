@@ -292,8 +292,8 @@ def test_too_little_memory_for_any_tree(parents):
     [
         ("photometry", "filters", ["a", "b"], 2 * 12, 2 * 3.7),
         ("photometry", "rest_frame", ["a", "b", "c"], 3 * 12, 3 * 3.7),
-        ("spectra", "lines", ["a"], 120, 29),
-        ("spectra", "lines", "all", 166 * 120, 166 * 29),
+        ("spectra", "lines", ["a"], 50, 29),
+        ("spectra", "lines", "all", 166 * 50, 166 * 29),
         ("spectra", "ionising", True, 50, 8),
     ],
 )

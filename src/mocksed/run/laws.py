@@ -30,9 +30,9 @@ that this starts, of 200 MB each (130 MB with shared libraries divided among the
 Snakemake's benchmark files see the script alone, which takes so much less."""
 SNAKEMAKE_S = 7.0
 """CPU time of these, most of it before the script starts [s]. No law has it: a run on one machine does without."""
-REFERENCE_S = 0.95
+REFERENCE_S = 0.81
 """Time of the reference kernel (`mocksed.run.kernel`) on a machine on which the laws hold [s]: the median of those
-taken after the runs that were measured, 0.87 to 0.98 s."""
+taken after the runs that were measured, 0.77 to 0.92 s."""
 SPARE = 1.25  # memory requested over expected
 _LEAST_MB = 600  # of a job under Snakemake on a cluster
 _QUERY_US, _QUERY_POWER = 4.6, 0.25  # of a search: at 1e6 points, and how it rises with their number
@@ -52,11 +52,11 @@ class Law(NamedTuple):
 
 _PER_BAND = Law(0, 0, row_bytes=50, row_us=0.4, row_disk=15)  # of the survey
 _PER_COLUMN = Law(0, 0, row_bytes=12, row_us=0.5, row_disk=3.7)  # of magnitudes or shapes that the catalogue has
-_LINES, _PER_LINE = Law(0, 0.1, row_bytes=0, row_us=32.0, row_disk=0), Law(0, 0, row_bytes=120, row_us=0.4, row_disk=29)
+_LINES, _PER_LINE = Law(0, 0.1, row_bytes=0, row_us=10.0, row_disk=0), Law(0, 0, row_bytes=50, row_us=0.8, row_disk=29)
 _IONISING = Law(0, 0, row_bytes=50, row_us=4.0, row_disk=8)
-_PER_BIN = Law(0, 0, row_bytes=0, row_us=0.2, row_disk=5.1)  # of observed spectra
-_OWN_WIDTH = Law(0, 0, row_bytes=0, row_us=70.0, row_disk=0)  # of their lines
-_MOVED = Law(150, 2.0, row_bytes=250, row_us=50.0, row_disk=9)  # of galaxies onto what their table gives
+_PER_BIN = Law(0, 0, row_bytes=0, row_us=0.15, row_disk=5.1)  # of observed spectra
+_OWN_WIDTH = Law(0, 0, row_bytes=0, row_us=23.0, row_disk=0)  # of their lines
+_MOVED = Law(150, 1.0, row_bytes=300, row_us=35.0, row_disk=9)  # of galaxies onto what their table gives
 _ALL_LINES = 166
 MB = 1 << 20
 Config = Mapping[str, Any]
@@ -196,31 +196,31 @@ def _sum(*laws: tuple[Law, int]) -> Law:
 
 RULES: dict[str, Rule] = {
     "lightcone": _shard_rule(
-        Law(335, 3.4, row_bytes=130, row_us=1.9, row_disk=40),
+        Law(335, 1.5, row_bytes=130, row_us=1.5, row_disk=40),
         lambda config: config["galaxies"]["source"] == "lightcone",
     ),
     "input_table": Rule(
-        Law(560, 4.8, row_bytes=210, row_us=2.7, row_disk=60),
+        Law(560, 2.0, row_bytes=210, row_us=2.2, row_disk=60),
         lambda config: int(config["galaxies"]["source"] == "table"),
         _rows_of_shard,
         catalogue_rows,
     ),
     "parent": Rule(
-        Law(395, 4.0, row_bytes=0, row_us=5.6, row_disk=56),
+        Law(395, 1.6, row_bytes=0, row_us=5.2, row_disk=56),
         lambda config: len(KINDS) * config["parent"]["shards"],
         lambda config: math.ceil(max(config["parent"][kind]["n"] for kind in KINDS) / config["parent"]["shards"]),
         _points,
         ranked=True,
     ),
     "tree": Rule(
-        Law(280, 2.9, row_bytes=40, row_us=0.85, row_disk=26),
+        Law(280, 1.0, row_bytes=40, row_us=0.9, row_disk=26),
         lambda config: sum(tree_shards(config, kind) for kind in KINDS),
         lambda config: _largest_tree(config),
         _points,
         threaded=True,
     ),
     "balance": Rule(
-        Law(420, 3.6, row_bytes=0, row_us=36_000.0, row_disk=0, point_bytes=30),
+        Law(420, 1.5, row_bytes=0, row_us=27_000.0, row_disk=0, point_bytes=30),
         lambda config: int(config["assignment"]["method"] == "choose"),
         _nodes,
         _nodes,
@@ -229,7 +229,7 @@ RULES: dict[str, Rule] = {
         threaded=True,
     ),
     "neighbours": _shard_rule(
-        Law(390, 2.9, row_bytes=300, row_us=17.5, row_disk=44, point_bytes=36),
+        Law(390, 1.2, row_bytes=300, row_us=15.5, row_disk=44, point_bytes=36),
         points=_points_searched,
         more=_search_law,
         threaded=True,
@@ -237,35 +237,35 @@ RULES: dict[str, Rule] = {
         passing=True,
     ),
     "assign": _shard_rule(
-        Law(295, 3.1, row_bytes=200, row_us=2.9, row_disk=70, point_bytes=20),
+        Law(295, 1.1, row_bytes=200, row_us=2.9, row_disk=70, point_bytes=20),
         points=lambda config: max(int(config["parent"][kind]["n"]) for kind in KINDS),
         more=lambda config: _sum((_MOVED, bool(given.of_config(config["galaxies"])))),
         passing=True,
     ),
-    "catalog": _shard_rule(Law(440, 5.8, row_bytes=590, row_us=36.0, row_disk=212), more=_columns_law),
+    "catalog": _shard_rule(Law(440, 2.8, row_bytes=590, row_us=26.0, row_disk=212), more=_columns_law),
     "spectra": _shard_rule(
-        Law(445, 3.4, row_bytes=150, row_us=107.0, row_disk=0), lambda config: config["spectra"]["write"], ranked=True
+        Law(445, 1.6, row_bytes=150, row_us=75.0, row_disk=0), lambda config: config["spectra"]["write"], ranked=True
     ),
     "survey": _shard_rule(
-        Law(245, 2.5, row_bytes=90, row_us=0.2, row_disk=4),
+        Law(245, 1.1, row_bytes=90, row_us=0.2, row_disk=4),
         bands.is_asked_for,
         more=lambda config: _sum((_PER_BAND, len(bands.of_config(config)))),
     ),
     "observed": _shard_rule(
-        Law(450, 4.5, row_bytes=110, row_us=56.0, row_disk=8),
+        Law(450, 2.0, row_bytes=110, row_us=25.0, row_disk=8),
         lambda config: config["spectra"]["observed"],
         more=_bins_law,
         ranked=True,
     ),
     "export": Rule(
-        Law(600, 6.5, row_bytes=0, row_us=11.0, row_disk=0), lambda config: 0, catalogue_rows, catalogue_rows
+        Law(600, 2.2, row_bytes=0, row_us=8.0, row_disk=0), lambda config: 0, catalogue_rows, catalogue_rows
     ),
     "plot": _sample_rule(
-        Law(450, 10.5, row_bytes=290, row_us=3.0, row_disk=0, point_bytes=45), len(PLOTS), with_parent=True
+        Law(450, 5.0, row_bytes=290, row_us=1.5, row_disk=0, point_bytes=45), len(PLOTS), with_parent=True
     ),
-    "summary": _sample_rule(Law(345, 5.5, row_bytes=680, row_us=8.0, row_disk=0, point_bytes=45), 1, with_parent=True),
-    "compare": _sample_rule(Law(820, 20.0, row_bytes=560, row_us=28.0, row_disk=0)),
-    "sky": _sample_rule(Law(400, 26.0, row_bytes=630, row_us=70.0, row_disk=0)),
+    "summary": _sample_rule(Law(345, 2.6, row_bytes=680, row_us=4.6, row_disk=0, point_bytes=45), 1, with_parent=True),
+    "compare": _sample_rule(Law(820, 16.0, row_bytes=560, row_us=27.0, row_disk=0)),
+    "sky": _sample_rule(Law(400, 20.0, row_bytes=630, row_us=8.0, row_disk=0)),
     "ssp_table": Rule(
         Law(2000, 1800, row_bytes=0, row_us=0, row_disk=0), lambda config: 0, lambda config: 0, lambda config: 0
     ),
