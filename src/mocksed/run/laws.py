@@ -32,7 +32,7 @@ SNAKEMAKE_S = 7.0
 """CPU time of these, most of it before the script starts [s]. No law has it: a run on one machine does without."""
 REFERENCE_S = 0.81
 """Time of the reference kernel (`mocksed.run.kernel`) on a machine on which the laws hold [s]: the median of those
-taken after the runs that were measured, 0.77 to 0.92 s."""
+taken after the runs that were measured, 0.77 to 0.89 s."""
 SPARE = 1.25  # memory requested over expected
 _LEAST_MB = 600  # of a job under Snakemake on a cluster
 _QUERY_US, _QUERY_POWER = 4.6, 0.25  # of a search: at 1e6 points, and how it rises with their number
