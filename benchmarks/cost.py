@@ -78,7 +78,7 @@ MEASURED = {
     "lines": ("catalog",),
     "given": ("balance", "neighbours", "assign"),
 }
-"""Rules that are measured in runs whose names end so; the others are measured elsewhere."""
+"""In runs whose names end so, only these rules are measured, since the others are those of another run."""
 
 FOLDERS = {
     "lightcone": "galaxies",
@@ -159,8 +159,9 @@ def disk(folder: Path, rule: str) -> int:
 def measurements(folder: Path, name: str, config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what the jobs of each rule of a run took: means and the most over its jobs, and the bytes of all."""
     found = []
+    measured_here = next((rules for ending, rules in MEASURED.items() if name.endswith(ending)), None)
     for rule, jobs in usage.of_run(name, folder).items():
-        if rule not in next((rules for ending, rules in MEASURED.items() if name.endswith(ending)), (rule,)):
+        if measured_here is not None and rule not in measured_here:
             continue
         found.append(
             {
